@@ -1,0 +1,1 @@
+"""How a policy document is read, checked and compared."""
