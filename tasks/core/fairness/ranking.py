@@ -47,7 +47,8 @@ def attention_by_group(
     seen = np.bincount(groups, weights=exposure(ranks), minlength=n_groups)
     merit = np.bincount(groups, weights=relevance, minlength=n_groups)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (seen / seen.sum()) / (merit / merit.sum())
+        share: FloatArray = (seen / seen.sum()) / (merit / merit.sum())
+    return share
 
 
 def ndcg_by_list(
@@ -66,4 +67,4 @@ def ndcg_by_list(
 
 def _dcg(lists: IntArray, ranks: IntArray, gain: FloatArray, n_lists: int, k: int) -> FloatArray:
     discounted = np.where(ranks <= k, gain * exposure(ranks), 0.0)
-    return np.bincount(lists, weights=discounted, minlength=n_lists)
+    return np.asarray(np.bincount(lists, weights=discounted, minlength=n_lists), np.float64)
