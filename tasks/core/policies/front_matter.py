@@ -105,7 +105,7 @@ def _reject_deep_nesting(head: str, where: str) -> None:
             )
 
 
-def _line(mark: yaml.Mark) -> int:
+def _line(mark: Any) -> int:
     """Line in the file, from 1; the front matter starts on its second line."""
     return int(mark.line) + 2
 
