@@ -245,15 +245,18 @@ def _regression_em(
     n_places, n_levels = int(place.max()) + 1, len(edges) + 1
     cell = place * n_levels + level
     shape = (n_places, n_levels)
-    shown = np.bincount(cell, minlength=n_places * n_levels).reshape(shape).astype(np.float64)
-    hits = np.bincount(cell, weights=clicks, minlength=n_places * n_levels).reshape(shape)
+    shown, hits = _table(cell, np.ones_like(clicks), shape), _table(cell, clicks, shape)
     rng = np.random.default_rng(seed)
     rate = hits / np.maximum(shown, 1)
-    redrawn = rng.binomial(shown.astype(np.int64), rate, size=(_N_RESAMPLES, *shape)).astype(
-        np.float64
-    )
+    redrawn = rng.binomial(shown.astype(np.int64), rate, size=(_N_RESAMPLES, *shape))
     values = _fit_em(shown, hits[None])
-    return _with_percentiles(values[0], _fit_em(shown, redrawn), "regression_em")
+    resampled = _fit_em(shown, redrawn.astype(np.float64))
+    return _with_percentiles(values[0], resampled, "regression_em")
+
+
+def _table(cell: IntArray, weights: FloatArray, shape: tuple[int, int]) -> FloatArray:
+    sums = np.bincount(cell, weights=weights, minlength=shape[0] * shape[1])
+    return np.asarray(sums, np.float64).reshape(shape)
 
 
 def _fit_em(

@@ -7,20 +7,23 @@ count. Counts may be fractional: expected counts of a probabilistic prediction a
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import CookbookError
 
-Counts = Mapping[Hashable, float]
+Category = TypeVar("Category", bound=Hashable)
 FloatArray = npt.NDArray[np.float64]
 
 # Rounding of a total that should be 1.
 _PROBABILITY_TOLERANCE = 1e-3
 
 
-def skews(observed: Counts, reference: Counts, *, alpha: float = 1.0) -> dict[Hashable, float]:
+def skews(
+    observed: Mapping[Category, float], reference: Mapping[Category, float], *, alpha: float = 1.0
+) -> dict[Category, float]:
     """ln of each category's smoothed share in `observed` over its share in `reference`.
 
     Both sides get `alpha` added to every one of the K categories that either side holds.
@@ -38,8 +41,8 @@ def skews(observed: Counts, reference: Counts, *, alpha: float = 1.0) -> dict[Ha
 
 
 def minimum_skew(
-    observed: Counts, reference: Counts, *, alpha: float = 1.0
-) -> tuple[Hashable, float]:
+    observed: Mapping[Category, float], reference: Mapping[Category, float], *, alpha: float = 1.0
+) -> tuple[Category, float]:
     """The category that `observed` holds least of, measured against `reference`."""
     every = skews(observed, reference, alpha=alpha)
     category = min(every, key=every.__getitem__)
@@ -47,27 +50,33 @@ def minimum_skew(
 
 
 def maximum_skew(
-    observed: Counts, reference: Counts, *, alpha: float = 1.0
-) -> tuple[Hashable, float]:
+    observed: Mapping[Category, float], reference: Mapping[Category, float], *, alpha: float = 1.0
+) -> tuple[Category, float]:
     """The category that `observed` holds most of, measured against `reference`."""
     every = skews(observed, reference, alpha=alpha)
     category = max(every, key=every.__getitem__)
     return category, every[category]
 
 
-def infinity_norm_distance(observed: Counts, reference: Counts) -> float:
+def infinity_norm_distance(
+    observed: Mapping[Category, float], reference: Mapping[Category, float]
+) -> float:
     """Largest absolute difference of a category's share; 0 to 1."""
     _, p, q = _aligned(observed, reference)
     return float(np.abs(_shares(p) - _shares(q)).max())
 
 
-def total_variation_distance(observed: Counts, reference: Counts) -> float:
+def total_variation_distance(
+    observed: Mapping[Category, float], reference: Mapping[Category, float]
+) -> float:
     """Half the sum of absolute differences of shares; 0 to 1, 1 for disjoint supports."""
     _, p, q = _aligned(observed, reference)
     return float(0.5 * np.abs(_shares(p) - _shares(q)).sum())
 
 
-def kl_divergence(observed: Counts, reference: Counts, *, alpha: float = 1.0) -> float:
+def kl_divergence(
+    observed: Mapping[Category, float], reference: Mapping[Category, float], *, alpha: float = 1.0
+) -> float:
     """Bits lost when `reference`, smoothed by `alpha` counts a category, stands for `observed`.
 
     Categories that `observed` lacks contribute nothing. With `alpha` 0 the divergence is
@@ -81,7 +90,7 @@ def kl_divergence(observed: Counts, reference: Counts, *, alpha: float = 1.0) ->
     return _kl_bits(_shares(p), (q + alpha) / (q.sum() + alpha * len(q)))
 
 
-def js_divergence(observed: Counts, reference: Counts) -> float:
+def js_divergence(observed: Mapping[Category, float], reference: Mapping[Category, float]) -> float:
     """Mean of the two unsmoothed divergences to the midpoint, in bits; 0 to 1, symmetric."""
     _, p, q = _aligned(observed, reference)
     p_share, q_share = _shares(p), _shares(q)
@@ -133,14 +142,14 @@ def equalized_odds(counts: Mapping[tuple[str, int, int], float]) -> dict[int, Gr
 
 
 def label_counts(
-    labels: npt.NDArray[np.generic], groups: npt.NDArray[np.str_]
-) -> dict[Hashable, float]:
+    labels: npt.NDArray[np.number], groups: npt.NDArray[np.str_]
+) -> dict[tuple[str, float], float]:
     """Rows for each (group, label) present; labels keep their value."""
     names, group_code = np.unique(groups, return_inverse=True)
     values, label_code = np.unique(labels, return_inverse=True)
     table = np.bincount(group_code * len(values) + label_code, minlength=len(names) * len(values))
     return {
-        (str(name), values[j].item()): float(table[i * len(values) + j])
+        (str(name), float(values[j])): float(table[i * len(values) + j])
         for i, name in enumerate(names)
         for j in range(len(values))
         if table[i * len(values) + j]
@@ -170,7 +179,7 @@ def expected_confusion_counts(
     return counts
 
 
-def scaled_to(probabilities: Counts, total: float) -> dict[Hashable, float]:
+def scaled_to(probabilities: Mapping[Category, float], total: float) -> dict[Category, float]:
     """A reference given as probabilities, as counts that sum to `total`.
 
     Smoothing adds whole counts, so it must meet counts: added to probabilities it would pull
@@ -180,13 +189,15 @@ def scaled_to(probabilities: Counts, total: float) -> dict[Hashable, float]:
     return {category: total * value / weight for category, value in probabilities.items()}
 
 
-def uniform_reference(observed: Counts) -> dict[Hashable, float]:
+def uniform_reference(observed: Mapping[Category, float]) -> dict[Category, float]:
     """Equal counts over the categories of `observed`, with the same total."""
     share = sum(observed.values()) / len(observed)
     return dict.fromkeys(observed, share)
 
 
-def _aligned(observed: Counts, reference: Counts) -> tuple[list[Hashable], FloatArray, FloatArray]:
+def _aligned(
+    observed: Mapping[Category, float], reference: Mapping[Category, float]
+) -> tuple[list[Category], FloatArray, FloatArray]:
     categories = [*observed, *(c for c in reference if c not in observed)]
     p = np.array([observed.get(c, 0.0) for c in categories], dtype=np.float64)
     q = np.array([reference.get(c, 0.0) for c in categories], dtype=np.float64)
