@@ -1,0 +1,87 @@
+"""Position bias: how likely a place in the list is to be looked at."""
+
+from collections.abc import Mapping
+
+from tasks.core.report.blocks import not_measured, panel, section, side_by_side
+from tasks.core.report.figures import (
+    Scale,
+    bounds,
+    figure,
+    line,
+    mark,
+    text,
+    y_axis,
+)
+from tasks.core.report.markup import Html, join
+from tasks.core.report.quantities import Interval, decimal, percent, span
+from tasks.core.report.schema import Report
+from tasks.core.report.tables import Column, table
+
+_TERMS = {
+    "Propensity": "the chance that a member looks at this position, against the first. Clicks are "
+    "weighed by it, so that the top of the list gets no credit for its place.",
+}
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 448, 34, 232
+
+
+def propensities(report: Report) -> Html:
+    """The propensity by position, with intervals."""
+    title = "Position bias in the clicks"
+    found = report.get("propensities")
+    if not found:
+        return section(
+            "propensities", title, not_measured(report, "propensit", "impression", "click")
+        )
+    ordered = dict(sorted(found.items(), key=lambda entry: int(entry[0])))
+    last = list(ordered)[-1]
+    return section(
+        "propensities",
+        title,
+        f"Position {last} is looked at {percent(ordered[last]['value'], 0)} as often as "
+        f"position {next(iter(ordered))}.",
+        side_by_side(
+            panel("Chance of being looked at, by position", _figure(ordered)),
+            panel("The same in numbers", _numbers(ordered)),
+        ),
+        terms=_TERMS,
+    )
+
+
+def _figure(found: Mapping[str, Interval]) -> Html:
+    highest = max(bounds(interval)[2] for interval in found.values())
+    y = Scale(0.0, 1.05 * highest, _BOTTOM, _TOP)
+    x = Scale(0.0, float(len(found)), _LEFT, _RIGHT)
+    return figure(
+        "propensity",
+        "Propensity by position",
+        ", ".join(f"position {p}: {decimal(i['value'], 2)}" for p, i in found.items()),
+        (460, 274),
+        y_axis(y, _LEFT, _RIGHT, "propensity", [f"{tick:g}" for tick in y.ticks()]),
+        *(
+            _position(x.at(place + 0.5), y, position, interval)
+            for place, (position, interval) in enumerate(found.items())
+        ),
+        text((_LEFT + _RIGHT) / 2, _BOTTOM + 36, "position in the list", "axis-title", "middle"),
+    )
+
+
+def _position(at: float, y: Scale, position: str, interval: Interval) -> Html:
+    low, value, high = bounds(interval)
+    return join(
+        line(at, y.at(low), at, y.at(high), "whisker clicks"),
+        mark(at, y.at(value), "clicks", f"position {position}: {decimal(value, 2)}"),
+        text(at, _BOTTOM + 17, position, anchor="middle"),
+    )
+
+
+def _numbers(found: Mapping[str, Interval]) -> Html:
+    rows = [
+        [
+            position,
+            decimal(interval["value"], 2),
+            span(interval.get("low"), interval.get("high"), 2),
+        ]
+        for position, interval in found.items()
+    ]
+    columns = [Column("Position"), Column("Propensity", number=True), Column("95%", number=True)]
+    return table("By position, with 95% intervals.", columns, rows)

@@ -1,0 +1,70 @@
+"""Relevance against clicks: what each mix of the two teachers gives."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.core.report.blocks import not_measured, panel, section, side_by_side, value_over
+from tasks.core.report.markup import Html, element
+from tasks.core.report.quantities import Interval, decimal, span
+from tasks.core.report.schema import Report
+from tasks.core.report.sections.front_figure import front_figure
+from tasks.core.report.tables import Column, table
+
+_TERMS = {
+    "Alpha": "the share of the relevance goal in the mix: 1 is relevance alone, 0 clicks alone.",
+    "Front": "right is more relevant, up is better at clicks; along it, one is bought with the "
+    "other.",
+    "Chosen": "the mix that the served student was trained with.",
+}
+
+
+def tradeoff(report: Report) -> Html:
+    """The front of relevance and clicks over alpha, with the chosen mix and the single teachers."""
+    mixes = sorted(report["tradeoff"], key=lambda mix: float(mix["alpha"]))
+    drawn = [mix for mix in mixes if mix["ndcg_at_10"] and mix["click_auc"]]
+    if not drawn:
+        missing = not_measured(report, "tradeoff", "click", "impression")
+        return section("tradeoff", "Relevance against clicks", missing)
+    return section(
+        "tradeoff",
+        "Relevance against clicks",
+        _finding(drawn),
+        side_by_side(
+            panel("What each mix gives", front_figure(drawn, report["baselines"])),
+            panel("The same in numbers", _numbers(mixes)),
+        ),
+        terms=_TERMS,
+    )
+
+
+def _finding(mixes: Sequence[Mapping[str, Any]]) -> str:
+    chosen = next((mix for mix in mixes if mix.get("chosen")), None)
+    if chosen is None:
+        return "No mix was chosen."
+    ndcg, clicks = (
+        max(mix[goal]["value"] for mix in mixes) - chosen[goal]["value"]
+        for goal in ("ndcg_at_10", "click_auc")
+    )
+    return (
+        f"The chosen mix, alpha {chosen['alpha']:g}, gives up {decimal(ndcg)} NDCG@10 against the "
+        f"most relevant mix and {decimal(clicks)} AUC against the best one at clicks."
+    )
+
+
+def _numbers(mixes: Sequence[Mapping[str, Any]]) -> Html:
+    rows = [
+        [
+            f"{mix['alpha']:g}{' (chosen)' if mix.get('chosen') else ''}",
+            _interval(mix["ndcg_at_10"]),
+            _interval(mix["click_auc"]),
+        ]
+        for mix in mixes
+    ]
+    columns = [Column("Alpha"), Column("NDCG@10", number=True), Column("Click AUC", number=True)]
+    return table("By alpha, with 95% intervals.", columns, rows)
+
+
+def _interval(interval: Interval | None) -> Html:
+    if interval is None:
+        return element("span", "not measured", class_="missing")
+    return value_over(decimal(interval["value"]), span(interval["low"], interval["high"]))
