@@ -29,7 +29,9 @@ def weighted_kappa(a: npt.ArrayLike, b: npt.ArrayLike, grade_count: int) -> floa
     """
     first, second = _on_scale(a, grade_count), _on_scale(b, grade_count)
     if first.shape != second.shape or not first.size:
-        raise ValueError(f"Kappa needs two equal, non-empty lists; came {first.shape}, {second.shape}.")
+        raise ValueError(
+            f"Kappa needs two equal, non-empty lists; came {first.shape}, {second.shape}."
+        )
     return float(_kappa_from_moments(_moments(first, second).sum(axis=0)))
 
 

@@ -1,0 +1,116 @@
+"""Rate limits, pauses and probing, shared by all workers of one labeling run."""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from aiolimiter import AsyncLimiter
+
+from tasks.core.errors import CookbookError
+from tasks.core.labeling.endpoint import Endpoint
+
+# A limit counted by the minute tolerates no full minute's burst on top of a full minute's rate.
+_BURST_S = 0.5
+
+
+@dataclass
+class Throttle:
+    """Admits calls at the endpoint's rate; closes for everybody when the endpoint says wait.
+
+    It starts closed, and after each rate limit it closes again: then one caller alone is let
+    through as a probe. So a bad key costs one call, and a storm of 429 is met by one request
+    at a time instead of ``concurrency`` of them.
+    """
+
+    endpoint: Endpoint
+    _requests: AsyncLimiter = field(init=False)
+    _tokens: AsyncLimiter = field(init=False)
+    _changed: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _is_open: bool = field(init=False, default=False)
+    _is_probing: bool = field(init=False, default=False)
+    _resume_at: float = field(init=False, default=0.0)
+    _last_progress: float = field(init=False)
+    _limited_in_a_row: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._requests = _limiter(self.endpoint.requests_per_minute, largest=1.0)
+        # A request of more tokens than the bucket holds could never pass.
+        self._tokens = _limiter(
+            self.endpoint.tokens_per_minute, largest=self.endpoint.tokens_per_minute / 20
+        )
+        self._last_progress = _now()
+
+    async def admit(self, tokens: float) -> bool:
+        """Wait for the turn of a call of about this many tokens; True if it is the probe.
+
+        Every admitted call ends in exactly one of ``passed``, ``failed`` and ``limited``.
+        """
+        while True:
+            await self._wait_for_opening()
+            is_probe = not self._is_open
+            self._is_probing = is_probe
+            await self._requests.acquire()
+            await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+            if is_probe or self._is_open:
+                return is_probe
+
+    def passed(self, *, is_probe: bool) -> None:
+        """The endpoint answered; an answered probe opens the way for everybody."""
+        self._last_progress = _now()
+        if is_probe:
+            self._limited_in_a_row = 0
+            self._is_open = _now() >= self._resume_at
+        self._settle(is_probe)
+
+    def failed(self, *, is_probe: bool) -> None:
+        """A call ended without an answer; if it was the probe, another one may try."""
+        self._settle(is_probe)
+
+    def limited(self, retry_after_s: float | None, *, is_probe: bool) -> None:
+        """The endpoint asked to wait: close for everybody until then.
+
+        Raises:
+            CookbookError: the wait is longer than allowed, or nothing has passed for that long.
+        """
+        self._limited_in_a_row += 1
+        pause = self._backoff() if retry_after_s is None else retry_after_s
+        stalled = _now() - self._last_progress
+        self._is_open = False
+        self._resume_at = max(self._resume_at, _now() + pause)
+        self._settle(is_probe)
+        if max(pause, stalled) > self.endpoint.longest_pause_s:
+            raise CookbookError(
+                f"Expected the endpoint {self.endpoint.base_url} to answer again within "
+                f"{self.endpoint.longest_pause_s:g} s, but it asks to wait {pause:.0f} s more "
+                f"after {stalled:.0f} s without an answer; the labels so far are kept, run again "
+                "later."
+            )
+
+    def _backoff(self) -> float:
+        doublings = min(self._limited_in_a_row - 1, 7)
+        return float(self.endpoint.backoff_s * 2**doublings) * random.uniform(0.5, 1)
+
+    async def _wait_for_opening(self) -> None:
+        while True:
+            if (pause := self._resume_at - _now()) > 0:
+                await asyncio.sleep(pause)
+            elif self._is_open or not self._is_probing:
+                return
+            else:
+                await self._changed.wait()
+
+    def _settle(self, is_probe: bool) -> None:
+        if is_probe:
+            self._is_probing = False
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _limiter(per_minute: float, *, largest: float) -> AsyncLimiter:
+    """A leaky bucket of this rate whose burst is half a second, or the largest single amount."""
+    burst = max(per_minute / 60 * _BURST_S, largest)
+    return AsyncLimiter(burst, burst / per_minute * 60)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
