@@ -46,6 +46,7 @@ class BatchFit:
     beta: Array
     variances: Array
     outcome: Outcome
+    penalties: Array
     fallbacks: int = 0
 
     @classmethod
@@ -71,6 +72,7 @@ class BatchFit:
             beta=np.zeros(starts[-1]),
             variances=np.zeros(starts[-1]),
             outcome=Outcome.empty(entities),
+            penalties=np.zeros(starts[-1]),
         )
 
     @property
@@ -80,6 +82,8 @@ class BatchFit:
 
     def solve(self) -> None:
         """Fit all entities in chunks; float32 fits that did not get there run again in float64."""
+        # L1 and limits settle on exact zeros and edges, which float32 would miss
+        dtype = "float64" if self.options.composite else self.options.dtype
         rows = self.grouping.counts
         sizes = np.cumsum(rows * np.maximum(np.diff(self.starts), 1))
         first, entities = 0, len(rows)
@@ -87,9 +91,9 @@ class BatchFit:
             done = sizes[first - 1] if first else 0
             last = int(np.searchsorted(sizes, done + VALUES_AT_ONCE, side="right"))
             last = max(last, first + 1)
-            self._solve_chunk(first, last, self.options.dtype)
+            self._solve_chunk(first, last, dtype)
             first = last
-        if self.options.dtype == "float32":
+        if dtype == "float32":
             for entity in np.flatnonzero(~self.outcome.converged):
                 self._solve_chunk(int(entity), int(entity) + 1, "float64")
                 self.fallbacks += 1
@@ -113,6 +117,8 @@ class BatchFit:
             outcome,
         )  # fmt: skip
         self.beta[own], self.variances[own] = beta, variances
+        self.penalties[own] = penalty.l1 * np.abs(self.beta[own])
+        self.penalties[own] += penalty.curvature / 2 * np.square(self.beta[own] - penalty.center)
 
     def _blocks(
         self, first: int, last: int, local: LocalColumns, starts: npt.NDArray[np.int64], dtype: str
@@ -198,6 +204,7 @@ class BatchFit:
             active_rows=len(self.grouping.order),
             passive_rows=passive_rows,
             float64_fallbacks=self.fallbacks,
+            penalty=float(self.penalties.sum()),
             rows=self.grouping.counts,
             iterations=self.outcome.iterations,
             gradient_norms=self.outcome.gradient_norms,

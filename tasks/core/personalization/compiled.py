@@ -14,7 +14,9 @@ def compiled(function: Function) -> Function:
     The interpreter lock is released while it runs, so shards on threads run side by side.
     A cached kernel notices changes in its own file only: kernels that call each other live in
     one file. Sums may be reordered, which lets them use vector instructions; NaN and infinity
-    keep their meaning.
+    keep their meaning, and division by zero gives them.
     """
-    decorate = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+    decorate = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
+    )
     return cast(Function, decorate(function))

@@ -14,7 +14,7 @@ class ConvergenceReport:
 
     trained: entities fitted; passive: below the lower bound; carried: taken over from an earlier
     model. active_rows trained; passive_rows were only scored. float64_fallbacks: float32 fits
-    repeated in float64. The arrays hold 0 rows and iterations for carried entities;
+    repeated in float64. penalty: part of the objectives that is no loss. The arrays hold 0 rows and iterations for carried entities;
     `gradient_norms` is the largest entry of the final gradient (with L1 or limits, of its smallest
     subgradient); `objectives` the final objective.
     """
@@ -25,6 +25,7 @@ class ConvergenceReport:
     active_rows: int
     passive_rows: int
     float64_fallbacks: int
+    penalty: float
     rows: npt.NDArray[np.int64]
     iterations: npt.NDArray[np.int32]
     gradient_norms: npt.NDArray[np.float64]

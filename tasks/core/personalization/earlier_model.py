@@ -26,6 +26,7 @@ class Earlier:
     feature_names: tuple[str, ...]
     warm_start: RandomEffectModel | None
     prior: RandomEffectModel | None
+    start: RandomEffectModel | None = None
 
     def knows(self, entity_ids: pa.StringArray) -> npt.NDArray[np.bool_]:
         """Whether an earlier model has each entity (E,)."""
@@ -37,7 +38,7 @@ class Earlier:
 
     def start_values(self, entity_ids: pa.StringArray, local: LocalColumns) -> tuple[Array, Array]:
         """(intercepts (E,), values at `local.columns`) of the earlier model, 0 where it has none."""
-        model = self.warm_start or self.prior
+        model = self.start or self.warm_start or self.prior
         if model is None:
             return np.zeros(len(entity_ids)), np.zeros(len(local.columns))
         return self._aligned(model, model.intercepts, model.values, entity_ids, local)
@@ -163,7 +164,10 @@ def _merged(
     ascending = np.argsort(entries, kind="stable")
     owner, column = np.divmod(entries[ascending], max(len(names), 1))
     starts = np.searchsorted(owner, np.arange(len(everyone) + 1)).astype(np.int64)
-    was, now = find_entities(everyone, earlier.entity_ids), find_entities(everyone, model.entity_ids)
+    was, now = (
+        find_entities(everyone, earlier.entity_ids),
+        find_entities(everyone, model.entity_ids),
+    )
     result = replace(
         model,
         feature_names=names,

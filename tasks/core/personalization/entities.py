@@ -80,14 +80,16 @@ def keep_rows(grouping: Grouping, kept: npt.NDArray[np.bool_]) -> Grouping:
     return Grouping(grouping.entity_ids, grouping.order[kept], starts)
 
 
-def find_entities(ids: Ids, known: pa.StringArray) -> npt.NDArray[np.int64]:
-    """Position of each id (n,) in the sorted `known` (E,), or -1.
+def find_entities(
+    ids: Ids, known: pa.StringArray, *, ascending: bool = True
+) -> npt.NDArray[np.int64]:
+    """Position of each id (n,) in `known` (E,), or -1.
 
-    A few ids are found by bisection, which reads a handful of places of a mapped file; many by
-    one hash table.
+    Where `known` is `ascending`, a few ids are found by bisection, which reads a handful of
+    places of a mapped file; many by one hash table.
     """
     wanted = to_strings(ids)
-    if len(wanted) * 50 < len(known):
+    if ascending and len(wanted) * 50 < len(known):
         return np.array([_bisect(known, text) for text in wanted.to_pylist()], np.int64)
     found = pc.index_in(wanted, value_set=known)
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -111,7 +113,9 @@ def hash_ids(ids: Ids, seed: int) -> npt.NDArray[np.uint64]:
     """
     strings = to_strings(ids)
     buffers = strings.buffers()
-    offsets = np.frombuffer(buffers[1], np.int32)[strings.offset : strings.offset + len(strings) + 1]
+    offsets = np.frombuffer(buffers[1], np.int32)[
+        strings.offset : strings.offset + len(strings) + 1
+    ]
     data = np.frombuffer(buffers[2] or b"", np.uint8)
     hashes = np.empty(len(strings), np.uint64)
     _hash_bytes(data, offsets, np.uint64(seed), hashes)

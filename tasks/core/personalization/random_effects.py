@@ -31,18 +31,20 @@ def fit_random_effect(
     options: RandomEffectOptions | None = None,
     warm_start: RandomEffectModel | None = None,
     prior: RandomEffectModel | None = None,
+    start: RandomEffectModel | None = None,
 ) -> RandomEffectModel:
     """Fit every entity's model to its optimum.
 
     entity_ids (n,); features (n, d), dense or CSR; labels, offsets (default 0) and weights
-    (default 1) (n,). row_ids (n,) decide which rows an upper bound keeps. `warm_start` gives the
-    start values; `prior` makes its means and variances the penalty's centers and widths.
+    (default 1) (n,). row_ids (n,) decide which rows an upper bound keeps. `warm_start` is an earlier
+    model: start values, and what it knows beyond these rows is kept. `prior`, besides, makes its
+    means and variances the penalty's centers and widths. `start` gives start values and no more.
     Raises CookbookError if lengths differ or labels do not fit the task.
     Source: Zhang et al., GLMix (KDD 2016); reference section 5 of the personalization notes.
     """
     options = options or RandomEffectOptions()
     data = TrainingRows.checked(features, labels, offsets, weights, feature_names, options.task)
-    earlier = Earlier(data.feature_names, warm_start, prior)
+    earlier = Earlier(data.feature_names, warm_start, prior, start)
     everyone = group_rows(entity_ids)
     data.check_rows(len(everyone.order))
     known = earlier.knows(everyone.entity_ids)

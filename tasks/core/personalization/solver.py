@@ -104,8 +104,8 @@ def fill_hessian(block: Block, penalty: Penalty, scratch: Scratch) -> None:
 
 
 @compiled
-def cholesky(hessian: Floats, factor: Floats, damping: float) -> bool:
-    """Lower Cholesky factor of hessian + damping * diagonal; False if not positive definite."""
+def cholesky(hessian: Floats, factor: Floats, damping: float, floor: float) -> bool:
+    """Lower Cholesky factor of hessian + damping * diagonal; False if a pivot is rounding only."""
     for j in range(hessian.shape[0]):
         for k in range(j + 1):
             total = hessian[j, k]
@@ -115,7 +115,7 @@ def cholesky(hessian: Floats, factor: Floats, damping: float) -> bool:
                 factor[j, k] = total / factor[k, k]
                 continue
             total += damping * (hessian[j, j] + 1)
-            if not (total > hessian[j, j] * 1e-15 and np.isfinite(total)):
+            if not (total > hessian[j, j] * floor and np.isfinite(total)):
                 return False
             factor[j, j] = np.sqrt(total)
     return True
@@ -140,10 +140,11 @@ def solve_factored(factor: Floats, target: Floats) -> None:
 def newton_step(beta: Floats, scratch: Scratch) -> float:
     """Newton step; returns the squared Newton decrement g' H^-1 g, the decrease it promises."""
     damping = 0.0
-    while not cholesky(scratch.hessian, scratch.factor, damping):
+    single = scratch.hessian.itemsize == 4
+    while not cholesky(scratch.hessian, scratch.factor, damping, 1e-5 if single else 1e-15):
         damping = max(damping * 10, 1e-10)  # only a flat direction with no penalty gets here
-        if damping > 1e10:
-            return np.nan
+        if damping > 1e10 or single:
+            return np.nan  # float32 cannot tell a flat direction from a steep one: try float64
     for j in range(beta.size):
         scratch.step[j] = -scratch.gradient[j]
     solve_factored(scratch.factor, scratch.step)
@@ -253,9 +254,11 @@ def minimize(
             promise = proximal_step(penalty, beta, scratch)
         else:
             promise = newton_step(beta, scratch)
+        if not np.isfinite(promise):
+            return iteration, False, value
         length, value = line_search(task, block, penalty, beta, scratch, value, promise,
                                     stopping.slack)  # fmt: skip
-        if length == 0 or not np.isfinite(promise):
+        if length == 0:
             losses(task, block, margins, scratch.first, scratch.second)
             return iteration, promise <= stopping.tolerance, value
         for j in range(beta.size):
@@ -274,7 +277,7 @@ def write_variances(kind: int, scratch: Scratch, variances: Floats) -> None:
             variances[j] = 1 / (scratch.hessian[j, j] + 1e-300)
         return
     damping = 0.0
-    while not cholesky(scratch.hessian, scratch.factor, damping):
+    while not cholesky(scratch.hessian, scratch.factor, damping, 1e-15):
         damping = max(damping * 10, 1e-10)
     for j in range(variances.size):
         scratch.step[:] = 0

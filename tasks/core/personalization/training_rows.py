@@ -110,9 +110,7 @@ def feature_spread(
     return np.where(spread > 0, spread, 1.0)
 
 
-def single_class_entities(
-    labels: Array, grouping: Grouping, task: str
-) -> npt.NDArray[np.bool_]:
+def single_class_entities(labels: Array, grouping: Grouping, task: str) -> npt.NDArray[np.bool_]:
     """Entities (E,) whose labels alone would send a free intercept to infinity.
 
     For the logistic task those with one class only, for Poisson those with zeros only.
