@@ -1,0 +1,158 @@
+"""Impressions that no person made: bots, clocks that lie, clicks counted twice.
+
+Everything left out is counted by reason; nothing vanishes in silence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.errors import CookbookError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_COLUMNS = ("member_id", "query_id", "doc_id", "clicked", "timestamp")
+REASONS = (
+    "unparsable_timestamp",
+    "future_timestamp",
+    "impossible_click_rate",
+    "clicks_per_minute",
+    "repeated_click",
+)
+_MISSING = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class FilterResult:
+    """Which rows to keep, how many fell to each reason, and a weight for each row.
+
+    A row falls to the first reason that applies, in the order of `REASONS`, so the counts
+    add up to the rows left out. Weights are 0 there; elsewhere 1, or less for a member with
+    more than the allowed rows, so that nobody outweighs the rest.
+    """
+
+    keep: Mask
+    counts: dict[str, int]
+    weights: FloatArray
+
+
+def filter_impressions(
+    columns: Mapping[str, npt.NDArray[np.generic]],
+    *,
+    now: datetime,
+    maximum_click_rate: float = 0.9,
+    minimum_impressions: int = 20,
+    maximum_clicks_per_minute: int = 20,
+    repeat_minutes: float = 10.0,
+    maximum_rows_per_member: int = 1000,
+) -> FilterResult:
+    """Keep the impressions that people made; columns as in impressions.csv, one entry a row.
+
+    Left out: timestamps that are no ISO 8601 or lie after `now` (an aware time); all rows of
+    a member with at least `minimum_impressions` rows of which more than `maximum_click_rate`
+    were clicked, or with more than `maximum_clicks_per_minute` clicks within any 60 seconds;
+    and a click on the same query and document by the same member less than `repeat_minutes`
+    after the last one (a chain of quick clicks is one click). Times without a zone are UTC.
+    A member_id may be empty: such rows are no one's, and only their timestamps are checked.
+
+    Raises: CookbookError when a column is missing.
+    """
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing:
+        raise CookbookError(
+            f"impressions need the columns {', '.join(_COLUMNS)}, got none called "
+            f"{', '.join(missing)}: add them or leave the impressions out"
+        )
+    seconds = _seconds(columns["timestamp"])
+    names, member = np.unique(columns["member_id"].astype(str), return_inverse=True)
+    clicked = columns["clicked"].astype(np.int64) == 1
+    unparsable, future = seconds == _MISSING, seconds > int(now.timestamp())
+    # Rows of nobody are nobody's habits.
+    person = ~unparsable & ~future & (names != "")[member]
+    counted = member[person]
+    automatic = _clicks_too_often(counted, clicked[person], minimum_impressions, maximum_click_rate)
+    hasty = _clicks_too_fast(
+        member[person & clicked], seconds[person & clicked], maximum_clicks_per_minute
+    )
+    human = person & ~np.isin(member, automatic) & ~np.isin(member, hasty)
+    clicks = np.flatnonzero(human & clicked)
+    repeated = np.zeros(len(seconds), dtype=bool)
+    repeated[clicks] = _repeats(
+        [member[clicks], *(_numbered(columns[name][clicks]) for name in ("query_id", "doc_id"))],
+        seconds[clicks],
+        round(60 * repeat_minutes),
+    )
+    return _result(
+        (
+            unparsable,
+            future,
+            person & np.isin(member, automatic),
+            person & np.isin(member, hasty),
+            repeated,
+        ),
+        member,
+        names,
+        maximum_rows_per_member,
+    )
+
+
+def _clicks_too_often(
+    member: IntArray, clicked: Mask, minimum_impressions: int, maximum_click_rate: float
+) -> IntArray:
+    rows = np.bincount(member)
+    clicks = np.bincount(member, weights=clicked)
+    often = (rows >= minimum_impressions) & (clicks > maximum_click_rate * rows)
+    return np.flatnonzero(often)
+
+
+def _clicks_too_fast(member: IntArray, seconds: IntArray, maximum_per_minute: int) -> IntArray:
+    order = np.lexsort((seconds, member))
+    who, when = member[order], seconds[order]
+    # One click too many within a minute: the n-th after this one is less than 60 s away.
+    n = maximum_per_minute
+    hasty = (who[n:] == who[:-n]) & (when[n:] - when[:-n] < 60)
+    return np.unique(who[n:][hasty])
+
+
+def _repeats(keys: list[IntArray], seconds: IntArray, gap_seconds: int) -> Mask:
+    """Rows less than `gap_seconds` after the one before with the same keys."""
+    order = np.lexsort((seconds, *keys))
+    same = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys])
+    repeated = np.zeros(len(seconds), dtype=bool)
+    repeated[order[1:]] = same & (np.diff(seconds[order]) < gap_seconds)
+    return repeated
+
+
+def _result(
+    bad: tuple[Mask, ...], member: IntArray, names: npt.NDArray[np.str_], maximum_rows: int
+) -> FilterResult:
+    keep = np.ones(len(member), dtype=bool)
+    counts = {}
+    for reason, rows in zip(REASONS, bad, strict=True):
+        counts[reason] = int((keep & rows).sum())
+        keep &= ~rows
+    held = np.bincount(member[keep], minlength=len(names))
+    share = np.where(names == "", 1.0, np.minimum(1.0, maximum_rows / np.maximum(held, 1)))
+    return FilterResult(keep, counts, np.where(keep, share[member], 0.0))
+
+
+def _numbered(values: npt.NDArray[np.generic]) -> IntArray:
+    return np.unique(values.astype(str), return_inverse=True)[1].astype(np.int64)
+
+
+def _seconds(timestamps: npt.NDArray[np.generic]) -> IntArray:
+    """Seconds since 1970 UTC; the smallest integer where the text is no time."""
+    return np.array([_parse(str(text)) for text in timestamps.tolist()], dtype=np.int64)
+
+
+def _parse(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return int(_MISSING)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
