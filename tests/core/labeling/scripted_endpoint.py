@@ -112,9 +112,7 @@ class ScriptedEndpoint:
         finally:
             writer.close()
 
-    async def _serve_one(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         headers = {
             name.lower(): value.strip()
@@ -195,9 +193,7 @@ class ScriptedEndpoint:
 
 def grade_answer(grade: int, *, clauses: tuple[str, ...] = ("NEED-1",)) -> str:
     """A valid answer under the policy of conftest.py that grades both dimensions alike."""
-    dimensions = [
-        {"id": name, "evidence": "quoted", "grade": grade} for name in ("NEED", "PLACE")
-    ]
+    dimensions = [{"id": name, "evidence": "quoted", "grade": grade} for name in ("NEED", "PLACE")]
     return json.dumps(
         {
             "dimensions": dimensions,
