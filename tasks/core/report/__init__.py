@@ -1,0 +1,1 @@
+"""A run's report: held to its contract, then shown as a page, on a terminal, in Markdown."""

@@ -1,9 +1,11 @@
-"""Tables with real headers, which fold into cards on a narrow screen."""
+"""Tables with real headers; those of many columns fold into cards on a narrow screen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.core.report.markup import Child, Html, element
+
+_FITS_A_PHONE = 4
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ def table(
         )
         for row in rows
     ]
+    names = ["compact"] if compact else []
+    names += ["stack"] if len(columns) > _FITS_A_PHONE else []
     return element(
         "table",
         element("caption", caption),
         element("thead", head, role="rowgroup"),
         element("tbody", *body, role="rowgroup"),
-        class_="stack compact" if compact else "stack",
+        class_=" ".join(names) or None,
         role="table",
     )
 

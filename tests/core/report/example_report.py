@@ -49,7 +49,7 @@ def full_report() -> dict[str, Any]:
             "version": "v0004",
             "reasons": [
                 "NDCG@10 on the gate split, 0.894, is above BM25's 0.842.",
-                "It does not lose to v0003 in service: +0.006 NDCG@10, 95% interval −0.004 to 0.016.",
+                "It does not lose to v0003 in service: +0.006 NDCG@10, -0.004 to 0.016.",
             ],
         },
         "skipped": [
@@ -256,11 +256,11 @@ def _fairness() -> dict[str, Any]:
     rows = []
     for tier, shift in (("policy_teacher", 0.0), ("student", 0.004), ("pruned_student", 0.009)):
         for name, pair, value, p_value in (
-            ("demographic_parity", "age: 50+ − under 30", 0.018, 0.21),
-            ("demographic_parity", "region: rural − urban", 0.047, 0.012),
-            ("auc", "age: 50+ − under 30", -0.006, 0.64),
-            ("auc", "region: rural − urban", -0.031, 0.048),
-            ("equalized_odds", "age: 50+ − under 30", 0.011, 0.44),
+            ("demographic_parity", "age: 50+ against under 30", 0.018, 0.21),
+            ("demographic_parity", "region: rural against urban", 0.047, 0.012),
+            ("auc", "age: 50+ against under 30", -0.006, 0.64),
+            ("auc", "region: rural against urban", -0.031, 0.048),
+            ("equalized_odds", "age: 50+ against under 30", 0.011, 0.44),
         ):
             rows.append(
                 {
@@ -296,14 +296,14 @@ def _fairness() -> dict[str, Any]:
 
 def _dataset_fairness() -> list[dict[str, Any]]:
     return [
-        {"name": "demographic_parity", "group_pair": "region: rural − urban", "value": 0.039},
-        {"name": "js_divergence", "group_pair": "age: 50+ − under 30", "value": 0.0021},
+        {"name": "demographic_parity", "group_pair": "region: rural against urban", "value": 0.039},
+        {"name": "js_divergence", "group_pair": "age: 50+ against under 30", "value": 0.0021},
     ]
 
 
 def _reliability(error: float) -> dict[str, Any]:
     means = [0.03, 0.09, 0.15, 0.22, 0.3, 0.38, 0.47, 0.56, 0.64, 0.72, 0.8, 0.86, 0.91, 0.95, 0.98]
-    before = [[m, round(m + (0.09 + error) * (0.5 - m), 4), 120] for m in means]
+    before = [[m, round(m + (0.25 + 2 * error) * (0.5 - m), 4), 120] for m in means]
     after = [[m, round(m + 0.012 * (-1) ** i, 4), 120] for i, m in enumerate(means)]
     clicks = [[round(m / 2, 4), round(m / 2.6, 4), 280] for m in means]
     return {

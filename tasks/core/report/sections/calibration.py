@@ -25,7 +25,7 @@ _TERMS = {
     "ECE": "the average distance from the diagonal; 0 is perfect.",
     "Grade": "the probability of a grade in the upper half of the scale.",
 }
-_WIDTH, _HEIGHT = 300, 292
+_WIDTH, _HEIGHT = 240, 238
 
 
 def calibration(report: Report) -> Html:
@@ -84,19 +84,19 @@ def _error(errors: Mapping[str, Any] | None) -> Child:
 def _diagram(role: str, output: str, bins: Mapping[str, Sequence[Sequence[float]]]) -> Html:
     highest = max((max(b[0], b[1]) for rows in bins.values() for b in rows), default=1.0)
     top = min(1.0, max(0.1, 1.08 * highest))
-    x, y = Scale(0, top, 44, 280), Scale(0, top, 250, 28)
+    x, y = Scale(0, top, 38, 222), Scale(0, top, 198, 26)
     ticks = [percent(tick, 0) for tick in x.ticks()]
     drawing = figure(
         f"reliability-{role}-{output}",
         f"Reliability of {lower_words(role)}, {lower_words(output)}",
         _spoken(bins),
         (_WIDTH, _HEIGHT),
-        y_axis(y, 44, 280, "happened", ticks),
-        x_axis(x, 250, 28, "said", ticks),
+        y_axis(y, 38, 222, "happened", ticks),
+        x_axis(x, 198, 26, "said", ticks),
         line(x.at(0), y.at(0), x.at(top), y.at(top), "reference"),
         *(_curve(bins[when], x, y, series) for when, series in _WHEN.items() if when in bins),
     )
-    key = legend({series: f"{when} calibration" for when, series in _WHEN.items()})
+    key = legend({series: when for when, series in _WHEN.items()})
     return panel(f"{words(role)}: {lower_words(output)}", join(drawing, key))
 
 
@@ -113,7 +113,7 @@ def _curve(bins: Sequence[Sequence[float]], x: Scale, y: Scale, series: str) -> 
             class_=f"curve {series}",
         ),
         *(
-            mark(px, py, series, title, radius=3.6)
+            mark(px, py, series, title, radius=3.2)
             for (px, py), title in zip(places, titles, strict=True)
         ),
     )

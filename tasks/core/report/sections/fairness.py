@@ -5,18 +5,21 @@ from typing import Any
 
 from tasks.core.report.blocks import facts, not_measured, panel, section, side_by_side
 from tasks.core.report.interval_rows import Row, interval_rows
-from tasks.core.report.markup import Child, Html, element
+from tasks.core.report.legend import legend
+from tasks.core.report.markup import Child, Html, element, join
 from tasks.core.report.quantities import count, decimal, lower_words, span, words
 from tasks.core.report.schema import Report
 from tasks.core.report.tables import Column, table
 
 SMALL_GROUP_ROWS = 100
 SIGNIFICANT = 0.05
+_KEY = {"relevance": "may be chance", "differs": f"p below {SIGNIFICANT}"}
 _TERMS = {
     "Group": "members or documents that share a property; no model and no prompt sees it.",
     "Difference": "the measure in the first group less that in the second; 0 is no difference.",
-    "p": "how often chance alone would give a difference as large.",
-    "Small group": f"under {SMALL_GROUP_ROWS} rows: too few to tell a difference from chance.",
+    "p": "how often chance alone would give a difference as large, corrected for the number of "
+    "comparisons.",
+    "Small group": "too few rows, members or documents to tell a difference from chance.",
     "Mitigation": "a change of the scores that narrows a gap, and what it costs.",
 }
 
@@ -27,18 +30,24 @@ def fairness(report: Report) -> Html:
     if found is None:
         missing = not_measured(report, "fairness", "group")
         return section("fairness", "Fairness by group", missing, _dataset(dataset))
+    small = _small(found)
     return section(
         "fairness",
         "Fairness by group",
         _finding(found["metrics"]),
-        _small_groups(found["groups"]),
+        _small_groups(small),
         *_tiers(found["metrics"]),
+        _unmeasured(found["metrics"]),
         side_by_side(
-            panel("Rows per group", _groups(found["groups"])) if found["groups"] else None,
-            panel("Mitigation", facts(_mitigation(found["mitigation"])))
-            if found["mitigation"]
-            else None,
-            _dataset(dataset),
+            panel("Rows per group", _groups(found["groups"], small)) if found["groups"] else None,
+            element(
+                "div",
+                panel("Mitigation", facts(_mitigation(found["mitigation"])))
+                if found["mitigation"]
+                else None,
+                _dataset(dataset),
+                class_="content",
+            ),
         ),
         terms=_TERMS,
     )
@@ -50,18 +59,22 @@ def _finding(metrics: Sequence[Mapping[str, Any]]) -> str:
         return "No difference between groups was tested."
     below = sum(metric["p_value"] < SIGNIFICANT for metric in tested)
     return (
-        f"{below} of {len(tested)} comparisons have p below {SIGNIFICANT}; "
-        f"chance alone would give about {SIGNIFICANT * len(tested):.1f}."
+        f"{below} of {len(tested)} differences between groups are larger than chance explains "
+        f"(p below {SIGNIFICANT})."
     )
 
 
-def _small_groups(groups: Mapping[str, int]) -> Html | None:
-    small = [f"{name} ({count(n)} rows)" for name, n in groups.items() if n < SMALL_GROUP_ROWS]
+def _small(found: Mapping[str, Any]) -> Mapping[str, int]:
+    """The groups too small to compare: those that the measurement names, else by their rows."""
+    rows = {name: n for name, n in found["groups"].items() if n < SMALL_GROUP_ROWS}
+    return dict(found.get("small_groups", rows))
+
+
+def _small_groups(small: Mapping[str, int]) -> Html | None:
     if not small:
         return None
-    return element(
-        "p", element("b", "Too small to judge: "), ", ".join(small), ".", class_="warning"
-    )
+    named = ", ".join(f"{name} ({count(n)})" for name, n in small.items())
+    return element("p", element("b", "Too small to judge: "), named, ".", class_="warning")
 
 
 def _tiers(metrics: Sequence[Mapping[str, Any]]) -> list[Html]:
@@ -86,14 +99,14 @@ def _chart(metrics: Sequence[Mapping[str, Any]]) -> Html:
         )
         for name in names
     ]
-    return element("div", *parts, class_="charts")
+    return join(element("div", *parts, class_="charts"), legend(_KEY))
 
 
 def _row(metric: Mapping[str, Any]) -> Row:
     p_value = metric["p_value"]
     note = "" if p_value is None else f"p = {decimal(p_value)}"
     differs = p_value is not None and p_value < SIGNIFICANT
-    return Row(pair_name(metric["group_pair"]), metric, "clicks" if differs else "relevance", note)
+    return Row(pair_name(metric["group_pair"]), metric, "differs" if differs else "relevance", note)
 
 
 def pair_name(pair: Any) -> str:
@@ -101,9 +114,20 @@ def pair_name(pair: Any) -> str:
     return pair if isinstance(pair, str) else " against ".join(map(str, pair))
 
 
-def _groups(groups: Mapping[str, int]) -> Html:
+def _unmeasured(metrics: Sequence[Mapping[str, Any]]) -> Html | None:
+    absent = [
+        f"{lower_words(m['name'])} of {pair_name(m['group_pair'])} ({lower_words(m['tier'])})"
+        for m in metrics
+        if m["value"] is None
+    ]
+    if not absent:
+        return None
+    return element("p", "Not measured: ", "; ".join(absent), ".", class_="note")
+
+
+def _groups(groups: Mapping[str, int], small: Mapping[str, int]) -> Html:
     rows = [
-        [name, count(n), "too small to judge" if n < SMALL_GROUP_ROWS else ""]
+        [name, count(n), "too small to judge" if name in small else ""]
         for name, n in groups.items()
     ]
     columns = [Column("Group"), Column("Rows", number=True), Column("Note")]

@@ -46,7 +46,7 @@ def lineage_figure(steps: Sequence[Mapping[str, Any]]) -> Html:
         + (", ".join(nodes[source].name for source in inputs[key]) or "outside inputs only")
         for key, node in nodes.items()
     )
-    return figure(
+    drawing = figure(
         "lineage-figure",
         "Steps of the run and what each reads",
         "; ".join(spoken),
@@ -57,6 +57,8 @@ def lineage_figure(steps: Sequence[Mapping[str, Any]]) -> Html:
         ),
         *(_box(node, center[key]) for key, node in nodes.items()),
     )
+    # At its natural size whatever the page's: the frame around it scrolls on a narrow screen.
+    return element("div", drawing, style=f"width:{1.15 * across:.0f}px")
 
 
 def _graph(steps: Sequence[Mapping[str, Any]]) -> tuple[dict[str, _Node], dict[str, list[str]]]:

@@ -69,19 +69,15 @@ def _position(at: float, y: Scale, position: str, interval: Interval) -> Html:
     low, value, high = bounds(interval)
     return join(
         line(at, y.at(low), at, y.at(high), "whisker clicks"),
-        mark(at, y.at(value), "clicks", f"position {position}: {decimal(value, 2)}"),
+        mark(at, y.at(value), "clicks", f"position {position}: {decimal(value, 2)}", 4.0),
         text(at, _BOTTOM + 17, position, anchor="middle"),
     )
 
 
 def _numbers(found: Mapping[str, Interval]) -> Html:
     rows = [
-        [
-            position,
-            decimal(interval["value"], 2),
-            span(interval.get("low"), interval.get("high"), 2),
-        ]
-        for position, interval in found.items()
+        [position, decimal(known["value"], 2), span(known.get("low"), known.get("high"), 2)]
+        for position, known in found.items()
     ]
     columns = [Column("Position"), Column("Propensity", number=True), Column("95%", number=True)]
     return table("By position, with 95% intervals.", columns, rows)
