@@ -77,8 +77,8 @@ class Budget:
             if not self._in_flight:
                 raise BudgetReachedError(
                     f"Expected to stay within budget_usd = {self.limit_usd:.4f}, but "
-                    f"${self.spent_usd:.4f} is spent and the next call may cost ${usd:.4f}; the labels so far are "
-                    "kept, raise the budget and run again."
+                    f"${self.spent_usd:.4f} is spent and the next call may cost ${usd:.4f}; the "
+                    "labels so far are kept, raise the budget and run again."
                 )
             await self._released.wait()
         self._reserved_usd += usd

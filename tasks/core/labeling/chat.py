@@ -91,6 +91,7 @@ class Chat:
             CallRejectedError: the endpoint refuses this request for its content.
             CookbookError: no request will succeed: key, quota, model or address is wrong.
         """
+        problem: Exception
         try:
             async with asyncio.timeout(self.endpoint.timeout_s):
                 response = await self._client.post(
@@ -98,16 +99,19 @@ class Chat:
                     body={"messages": messages, **self._settings},
                     cast_to=httpx2.Response,
                 )
-                return _parse_body(response.content)
+            return _parse_body(response.content)
         except (openai.APITimeoutError, TimeoutError) as error:
             sent = not isinstance(error.__cause__, httpx2.ConnectTimeout | httpx2.PoolTimeout)
-            raise CallFailedError(Failure("timeout", perhaps_billed=sent)) from None
+            problem = CallFailedError(Failure("timeout", perhaps_billed=sent))
         except openai.APIStatusError as error:
-            raise self._explain(error) from None
+            problem = self._explain(error)
         except openai.APIConnectionError as error:
             unreachable = isinstance(error.__cause__, httpx2.ConnectError)
             fault = "unreachable" if unreachable else "dropped"
-            raise CallFailedError(Failure(fault, perhaps_billed=not unreachable)) from None
+            problem = CallFailedError(Failure(fault, perhaps_billed=not unreachable))
+        # Raised outside the except block: the client's own error, chained as context, may quote
+        # the key.
+        raise problem
 
     def _explain(self, error: openai.APIStatusError) -> Exception:
         """What an HTTP error means for the run: stop, wait, try again, or give up this pair."""

@@ -10,6 +10,7 @@ calls are repeated per crash.
 """
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,8 +55,6 @@ class Journal:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._offsets: dict[bytes, int] = {}
         self._spent: dict[str, float] = {}
-        self._pending: list[bytes] = []
-        self._pending_lock, self._disk_lock = Lock(), Lock()
         self._flushing: asyncio.Task[None] | None = None
         try:
             _lock(self._file, path)
@@ -102,8 +100,6 @@ class Journal:
         offset = self._offsets.get(bytes.fromhex(key))
         if offset is None:
             return None
-        if offset >= self._durable:
-            self.sync()
         record = _parse_line(_line_at(self._file, offset), f"{self.path}, byte {offset}")
         return Reply(**record["reply"])
 
@@ -116,7 +112,7 @@ class Journal:
         self._append(record | {"billed": billed})
 
     def answer(self, key: str, reply: Reply, *, usd: float, run: str) -> None:
-        """Note the answer. It is durable at the latest when the next intent is."""
+        """Note the answer. A kill cannot lose it, a power cut only until the next commit."""
         record = {"type": "result", "key": key, "usd": usd, "run": run, "reply": asdict(reply)}
         self._offsets[bytes.fromhex(key)] = self._append(record)
         self._spent[run] = self.spent_usd(run) + usd
@@ -129,12 +125,9 @@ class Journal:
         self._spent[run] = self.spent_usd(run) + charged
 
     async def commit(self) -> None:
-        """Return once all that was noted so far is on the disk.
+        """Return once all that was noted so far would survive a power cut.
 
         One fsync serves every worker that waits: while one runs, the next batch gathers.
-
-        Raises:
-            CookbookError: the disk is full, or the file can no longer be written.
         """
         target = self._end
         while self._durable < target:
@@ -143,25 +136,14 @@ class Journal:
             await asyncio.shield(self._flushing)
 
     def sync(self) -> None:
-        """Write and fsync what is pending, at once and without an event loop."""
-        with self._disk_lock:
-            with self._pending_lock:
-                lines, self._pending = self._pending, []
-            try:
-                _write_durably(self._file, b"".join(lines), self._durable)
-            except OSError as error:
-                with self._pending_lock:
-                    self._pending = lines + self._pending
-                raise CookbookError(
-                    f"The payment journal {self.path} could not be written ({error.strerror}); "
-                    "free some space and run again: only the answers in flight are lost."
-                ) from None
-            self._durable += sum(map(len, lines))
+        """Make all that was noted durable, at once and without an event loop."""
+        end = self._end
+        os.fsync(self._file)
+        self._durable = end
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records from the disk, in the order they were written."""
-        self.sync()
-        yield from _read(self.path)
+        return (record for record, _ in _read_with_lengths(self.path))
 
     async def _flush(self) -> None:
         # One tick, so that every worker that is ready adds its intent to the batch.
@@ -169,11 +151,20 @@ class Journal:
         await asyncio.get_running_loop().run_in_executor(self._disk, self.sync)
 
     def _append(self, record: Mapping[str, Any]) -> int:
-        line = _render_line(record)
-        with self._pending_lock:
-            offset = self._end
-            self._end += len(line)
-            self._pending.append(line)
+        """Hand a line to the kernel, which keeps it even if this process is killed."""
+        line, offset = _render_line(record), self._end
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            # Half a line must not be followed by another one.
+            os.ftruncate(self._file, offset)
+            raise CookbookError(
+                f"The payment journal {self.path} could not be written ({error.strerror}); free "
+                "some space and run again: only the answers in flight are lost."
+            ) from None
+        self._end += len(line)
         return offset
 
     def _load(self) -> list[dict[str, Any]]:
@@ -203,18 +194,6 @@ def _lock(file: int, path: Path) -> None:
             f"Expected to be alone with the payment journal {path}, but another run is labeling "
             "with it; wait for that run to end."
         ) from None
-
-
-def _write_durably(file: int, batch: bytes, durable: int) -> None:
-    try:
-        view = memoryview(batch)
-        while view:
-            view = view[os.write(file, view) :]
-        os.fsync(file)
-    except OSError:
-        # Half a line must not be followed by another one.
-        os.ftruncate(file, durable)
-        raise
 
 
 def _render_line(record: Mapping[str, Any]) -> bytes:
@@ -263,7 +242,3 @@ def _read_with_lengths(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
                     return
                 raise
             yield record, len(line)
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    return (record for record, _ in _read_with_lengths(path))

@@ -1,6 +1,7 @@
 """What was paid for survives any end of the process, and damage is never taken for a label."""
 
 import asyncio
+import os
 import stat
 import subprocess
 import sys
@@ -147,24 +148,17 @@ def test_workers_of_one_tick_share_an_fsync(
 def test_a_full_disk_fails_loudly_and_loses_no_earlier_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
-    path = tmp_path / "j"
-    write = os.write
-
-    def full(file: int, data: memoryview) -> int:
-        write(file, data[:10])
-        raise OSError(28, "No space left on device")
-
+    path, write = tmp_path / "j", os.write
     with Journal(path) as journal:
         pay(journal, KEYS[0], "kept")
-        journal.sync()
-        pay(journal, KEYS[1], "late")
+        journal.intend(KEYS[1], pair_id="p", usd=1.0, run="r", billed=True)
         with monkeypatch.context() as patch:
-            patch.setattr("os.write", full)
+            patch.setattr("os.write", lambda file, data: write(file, data[:10]))
             with pytest.raises(CookbookError, match="No space left"):
-                journal.sync()
-    # Space was freed before the end: even the answer that did not fit is there.
+                journal.answer(KEYS[1], reply("lost"), usd=0.5, run="r")
+        pay(journal, KEYS[2], "later")
     with Journal(path) as journal:
         assert journal.result(KEYS[0]) == reply("kept")
-        assert journal.result(KEYS[1]) == reply("late")
+        assert journal.result(KEYS[2]) == reply("later")
+        assert KEYS[1] not in journal
+        assert journal.perhaps_billed_in_crash == 1

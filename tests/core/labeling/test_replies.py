@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.core.labeling.grade_tokens import grade_distribution, grade_token_logprobs
 from tasks.core.labeling.replies import Judgment, Reply, ReplyError, Status, parse_reply
-from tasks.core.policy import Policy, parse_policy_text
+from tasks.core.policy import parse_policy_text
 from tests.core.labeling.conftest import POLICY_TEXT
 from tests.core.labeling.scripted_endpoint import grade_answer
 
