@@ -1,0 +1,100 @@
+"""Calibration: probabilities that match frequencies, and the error where they do not.
+
+Fitted on data that trained nothing. Temperature keeps the order of candidates, so calibration
+never changes a ranking; isotonic steps may tie neighbors and are used for actions only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax, logsumexp
+from sklearn.isotonic import IsotonicRegression
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit_temperature(grade_logits: Floats, grades: Floats) -> float:
+    """The temperature with the least log loss; logits (pairs, G), grades a distribution (pairs, G).
+
+    Source: Guo et al., arXiv 1706.04599, section 4.2.
+    """
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(grade_logits / np.exp(log_temperature), axis=1)
+        return float(-(grades * scaled).sum(axis=1).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))
+
+
+@dataclass(frozen=True)
+class ActionCalibration:
+    """logit -> probability by knots of an increasing function, linear between them."""
+
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def __call__(self, logits: npt.NDArray[Any]) -> Floats:
+        return np.interp(logits.astype(np.float64), self.knots, self.values)
+
+    def to_json(self) -> dict[str, list[float]]:
+        return {"knots": list(self.knots), "values": list(self.values)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, list[float]]) -> "ActionCalibration":
+        return cls(tuple(value["knots"]), tuple(value["values"]))
+
+
+def fit_action(logits: Floats, taken: Floats, weights: Floats) -> ActionCalibration:
+    """Isotonic regression of an action, weighted by 1/propensity; all of shape (rows,).
+
+    With no positive rows (or only positive ones) there is nothing to fit, and the model's own
+    probabilities stay.
+    """
+    if not 0 < taken.sum() < len(taken):
+        grid = np.linspace(-12.0, 12.0, 97)
+        return ActionCalibration(tuple(map(float, grid)), tuple(map(float, expit(grid))))
+    fitted = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip")
+    fitted.fit(logits, taken, sample_weight=weights)
+    knots, values = fitted.X_thresholds_, fitted.y_thresholds_
+    return ActionCalibration(tuple(map(float, knots)), tuple(map(float, values)))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Equal-mass bins: mean probability, observed rate, rows; and the expected error."""
+
+    bins: tuple[tuple[float, float, int], ...]
+    expected_error: float
+
+    def points(self) -> list[list[float]]:
+        return [list(point) for point in self.bins]
+
+
+def reliability(
+    probabilities: Floats, happened: Floats, *, n_bins: int = 15, weights: Floats | None = None
+) -> Reliability:
+    """Expected calibration error over equal-mass bins: sum of |mean p - rate| by bin share.
+
+    Equal mass, because equal widths leave most bins of a rare action empty.
+    """
+    weights = np.ones_like(probabilities) if weights is None else weights
+    order = np.argsort(probabilities, kind="stable")
+    bins, error = [], 0.0
+    for rows in np.array_split(order, min(n_bins, len(order))):
+        mass = weights[rows].sum()
+        mean = float((weights[rows] * probabilities[rows]).sum() / mass)
+        rate = float((weights[rows] * happened[rows]).sum() / mass)
+        bins.append((mean, rate, len(rows)))
+        error += float(mass / weights.sum()) * abs(mean - rate)
+    return Reliability(tuple(bins), error)
+
+
+def exceedance(grade_logits: Floats, grade: int, temperature: float) -> Floats:
+    """P(grade >= ``grade``) of each pair, shape (pairs,)."""
+    scaled = log_softmax(grade_logits / temperature, axis=1)
+    tail: Floats = np.exp(logsumexp(scaled[:, grade:], axis=1))
+    return tail

@@ -1,0 +1,76 @@
+"""Documents, members and traffic queries: what is ranked, for whom, and what they ask."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.core.domain.readers import read_csv, read_json_lines
+from tasks.core.errors import CookbookError
+from tasks.core.tables import Row
+
+# Longer texts are cut here, before any model or prompt sees them.
+MAX_TEXT_CHARACTERS = 20_000
+
+
+def read_documents(path: Path) -> list[Row]:
+    """Rows doc_id, title, text, attributes (JSON), groups (JSON), in the file's order.
+
+    Raises:
+        CookbookError: no documents, a missing field, or a doc_id that stands twice.
+    """
+    return _entities(path, "doc_id", ("title", "text"))
+
+
+def read_members(path: Path) -> list[Row]:
+    """Rows member_id, text, attributes (JSON), groups (JSON), in the file's order."""
+    return _entities(path, "member_id", ("text",))
+
+
+def read_queries(path: Path) -> list[Row]:
+    """Traffic: rows query_id, query, member_id ("" where nobody in particular asks)."""
+    return [
+        {
+            "query_id": raw["query_id"],
+            "query": raw["query"],
+            "member_id": raw.get("member_id", "").strip(),
+        }
+        for _, raw in read_csv(path, ("query_id", "query"))
+        if raw["query"].strip()
+    ]
+
+
+def _entities(path: Path, key: str, texts: tuple[str, ...]) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for number, raw in read_json_lines(path):
+        where = f"{path}, line {number}"
+        row: Row = {key: _text(raw, key, where)}
+        row |= {name: _text(raw, name, where)[:MAX_TEXT_CHARACTERS] for name in texts}
+        row |= {name: _object(raw, name, where) for name in ("attributes", "groups")}
+        if not row[key] or row[key] in rows:
+            raise CookbookError(
+                f"{where}: each row has a {key} of its own; came {row[key]!r} again or empty. "
+                "Remove one of the rows, or rename it."
+            )
+        rows[row[key]] = row
+    if not rows:
+        raise CookbookError(f"{path} needs at least one row, and is empty.")
+    return list(rows.values())
+
+
+def _text(raw: Mapping[str, Any], name: str, where: str) -> str:
+    value = raw.get(name)
+    if not isinstance(value, str):
+        raise CookbookError(
+            f"{where}: {name} must be text; came {type(value).__name__}. Put it in quotes."
+        )
+    return value
+
+
+def _object(raw: Mapping[str, Any], name: str, where: str) -> str:
+    value = raw.get(name) or {}
+    if isinstance(value, str):
+        value = json.loads(value)
+    if not isinstance(value, Mapping):
+        raise CookbookError(f"{where}: {name} must be an object; came {type(value).__name__}.")
+    return json.dumps(value, ensure_ascii=False)

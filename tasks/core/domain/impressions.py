@@ -1,0 +1,120 @@
+"""The click log: one row for each document that a member was shown."""
+
+import csv
+import gzip
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from tasks.core.errors import CookbookError
+
+REQUIRED = (
+    "impression_id",
+    "query_id",
+    "query",
+    "member_id",
+    "doc_id",
+    "position",
+    "shown_at_random",
+    "clicked",
+    "timestamp",
+)
+
+
+def read_impressions(path: Path) -> pa.Table:
+    """The log as a table: text ids, whole positions, 0/1 flags, timestamps in UTC seconds.
+
+    Every column beyond the required ones is a further action. Read by Arrow, not row by row:
+    logs are long.
+
+    Raises:
+        CookbookError: a column is missing, or holds what it cannot.
+    """
+    table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
+    missing = [name for name in REQUIRED if name not in table.column_names]
+    if missing:
+        raise CookbookError(
+            f"{path} needs the columns {', '.join(REQUIRED)}; {', '.join(missing)} is missing. "
+            "Add it to the log's export."
+        )
+    if not table.num_rows:
+        raise CookbookError(f"{path} has a header and no rows. Remove it, or export the log again.")
+    columns: dict[str, Any] = {name: table[name].cast(pa.string()) for name in REQUIRED[:5]}
+    columns["position"] = _whole(table, "position", path, lowest=1, highest=100_000)
+    for name in ("shown_at_random", "clicked", *actions_of(table)[1:]):
+        columns[name] = _whole(table, name, path, lowest=0, highest=1)
+    columns["timestamp"] = _seconds(table["timestamp"], path)
+    return pa.table(columns)
+
+
+def actions_of(table: pa.Table) -> tuple[str, ...]:
+    """Names of the actions in the log, ``clicked`` first."""
+    further = [name for name in table.column_names if name not in REQUIRED]
+    return ("clicked", *further)
+
+
+def check_documents(table: pa.Table, doc_ids: Collection[str], path: Path) -> None:
+    """Every document shown must be known.
+
+    Raises:
+        CookbookError: one is not.
+    """
+    unknown = set(pc.unique(table["doc_id"]).to_pylist()) - set(doc_ids)
+    if unknown:
+        raise CookbookError(
+            f"{path}: each doc_id must be one of the documents; {len(unknown)} are not "
+            f"(such as {min(unknown)!r}). Add them, or leave their rows out."
+        )
+
+
+def _read_csv(path: Path) -> pa.Table:
+    texts = {name: pa.string() for name in (*REQUIRED[:5], "timestamp")}
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            return pa_csv.read_csv(
+                stream, convert_options=pa_csv.ConvertOptions(column_types=texts)
+            )
+    except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile, csv.Error) as error:
+        raise CookbookError(
+            f"{path} must be CSV in UTF-8 with a header; it cannot be read ({error}). Write it again."
+        ) from None
+
+
+def _whole(table: pa.Table, name: str, path: Path, *, lowest: int, highest: int) -> Any:
+    try:
+        values = table[name].cast(pa.int32())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        values = None
+    if values is None or values.null_count or not _within(values, lowest, highest):
+        raise CookbookError(
+            f"{path}: {name} holds whole numbers from {lowest} to {highest}, none missing; "
+            "some rows hold something else. Correct the export."
+        )
+    return values
+
+
+def _within(values: Any, lowest: int, highest: int) -> bool:
+    bounds = pc.min_max(values).as_py()
+    return bool(bounds["min"] >= lowest and bounds["max"] <= highest)
+
+
+def _seconds(column: Any, path: Path) -> Any:
+    """Seconds since 1970 of ISO 8601 texts in UTC."""
+    try:
+        stamps = [datetime.fromisoformat(text) for text in column.to_pylist()]
+    except (TypeError, ValueError) as error:
+        raise CookbookError(
+            f"{path}: timestamp is ISO 8601 in UTC, such as 2026-01-31T08:00:00Z; came one that is "
+            f"not ({error}). Correct the export."
+        ) from None
+    seconds = [
+        (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp() for stamp in stamps
+    ]
+    return pa.array(np.array(seconds, dtype=np.float64))

@@ -1,0 +1,78 @@
+"""Where a domain's files lie, and which of them a user brought."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core.errors import CookbookError
+
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+_DOCUMENTS = ("documents.jsonl.gz", "documents.jsonl", "documents.parquet")
+_MEMBERS = ("members.jsonl.gz", "members.jsonl", "members.parquet")
+_IMPRESSIONS = ("impressions.csv.gz", "impressions.csv", "impressions.parquet")
+
+
+@dataclass(frozen=True)
+class DomainPaths:
+    """The files of one domain; None where the user brought no such file."""
+
+    name: str
+    policy: Path
+    golden: Path
+    documents: Path
+    queries: Path | None
+    members: Path | None
+    impressions: Path | None
+
+
+def valid_name(name: str, what: str) -> str:
+    """The name itself, if it can be a folder's name and nothing else.
+
+    Raises:
+        CookbookError: it holds a path, or characters that a file system or a page may misread.
+    """
+    if not _NAME.fullmatch(name):
+        raise CookbookError(
+            f"A {what} is named by 1 to 64 small letters, digits, dots, dashes and underscores; "
+            f"came {name!r}. Choose such a name."
+        )
+    return name
+
+
+def find_domain(name: str, root: Path) -> DomainPaths:
+    """Find a domain's files under a root folder.
+
+    Raises:
+        CookbookError: there is no such domain, or a required file is missing.
+    """
+    valid_name(name, "domain")
+    golden = root / "golden_data" / name
+    policy = root / "policy" / name / "policy.md"
+    if not policy.is_file() and not golden.is_dir():
+        known = sorted(path.parent.name for path in root.glob("policy/*/policy.md"))
+        raise CookbookError(
+            f"A domain is a folder below policy/ and golden_data/ of {root}; there is none named "
+            f"{name!r}. It has: {', '.join(known) or 'none'}. Name one of them, or give its --root."
+        )
+    return DomainPaths(
+        name=name,
+        policy=_required(policy, policy.parent, (policy.name,)),
+        golden=_required(_first(golden, ("golden.csv",)), golden, ("golden.csv",)),
+        documents=_required(_first(golden, _DOCUMENTS), golden, _DOCUMENTS),
+        queries=_first(golden, ("queries.csv",)),
+        members=_first(golden, _MEMBERS),
+        impressions=_first(golden, _IMPRESSIONS),
+    )
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _required(path: Path | None, folder: Path, names: tuple[str, ...]) -> Path:
+    if path is None or not path.is_file():
+        raise CookbookError(
+            f"A domain needs {' or '.join(names)} in {folder}, and there is none. "
+            "Write it as docs/your_own_domain.md shows."
+        )
+    return path

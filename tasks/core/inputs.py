@@ -1,0 +1,80 @@
+"""What a scorer reads: a query, who asks, and a candidate, rendered by one template.
+
+The template travels in the scorer's folder, so training, scoring and another engine read the
+same text. Documents' and members' groups are no part of it and never reach a model.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tasks.core.text import sanitize
+
+
+@dataclass(frozen=True)
+class InputTemplate:
+    """How a pair becomes text.
+
+    ``query`` and ``member`` (used when a member asks) make the left side, ``candidate`` the
+    right side. ``suffix`` follows the right side for causal models: it ends where the grade
+    token would come. The right side is cut to fit ``max_tokens``; the rest is never cut away.
+    """
+
+    max_tokens: int
+    query: str = "{query}"
+    member: str = "{query} | {member}"
+    candidate: str = "{title}. {text} {attributes}"
+    prefix: str = ""
+    suffix: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PairText:
+    """The two sides of a pair as text."""
+
+    left: str
+    right: str
+
+
+def render_pair(
+    template: InputTemplate, query: str, member_text: str, document: Mapping[str, Any]
+) -> PairText:
+    """Render one pair; ``document`` has title, text and attributes (a dict or its JSON)."""
+    form = template.member if member_text else template.query
+    return PairText(
+        left=sanitize(form.format(query=query, member=member_text)),
+        right=render_candidate(template, document),
+    )
+
+
+def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> str:
+    """The candidate's side alone."""
+    attributes = document["attributes"]
+    if isinstance(attributes, str):
+        attributes = json.loads(attributes or "{}")
+    fields = {
+        "title": document["title"],
+        "text": document["text"],
+        "attributes": render_attributes(attributes),
+    }
+    return sanitize(template.candidate.format(**fields))
+
+
+def render_attributes(attributes: Mapping[str, Any]) -> str:
+    """``key: value`` for every attribute that has a value, in the order the user gave."""
+    parts = (
+        f"{key.replace('_', ' ')}: {_value(value)}"
+        for key, value in attributes.items()
+        if value not in (None, "", [])
+    )
+    return "; ".join(parts)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(item) for item in value)
+    return str(value)

@@ -1,0 +1,38 @@
+"""BM25 over the documents' text: the lexical half of candidate retrieval, and a baseline."""
+
+import re
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+_WORD = re.compile(r"[^\W_]+(?:[+#]+)?")
+
+
+def words(text: str) -> list[str]:
+    """Case-folded words; ``c++`` and ``c#`` stay whole."""
+    return _WORD.findall(text.casefold())
+
+
+class Bm25Index:
+    """An index of the documents' words (Lucene's BM25 variant, k1 1.5, b 0.75)."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._index = bm25s.BM25()
+        self._index.index([words(text) or [""] for text in texts], show_progress=False)
+
+    def scores(self, query: str) -> Floats:
+        """Score of every document, shape (documents,); zero where no word matches."""
+        known = [word for word in words(query) if word in self._index.vocab_dict]
+        if not known:
+            return np.zeros(self._index.scores["num_docs"], dtype=np.float32)
+        scores: Floats = self._index.get_scores(known)
+        return scores
+
+
+def top(scores: Floats, k: int) -> npt.NDArray[np.int64]:
+    """Positions of the ``k`` highest scores above zero, best first, ties by position."""
+    order = np.argsort(-scores, kind="stable")[:k]
+    return order[scores[order] > 0].astype(np.int64)

