@@ -13,6 +13,7 @@ from tasks.core.personalization.design import LocalColumns, gather, local_column
 from tasks.core.personalization.earlier_model import Earlier
 from tasks.core.personalization.entities import Grouping
 from tasks.core.personalization.feature_selection import select_features
+from tasks.core.personalization.large_fit import Design, Problem, fit_large
 from tasks.core.personalization.options import RandomEffectOptions
 from tasks.core.personalization.random_effect_model import RandomEffectModel
 from tasks.core.personalization.training_rows import (
@@ -24,6 +25,8 @@ from tasks.core.personalization.training_rows import (
 Array = npt.NDArray[np.float64]
 TASKS = {"logistic": solver.LOGISTIC, "linear": solver.LINEAR, "poisson": solver.POISSON}
 VARIANCES = {"none": solver.NO_VARIANCES, "simple": solver.SIMPLE, "full": solver.FULL}
+WIDE = 256  # coefficients: beyond, a Hessian per entity costs more than its data
+LONG = 2**24  # design values of one entity: beyond, its rows are read in place
 VALUES_AT_ONCE = 2**18  # design values gathered per call of the solver: 2 MiB stay in the cache
 
 
@@ -87,10 +90,16 @@ class BatchFit:
         rows = self.grouping.counts
         sizes = np.cumsum(rows * np.maximum(np.diff(self.starts), 1))
         first, entities = 0, len(rows)
+        large = self._is_large()
+        stops = np.append(np.flatnonzero(large), entities)
         while first < entities:
+            if large[first]:
+                self._solve_large(first)
+                first += 1
+                continue
             done = sizes[first - 1] if first else 0
             last = int(np.searchsorted(sizes, done + VALUES_AT_ONCE, side="right"))
-            last = max(last, first + 1)
+            last = min(max(last, first + 1), int(stops[np.searchsorted(stops, first)]))
             self._solve_chunk(first, last, dtype)
             first = last
         if dtype == "float32":
@@ -98,13 +107,50 @@ class BatchFit:
                 self._solve_chunk(int(entity), int(entity) + 1, "float64")
                 self.fallbacks += 1
 
-    def _solve_chunk(self, first: int, last: int, dtype: str) -> None:
+    def _is_large(self) -> npt.NDArray[np.bool_]:
+        """Entities (E,) that go to the solver for wide or long ones; L1 and limits never do."""
+        widths = np.diff(self.starts)
+        if self.options.composite:
+            return np.zeros(len(widths), np.bool_)
+        return (widths > WIDE) | (widths * self.grouping.counts > LONG)
+
+    def _solve_large(self, entity: int) -> None:
+        local, starts = self._local(entity, entity + 1)
+        rows = self.grouping.order[slice(*self.grouping.starts[entity : entity + 2])]
+        penalty, beta = self._penalty(entity, entity + 1, local, starts)
+        columns = (self.data.labels, self.data.weights, self.data.offsets)
+        design = Design(self.data.features, rows, local.columns, bool(self.extra))
+        problem = Problem(self.options.task, design, *(column[rows] for column in columns), penalty)
+        found = fit_large(problem, beta, _stopping(self.options, "float64"), self.options.variances)
+        own = slice(int(self.starts[entity]), int(self.starts[entity + 1]))
+        self._keep(own, found.beta, found.variances, penalty)
+        self.outcome.iterations[entity] = found.iterations
+        self.outcome.gradient_norms[entity] = found.gradient_norm
+        self.outcome.objectives[entity] = found.objective
+        self.outcome.converged[entity] = found.converged
+
+    def _keep(
+        self, own: slice, beta: npt.NDArray[np.floating], variances: npt.NDArray[np.floating],
+        penalty: Penalty,
+    ) -> None:  # fmt: skip
+        """Store coefficients, variances and what the penalty makes of the objective."""
+        self.beta[own] = beta
+        if len(variances):
+            self.variances[own] = variances
+        self.penalties[own] = penalty.l1 * np.abs(self.beta[own])
+        self.penalties[own] += penalty.curvature / 2 * np.square(self.beta[own] - penalty.center)
+
+    def _local(self, first: int, last: int) -> tuple[LocalColumns, npt.NDArray[np.int64]]:
+        """Columns and layout of entities `first` to `last` alone."""
         local = LocalColumns(
             self.local.columns[self.local.starts[first] : self.local.starts[last]],
             self.local.starts[first : last + 1] - self.local.starts[first],
         )
+        return local, self.starts[first : last + 1] - self.starts[first]
+
+    def _solve_chunk(self, first: int, last: int, dtype: str) -> None:
+        local, starts = self._local(first, last)
         own = slice(int(self.starts[first]), int(self.starts[last]))
-        starts = self.starts[first : last + 1] - self.starts[first]
         penalty, beta = self._penalty(first, last, local, starts)
         beta = np.clip(beta, penalty.lower, penalty.upper).astype(dtype)
         variances = np.zeros(len(beta), dtype)
@@ -116,9 +162,7 @@ class BatchFit:
             _stopping(self.options, dtype), beta, VARIANCES[self.options.variances], variances,
             outcome,
         )  # fmt: skip
-        self.beta[own], self.variances[own] = beta, variances
-        self.penalties[own] = penalty.l1 * np.abs(self.beta[own])
-        self.penalties[own] += penalty.curvature / 2 * np.square(self.beta[own] - penalty.center)
+        self._keep(own, beta, variances, penalty)
 
     def _blocks(
         self, first: int, last: int, local: LocalColumns, starts: npt.NDArray[np.int64], dtype: str
