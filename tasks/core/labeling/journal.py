@@ -186,6 +186,13 @@ class Journal:
         return list(left_open.values())
 
 
+def answered_keys(path: Path) -> set[str]:
+    """Keys that are paid for already, read without the lock: for a plan while a run goes on."""
+    if not path.exists():
+        return set()
+    return {record["key"] for record, _ in _read_with_lengths(path) if record["type"] == "result"}
+
+
 def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,116 @@
+"""What labeling would take: pairs, tokens, money, time and the first full prompt. Spends nothing."""
+
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
+
+from tasks.core.labeling.endpoint import Endpoint
+from tasks.core.labeling.prices import Price, price_of
+from tasks.core.labeling.prompts import (
+    DEFAULT_PROMPT,
+    LabelRequest,
+    Message,
+    Prompt,
+    request_key,
+    request_messages,
+)
+from tasks.core.policy import Policy
+
+# Byte-pair tokenizers of this decade make 3.5 to 4.5 bytes of English a token, and at most
+# about one token of a three-byte Chinese or Japanese character: three errs on the dear side.
+_BYTES_PER_TOKEN = 3
+_TOKENS_PER_DIMENSION = 60  # id, grade, and a quoted line of evidence
+_TOKENS_PER_ANSWER = 80  # clauses, overall grade, a sentence of reason, the frame
+# Providers remember prefixes from this length on (OpenAI's documentation of prompt caching).
+_SHORTEST_CACHED_PREFIX = 1024
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """The cost of labeling, before it is spent; ``usd`` is None where no price is known.
+
+    ``cached_share`` is the share of input tokens that a provider bills at its cached price.
+    ``token_rule`` says how tokens were counted.
+    """
+
+    pairs: int
+    to_label: int
+    input_tokens: int
+    cached_share: float
+    output_tokens: int
+    usd: float | None
+    seconds: float
+    token_rule: str
+    first_prompt: list[Message]
+
+
+def estimate(
+    requests: Iterable[LabelRequest],
+    policy: Policy,
+    endpoint: Endpoint,
+    *,
+    prompt: Prompt = DEFAULT_PROMPT,
+    answered: Container[str] = frozenset(),
+    price: Price | None = None,
+    count_tokens: Callable[[str], int] | None = None,
+    answer_s: float = 3.0,
+) -> LabelPlan:
+    """The plan for these requests; keys in ``answered`` (or seen twice) cost nothing.
+
+    ``count_tokens`` is the endpoint's tokenizer where it is on this machine; without it, a
+    token is taken for every three bytes. ``answer_s`` is what one answer takes, in seconds.
+    """
+    count = count_tokens or _tokens_by_bytes
+    new_keys: set[str] = set()
+    pairs = user_tokens = prefix_tokens = 0
+    first_prompt: list[Message] = []
+    for request in requests:
+        pairs += 1
+        key = request_key(policy, request, prompt, endpoint)
+        if key in answered or key in new_keys:
+            continue
+        new_keys.add(key)
+        messages = request_messages(policy, request, prompt)
+        if not first_prompt:
+            first_prompt, prefix_tokens = messages, count(messages[0]["content"])
+        user_tokens += count(messages[1]["content"])
+    calls = len(new_keys)
+    input_tokens = calls * prefix_tokens + user_tokens
+    output_tokens = calls * _answer_tokens(policy, endpoint)
+    is_cached = prefix_tokens >= _SHORTEST_CACHED_PREFIX
+    cached_tokens = (calls - 1) * prefix_tokens if is_cached and calls else 0
+    price = price or price_of(endpoint)
+    return LabelPlan(
+        pairs=pairs,
+        to_label=calls,
+        input_tokens=input_tokens,
+        cached_share=cached_tokens / input_tokens if input_tokens else 0.0,
+        output_tokens=output_tokens,
+        usd=price.of(
+            input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=cached_tokens
+        )
+        if price
+        else None,
+        seconds=_seconds(calls, input_tokens + output_tokens, endpoint, answer_s),
+        token_rule="the endpoint's tokenizer" if count_tokens else "one token per three bytes",
+        first_prompt=first_prompt,
+    )
+
+
+def _answer_tokens(policy: Policy, endpoint: Endpoint) -> int:
+    if not endpoint.is_llm:
+        return 0
+    expected = _TOKENS_PER_ANSWER + _TOKENS_PER_DIMENSION * len(policy.dimensions)
+    return min(expected, endpoint.max_output_tokens)
+
+
+def _seconds(calls: int, tokens: int, endpoint: Endpoint, answer_s: float) -> float:
+    """The slowest of the three: requests a minute, tokens a minute, answers at a time."""
+    return max(
+        calls / endpoint.requests_per_minute * 60,
+        tokens / endpoint.tokens_per_minute * 60,
+        calls * answer_s / endpoint.concurrency,
+    )
+
+
+def _tokens_by_bytes(text: str) -> int:
+    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
