@@ -1,0 +1,143 @@
+"""Immutable versions of a model: folders with a manifest of hashes, whole or absent.
+
+A version is copied under another name, synced and renamed; from then on nothing writes to it,
+and every reading checks each file against the manifest.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.core.errors import CookbookError
+from tasks.core.store.faults import fault_point
+from tasks.core.store.files import digest_of, file_sha256, sync_folder, sync_tree, write_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version whose every file was just checked by hash."""
+
+    version: str
+    folder: Path
+    created: datetime
+    served_then: str | None
+    card: dict[str, Any]
+    manifest_sha256: str
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+
+def version_names(folder: Path) -> list[str]:
+    """Names of the versions in a folder, oldest first."""
+    return sorted(path.name for path in folder.glob("v[0-9]*"))
+
+
+def content_digest(files: Mapping[str, Path], card: Mapping[str, Any]) -> str:
+    """What makes two versions the same: the bytes and names of their files, and their card."""
+    contents = {name: _hashes(path) for name, path in files.items()}
+    return digest_of({"files": contents, "card": dict(card)})
+
+
+def find_content(folder: Path, content: str) -> str | None:
+    """The version of this content digest, or None; a damaged one is no such version."""
+    for version in version_names(folder):
+        try:
+            if read_manifest(folder / version)["content"] == content:
+                return version
+        except CookbookError:
+            continue
+    return None
+
+
+def write_version(
+    folder: Path,
+    files: Mapping[str, Path],
+    card: Mapping[str, Any],
+    *,
+    created: datetime,
+    served_then: str | None,
+) -> str:
+    """Copy files and folders into the next version, under the names given; returns its name."""
+    last = max((int(name[1:]) for name in version_names(folder)), default=0)
+    version = f"v{last + 1:04d}"
+    building = folder / f".{version}.building"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    for name, path in files.items():
+        target = building / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(path, target) if path.is_dir() else shutil.copyfile(path, target)
+    manifest = {
+        "version": version,
+        "created": created.isoformat(timespec="seconds"),
+        "served_then": served_then,
+        "content": content_digest(files, card),
+        "card": dict(card),
+        "files": _hashes(building),
+    }
+    sync_tree(building)
+    write_json(building / MANIFEST, manifest)
+    fault_point("registry_after_copy")
+    building.rename(folder / version)
+    sync_folder(folder)
+    return version
+
+
+def read_version(folder: Path) -> Model:
+    """A version, checked file by file.
+
+    Raises:
+        CookbookError: a file is missing, altered, or one too many.
+    """
+    manifest = read_manifest(folder)
+    present = {name: sha for name, sha in _hashes(folder).items() if name != MANIFEST}
+    for name in sorted(manifest["files"].keys() | present.keys()):
+        if manifest["files"].get(name) != present.get(name):
+            raise damaged(folder / name)
+    return Model(
+        version=folder.name,
+        folder=folder,
+        created=datetime.fromisoformat(manifest["created"]),
+        served_then=manifest["served_then"],
+        card=manifest["card"],
+        manifest_sha256=file_sha256(folder / MANIFEST),
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A version's manifest, its files unchecked.
+
+    Raises:
+        CookbookError: it is missing or cannot be read.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        complete = {"files", "content", "card", "created", "served_then"} <= manifest.keys()
+    except (OSError, ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise damaged(folder / MANIFEST)
+    return manifest
+
+
+def damaged(path: Path) -> CookbookError:
+    """What a reader says about a file that is not as it was registered."""
+    return CookbookError(
+        f"{path} must be as it was registered, and is missing or altered; nothing is served from "
+        "it. Promote another version (`cookbook models list`), or restore the file from a backup."
+    )
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    """sha256 by name: of a file alone under "", of a folder by relative path."""
+    if path.is_file():
+        return {"": file_sha256(path)}
+    found = sorted(inner for inner in path.rglob("*") if inner.is_file())
+    return {inner.relative_to(path).as_posix(): file_sha256(inner) for inner in found}

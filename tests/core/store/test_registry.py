@@ -1,0 +1,265 @@
+"""The registry: whole versions, one pointer, decisions that are explained."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import CookbookError
+from tasks.core.store.registry import Registry
+
+START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A wall clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+@pytest.fixture
+def scorer(tmp_path: Path) -> Path:
+    folder = tmp_path / "scorer"
+    (folder / "calibration").mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights one")
+    (folder / "calibration" / "bins.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry", now=Clock())
+
+
+def register(registry: Registry, scorer: Path, weights: str) -> str:
+    (scorer / "model.safetensors").write_text(weights)
+    return registry.register({"scorer": scorer}, {"weights": weights})
+
+
+def test_a_version_holds_copies_that_outlive_their_source(registry: Registry, scorer: Path) -> None:
+    version = register(registry, scorer, "one")
+    (scorer / "model.safetensors").write_text("two")
+    model = registry.model(version)
+    assert version == "v0001"
+    assert model.file("scorer/model.safetensors").read_text() == "one"
+    assert model.card == {"weights": "one"}
+    assert model.created == START
+
+
+def test_the_same_files_and_card_are_the_same_version(registry: Registry, scorer: Path) -> None:
+    assert register(registry, scorer, "one") == register(registry, scorer, "one") == "v0001"
+    assert registry.register({"scorer": scorer}, {"weights": "other card"}) == "v0002"
+    assert register(registry, scorer, "two") == "v0003"
+
+
+def test_nothing_serves_before_a_promotion(registry: Registry, scorer: Path) -> None:
+    register(registry, scorer, "one")
+    assert registry.current() is None
+    assert registry.waiting() == ["v0001"]
+
+
+def test_a_promotion_moves_the_pointer_and_says_why(registry: Registry, scorer: Path) -> None:
+    version = register(registry, scorer, "one")
+    registry.promote(version, reason="passes every gate", by="run")
+    current = registry.current()
+    assert current is not None and current.version == version
+    assert registry.waiting() == []
+    assert registry.log()[-1] == {
+        "at": "2026-01-31T08:00:00+00:00",
+        "event": "promoted",
+        "version": "v0001",
+        "instead_of": None,
+        "reason": "passes every gate",
+        "by": "run",
+    }
+
+
+def test_promoting_the_model_in_service_changes_nothing(registry: Registry, scorer: Path) -> None:
+    version = register(registry, scorer, "one")
+    registry.promote(version, reason="first", by="run")
+    registry.promote(version, reason="again", by="run")
+    assert [entry["event"] for entry in registry.log()] == ["registered", "promoted"]
+
+
+def test_rollbacks_step_back_through_what_served(registry: Registry, scorer: Path) -> None:
+    for weights in ("one", "two", "three"):
+        registry.promote(register(registry, scorer, weights), reason="better", by="run")
+    assert registry.rollback(reason="members complain", by="ana").version == "v0002"
+    assert registry.rollback(reason="still", by="ana").version == "v0001"
+    with pytest.raises(CookbookError, match="served before"):
+        registry.rollback(reason="further", by="ana")
+    registry.promote("v0003", reason="it was the data", by="ana")
+    assert registry.rollback(reason="no, it was not", by="ana").version == "v0001"
+
+
+@pytest.mark.parametrize(
+    "name", ["scorer/model.safetensors", "scorer/calibration/bins.json", "manifest.json"]
+)
+def test_a_damaged_file_is_never_served(registry: Registry, scorer: Path, name: str) -> None:
+    model = registry.promote(register(registry, scorer, "one"), reason="first", by="run")
+    path = model.file(name)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(CookbookError, match=path.name):
+        registry.current()
+
+
+def test_a_missing_and_an_added_file_are_damage(registry: Registry, scorer: Path) -> None:
+    model = registry.promote(register(registry, scorer, "one"), reason="first", by="run")
+    added = model.file("scorer/extra.json")
+    added.write_text("{}")
+    with pytest.raises(CookbookError, match="extra.json"):
+        registry.current()
+    added.unlink()
+    model.file("scorer/model.safetensors").unlink()
+    with pytest.raises(CookbookError, match="model.safetensors"):
+        registry.current()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"v0001"', '{"version": "v0001"}'])
+def test_a_damaged_pointer_is_refused_and_mended_by_a_promotion(
+    registry: Registry, scorer: Path, content: str
+) -> None:
+    version = register(registry, scorer, "one")
+    registry.promote(version, reason="first", by="run")
+    pointer = registry.folder / "current.json"
+    pointer.write_text(content)
+    with pytest.raises(CookbookError, match=r"current\.json"):
+        registry.current()
+    other = register(registry, scorer, "two")
+    registry.promote(other, reason="mend", by="ana")
+    current = registry.current()
+    assert current is not None and current.version == other
+
+
+def test_rolling_back_to_a_damaged_version_keeps_the_one_in_service(
+    registry: Registry, scorer: Path
+) -> None:
+    first = registry.promote(register(registry, scorer, "one"), reason="first", by="run")
+    registry.promote(register(registry, scorer, "two"), reason="better", by="run")
+    first.file("scorer/model.safetensors").write_text("altered")
+    with pytest.raises(CookbookError, match="model.safetensors"):
+        registry.rollback(reason="members complain", by="ana")
+    current = registry.current()
+    assert current is not None and current.version == "v0002"
+
+
+def test_a_candidate_waits_until_someone_decides(registry: Registry, scorer: Path) -> None:
+    first, second = (register(registry, scorer, weights) for weights in ("one", "two"))
+    assert registry.waiting() == [first, second]
+    registry.refuse(first, reason="fairness", by="ana")
+    registry.approve(second, reason="good", by="ana")
+    assert registry.waiting() == []
+    with pytest.raises(CookbookError, match="waits"):
+        registry.approve(first, reason="second thoughts", by="ana")
+    with pytest.raises(CookbookError, match="waits"):
+        registry.refuse(second, reason="second thoughts", by="ana")
+
+
+def test_a_candidate_that_is_too_old_is_refused(tmp_path: Path, scorer: Path) -> None:
+    clock = Clock()
+    registry = Registry(tmp_path / "registry", now=clock)
+    version = register(registry, scorer, "one")
+    clock.time = START + timedelta(days=14, seconds=1)
+    with pytest.raises(CookbookError, match="within 14 days"):
+        registry.approve(version, reason="good", by="ana")
+    clock.time = START - timedelta(hours=1)  # a clock that was set back harms nobody
+    assert registry.approve(version, reason="good", by="ana").version == version
+
+
+def test_a_candidate_is_approved_only_against_the_model_it_was_compared_with(
+    registry: Registry, scorer: Path
+) -> None:
+    first, second = (register(registry, scorer, weights) for weights in ("one", "two"))
+    registry.approve(second, reason="good", by="ana")
+    with pytest.raises(CookbookError, match="compared with no model, and v0002"):
+        registry.approve(first, reason="also good", by="ana")
+
+
+def test_a_torn_last_line_of_the_log_harms_neither_reading_nor_the_next_line(
+    registry: Registry, scorer: Path
+) -> None:
+    register(registry, scorer, "one")
+    log = registry.folder / "log.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"event": "promo')
+    register(registry, scorer, "two")
+    assert [entry["version"] for entry in registry.log()] == ["v0001", "v0002"]
+
+
+def test_an_unknown_version_is_named_with_those_that_exist(
+    registry: Registry, scorer: Path
+) -> None:
+    register(registry, scorer, "one")
+    with pytest.raises(CookbookError, match=r"one of v0001; came '\.\./v0001'"):
+        registry.model("../v0001")
+
+
+def test_the_registry_is_its_owners_alone(registry: Registry, scorer: Path) -> None:
+    register(registry, scorer, "one")
+    assert registry.folder.stat().st_mode & 0o077 == 0
+
+
+PROMOTE_TWICE = """
+import sys
+from pathlib import Path
+from tasks.core.store.registry import Registry
+registry, scorer = Registry(Path(sys.argv[1]) / "registry"), Path(sys.argv[1]) / "scorer"
+for weights in ("one", "two"):
+    (scorer / "model.safetensors").write_text(weights)
+    version = registry.register({"scorer": scorer}, {})
+    registry.promote(version, reason="test", by="run")
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "registry_after_copy",
+        "registry_after_register",
+        "registry_before_pointer",
+        "before_rename",
+        "registry_after_pointer",
+    ],
+)
+def test_a_kill_during_a_promotion_leaves_the_old_model_or_the_new_one(
+    tmp_path: Path, scorer: Path, point: str
+) -> None:
+    script = [sys.executable, "-c", PROMOTE_TWICE, str(tmp_path)]
+    for passing in (1, 2, 3):
+        armed = {**os.environ, "COOKBOOK_FAULT": f"{point}:{passing}"}
+        killed = subprocess.run(script, env=armed, check=False).returncode
+        assert killed == -9 or passing > 1
+        current = Registry(tmp_path / "registry").current()
+        assert current is None or current.version in ("v0001", "v0002")
+    subprocess.run(script, check=True)
+    registry = Registry(tmp_path / "registry")
+    final = registry.current()
+    assert final is not None
+    assert final.file("scorer/model.safetensors").read_text() == "two"
+    assert registry.versions() == ["v0001", "v0002"]
+    assert {"registered", "promoted"} == {entry["event"] for entry in registry.log()}
+    assert not list((tmp_path / "registry" / "versions").glob(".*"))
+
+
+def test_a_reader_never_sees_a_half_written_pointer(registry: Registry, scorer: Path) -> None:
+    for weights in ("one", "two"):
+        register(registry, scorer, weights)
+    flip = (
+        "import sys; from pathlib import Path; from tasks.core.store.registry import Registry\n"
+        "r = Registry(Path(sys.argv[1]))\n"
+        "for i in range(40): r.promote(f'v000{1 + i % 2}', reason='flip', by='test')\n"
+    )
+    registry.promote("v0002", reason="first", by="test")
+    writer = subprocess.Popen([sys.executable, "-c", flip, str(registry.folder)])
+    seen = set()
+    while writer.poll() is None:
+        seen.add(json.loads((registry.folder / "current.json").read_text())["version"])
+    assert writer.returncode == 0
+    assert seen <= {"v0001", "v0002"}
