@@ -4,7 +4,7 @@ A distribution is a mapping from a category (any hashable, often a (group, label
 count. Counts may be fractional: expected counts of a probabilistic prediction are fine.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
@@ -177,6 +177,15 @@ def expected_confusion_counts(
         for (group, predicted), n in expected_counts(probabilities[rows], groups[rows]).items():
             counts[(group, label, predicted)] = n
     return counts
+
+
+def summed(parts: Iterable[Mapping[Category, float]]) -> dict[Category, float]:
+    """Counts of shards or days as those of the whole: a log is counted as it streams in."""
+    total: dict[Category, float] = {}
+    for part in parts:
+        for category, n in part.items():
+            total[category] = total.get(category, 0.0) + n
+    return total
 
 
 def scaled_to(probabilities: Mapping[Category, float], total: float) -> dict[Category, float]:

@@ -19,6 +19,7 @@ from tasks.core.fairness.distances import (
     minimum_skew,
     scaled_to,
     skews,
+    summed,
     total_variation_distance,
     uniform_reference,
 )
@@ -223,3 +224,10 @@ def test_a_group_without_rows_is_refused():
 def test_a_distribution_that_is_none_is_refused(bad):
     with pytest.raises(CookbookError, match="finite counts"):
         total_variation_distance(bad, {"a": 1.0})
+
+
+def test_counts_of_shards_add_up_to_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    labels, groups = rng.integers(0, 5, 900), rng.choice(np.array(["a", "b", "c"]), 900)
+    parts = [label_counts(labels[i::7], groups[i::7]) for i in range(7)]
+    assert summed(parts) == label_counts(labels, groups)
