@@ -39,11 +39,11 @@ def summary_table(report: Report) -> Table:
     clicks = any(tier["clicks"] for tier in report["tiers"])
     title = Text(sanitize(f"{report['domain']}, policy {report['policy_version']}"))
     measured = "clicks: AUC" if clicks else "clicks: not measured"
-    caption = f"kept: share of the teacher's quality; {measured}"
+    caption = f"kept: share of the teacher's; {measured}"
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Model", no_wrap=True)
     click_names = ("clicks", "kept") if clicks else ()
-    for name in ("NDCG@10", "kept", *click_names, "kappa", "weights", "pairs/s"):
+    for name in ("NDCG@10", "kept", *click_names, "kappa", "size", "pairs/s"):
         table.add_column(name, justify="right")
     for tier in report["tiers"]:
         table.add_row(*_tier(tier, clicks))

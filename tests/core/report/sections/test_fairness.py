@@ -1,0 +1,53 @@
+from tasks.core.report.sections.fairness import fairness
+from tests.core.report.example_report import full_report
+from tests.core.report.page import read_page
+
+
+def test_small_groups_are_named_by_their_rows() -> None:
+    words = read_page(fairness(full_report())).words
+    assert "Too small to judge: region: remote (26)." in words
+
+
+def test_groups_that_the_measurement_calls_small_win_over_the_rule_of_rows() -> None:
+    report = full_report()
+    report["fairness"]["small_groups"] = {"age: 50+": 9}
+    words = read_page(fairness(report)).words
+    assert "Too small to judge: age: 50+ (9)." in words
+
+
+def test_differences_beyond_chance_are_counted_and_marked() -> None:
+    report = full_report()
+    report["fairness"]["metrics"] = [
+        _metric("auc", 0.01),
+        _metric("ece", 0.2),
+        _metric("ndcg_at_10", None),
+    ]
+    html = fairness(report)
+    assert "1 of 2 differences between groups are larger than chance explains" in html
+    assert html.count('class="mark differs"') == 1
+
+
+def test_a_difference_that_could_not_be_measured_is_named_not_drawn() -> None:
+    report = full_report()
+    report["fairness"]["metrics"] = [_metric("auc", 0.3), _metric("ece", None)]
+    words = read_page(fairness(report)).words
+    assert "Not measured: ECE of sex: f - m (student)." in words
+
+
+def test_the_served_model_is_in_view_and_the_others_behind_a_line_to_open() -> None:
+    html = fairness(full_report())
+    assert html.index("<figcaption>Pruned student") < html.index("<summary>Student")
+    assert html.count("<details>") == 2
+
+
+def _metric(name: str, p_value: float | None) -> dict[str, object]:
+    value = None if p_value is None else 0.1
+    return {
+        "tier": "student",
+        "name": name,
+        "group_pair": "sex: f - m",
+        "value": value,
+        "low": value,
+        "high": value,
+        "p_value": p_value,
+    }

@@ -1,0 +1,145 @@
+"""The sentence under each heading says what the numbers say, whichever way they lie."""
+
+from typing import Any
+
+import pytest
+
+from tasks.core.report.sections.baselines import baselines
+from tasks.core.report.sections.calibration import calibration
+from tasks.core.report.sections.key_numbers import key_numbers
+from tasks.core.report.sections.lineage import lineage
+from tasks.core.report.sections.models import models
+from tasks.core.report.sections.personalization import personalization
+from tasks.core.report.sections.propensities import propensities
+from tasks.core.report.sections.tradeoff import tradeoff
+from tasks.core.report.sections.verdict import verdict
+from tests.core.report.example_report import full_report
+from tests.core.report.page import read_page
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    return full_report()
+
+
+def test_the_share_of_weights_and_the_speed_are_ratios_to_the_policy_teacher(
+    report: dict[str, Any],
+) -> None:
+    report["tiers"][0] |= {"parameters": 1000, "pairs_per_second": 10.0}
+    report["tiers"][-1] |= {"parameters": 250, "pairs_per_second": 35.0}
+    words = read_page(models(report)).words
+    assert "97.5% of the policy teacher's ranking quality with 25% of its weights, at 3.5" in words
+    tiles = read_page(key_numbers(report)).words
+    assert "4.0\u00d7 smaller than the teacher" in tiles
+    assert "3.5\u00d7 the teacher's speed" in tiles
+
+
+@pytest.mark.parametrize(
+    ("bm25", "sentence"),
+    [
+        (
+            {"ndcg_at_10": 0.8, "low": 0.79, "high": 0.81},
+            ("is above keyword matching's 0.800; the intervals lie apart."),
+        ),
+        (
+            {"ndcg_at_10": 0.88, "low": 0.86, "high": 0.9},
+            ("is above keyword matching's 0.880; the intervals overlap."),
+        ),
+        ({"ndcg_at_10": 0.95}, "is not above keyword matching's 0.950."),
+    ],
+)
+def test_models_are_held_against_keyword_matching(
+    report: dict[str, Any], bm25: dict[str, float], sentence: str
+) -> None:
+    report["baselines"]["bm25"] = bm25 | {"click_auc": None}
+    assert sentence in read_page(baselines(report)).words
+
+
+def test_rankers_stand_in_the_order_of_their_quality(report: dict[str, Any]) -> None:
+    words = read_page(baselines(report)).words.split("Click prediction")[0]
+    names = [
+        "Policy teacher",
+        "Assistant",
+        "Student of the policy teacher only",
+        "Pruned student",
+        "Embedding similarity",
+        "BM25",
+        "Random order",
+    ]
+    places = [words.index(name) for name in names]
+    assert places == sorted(places)
+
+
+def test_the_worst_calibrated_output_of_the_served_model_is_named(report: dict[str, Any]) -> None:
+    report["tiers"][-1]["calibration"]["applied"]["ece_after"] = 0.034
+    assert "pruned student is off by 3.4% on average where it is worst (applied)" in (
+        read_page(calibration(report)).words
+    )
+
+
+def test_the_price_of_the_chosen_mix_is_counted_against_the_best_of_each_goal(
+    report: dict[str, Any],
+) -> None:
+    words = read_page(tradeoff(report)).words
+    assert "alpha 0.7, gives up 0.003 NDCG@10" in words  # 0.906 - 0.903
+    assert "and 0.005 AUC" in words  # 0.669 - 0.664
+
+
+def test_students_of_one_teacher_end_the_front_where_no_mix_does(report: dict[str, Any]) -> None:
+    ends = tradeoff(report).count('class="mark end"')
+    report["tradeoff"] = report["tradeoff"][1:-1]
+    assert ends == 2
+    assert tradeoff(report).count('class="mark end"') == 2
+    del report["baselines"]["policy_only"]
+    assert tradeoff(report).count('class="mark end"') == 1
+
+
+def test_a_gain_whose_interval_holds_zero_is_not_sold_as_one(report: dict[str, Any]) -> None:
+    assert "could not be chance" not in read_page(personalization(report)).words
+    report["personalization"]["gain"] |= {"value": 0.002, "low": -0.003}
+    assert "no difference that could not be chance" in read_page(personalization(report)).words
+
+
+def test_positions_stand_in_the_order_of_the_list_not_of_the_alphabet(
+    report: dict[str, Any],
+) -> None:
+    numbers = {"10": 0.2, "2": 0.6, "1": 1.0}
+    report["propensities"] = {
+        position: {"value": value, "low": value, "high": value}
+        for position, value in numbers.items()
+    }
+    words = read_page(propensities(report)).words
+    assert "Position 10 is looked at 20% as often as position 1." in words
+
+
+def test_shards_of_one_step_are_one_box_and_outside_inputs_are_counted(
+    report: dict[str, Any],
+) -> None:
+    shard = {"step": "score", "seconds": 2.0, "counts": {"rows": 5}, "reused": False}
+    report["lineage"] = [
+        shard | {"digest": "a" * 64, "inputs": ["policy"]},
+        shard | {"digest": "b" * 64, "inputs": ["golden", "model"]},
+        shard | {"step": "distill", "digest": "c" * 64, "inputs": ["a" * 64, "b" * 64]},
+    ]
+    html = lineage(report)
+    words = read_page(html).words
+    assert html.count('class="node"') == 2
+    assert "Score \u00d7 2 4.0 s" in words
+    assert "2 outside inputs" in words
+
+
+@pytest.mark.parametrize(
+    ("decision", "version", "sentence"),
+    [
+        ("promoted", "v7", "v7 is now the model in service for job_search."),
+        ("waiting", "v7", "v7 waits for a person to approve or refuse it for job_search."),
+        ("refused", None, "This run's model does not go into service for job_search;"),
+    ],
+)
+def test_each_decision_says_what_it_means(
+    report: dict[str, Any], decision: str, version: str | None, sentence: str
+) -> None:
+    report["promotion"] |= {"decision": decision, "version": version}
+    html = verdict(report)
+    assert sentence in read_page(html).words
+    assert f'class="verdict {decision}"' in html
