@@ -85,7 +85,7 @@ def _models(tiers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _judge_and_cost(report: Report) -> Iterator[str]:
     judge, labels = report["judge"], report["labels"]
-    kind = "an LLM" if judge["is_llm"] else "not an LLM: it cannot read the policy"
+    kind = "an LLM" if judge["is_llm"] else "not an LLM: it does not read the policy as text"
     kappa = judge["kappa"] and judge["kappa"]["value"]
     yield f"- Judge {escape(judge['name'])}, {kind}"
     yield f"- Kappa with people {decimal(kappa, 2)}, between people {_human(judge)}"

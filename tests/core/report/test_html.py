@@ -155,3 +155,22 @@ def _poisoned(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [_poisoned(item) for item in value]
     return HOSTILE if isinstance(value, str) else value
+
+
+def test_every_null_that_the_contract_allows_is_shown_as_not_measured() -> None:
+    report = full_report()
+    tier = report["tiers"][-1]
+    tier["golden"] = {"kappa": None, "ndcg_at_10": None, "low": None, "high": None, "n_queries": 0}
+    tier["kept"] = {"ndcg_at_10": None, "ndcg_chance_corrected": None, "click_auc": None}
+    tier["clicks"] = {"clicked": None}
+    tier["calibration"] = {"grade": {"ece_before": None, "ece_after": None}}
+    tier["latency_ms"] = {"p50": None, "p99": None}
+    report["tradeoff"][2]["click_auc"] = None
+    report["personalization"] |= {"gain": None, "auc_fixed": None}
+    report["personalization"]["passes"][0]["auc"] = None
+    report["fairness"]["mitigation"] = None
+    report |= dict.fromkeys(("policy", "reliability", "sources", "propensities", "lineage"))
+    before, page = render_html(full_report()), read_page(render_html(report))
+    assert page.faults == []
+    assert page.words.lower().count("not measured") > before.lower().count("not measured") + 10
+    assert "None" not in page.words

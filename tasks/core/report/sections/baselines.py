@@ -43,7 +43,8 @@ def baselines(report: Report) -> Html:
 
 def _finding(report: Report) -> str:
     tier, bm25 = served_tier(report), report["baselines"]["bm25"]
-    if tier is None or bm25["ndcg_at_10"] is None:
+    measured = tier is not None and tier["golden"]["ndcg_at_10"] is not None
+    if tier is None or not measured or bm25["ndcg_at_10"] is None:
         return "There is no model, or no BM25, to compare."
     golden, name = tier["golden"], lower_words(tier["role"])
     ahead = golden["ndcg_at_10"] > bm25["ndcg_at_10"]
@@ -65,6 +66,8 @@ def _overlap(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
 def _ndcg_rows(report: Report) -> Iterator[Row]:
     for tier in report["tiers"]:
         golden = tier["golden"]
+        if golden["ndcg_at_10"] is None:
+            continue
         yield Row(words(tier["role"]), golden | {"value": golden["ndcg_at_10"]}, "relevance")
     for name, baseline in report["baselines"].items():
         if baseline["ndcg_at_10"] is not None:

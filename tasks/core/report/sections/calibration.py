@@ -32,7 +32,7 @@ def calibration(report: Report) -> Html:
     """The error before and after for every model and output, and the diagrams."""
     diagrams = [
         _diagram(role, output, bins)
-        for role, outputs in report.get("reliability", {}).items()
+        for role, outputs in (report.get("reliability") or {}).items()
         for output, bins in outputs.items()
     ]
     return section(

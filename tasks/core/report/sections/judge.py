@@ -88,7 +88,7 @@ def _facts(report: Report) -> list[tuple[str, Child]]:
     found = report["judge"]
     entries: list[tuple[str, Child]] = [
         ("Judge", found["name"]),
-        ("Kind", "LLM" if found["is_llm"] else "not an LLM: a small fine-tuned encoder"),
+        ("Kind", "LLM" if found["is_llm"] else "not an LLM"),
     ]
     if "passed" in found:
         entries.append(("Gate", "passed" if found["passed"] else "not passed"))
@@ -122,6 +122,7 @@ def _kappas(report: Report) -> Html:
     rows += [
         Row(words(tier["role"]), {"value": tier["golden"]["kappa"]}, "relevance", "sealed split")
         for tier in report["tiers"]
+        if tier["golden"]["kappa"] is not None
     ]
     floor = found.get("floor")
     caption = "Quadratic kappa" if floor is None else f"Quadratic kappa; thin line: floor {floor}"

@@ -51,7 +51,7 @@ def labels(report: Report) -> Html:
 
 
 def _policy(report: Report) -> list[tuple[str, Child]]:
-    policy = report.get("policy", {})
+    policy = report.get("policy") or {}
     entries: list[tuple[str, Child]] = [
         ("Policy", policy.get("name", report["domain"])),
         ("Version", policy.get("version", report["policy_version"])),

@@ -27,7 +27,7 @@ def verdict_sentence(report: Report) -> str:
         case "waiting":
             return f"{name} waits for a person to approve or refuse it for {domain}."
         case _:
-            return f"{name} does not go into service for {domain}; what served before still serves."
+            return f"{name} does not go into service for {domain}; nothing changes there."
 
 
 def verdict(report: Report) -> Html:
@@ -60,14 +60,14 @@ def notices(report: Report) -> Html:
     return element(
         "div",
         _notice("Where the data comes from", report["data_note"])
-        if "data_note" in report
+        if report.get("data_note")
         else None,
         None
         if report["judge"]["is_llm"]
         else _notice(
             "The judge is not an LLM",
-            f"{report['judge']['name']} is a small encoder fine-tuned on part of the golden data. "
-            "It gives grades; it cannot read the policy, and it cites no clauses.",
+            f"{report['judge']['name']} is not a large language model: it learned grades from "
+            "examples or follows fixed rules, and it does not read the policy as text.",
         ),
         element(
             "div",
