@@ -3,10 +3,10 @@
 A click needs a look and an attraction. Position k is looked at with propensity p_k, relative
 to position 1; weighing clicks by 1 / p_k makes them speak of the pair and not of its place.
 
-Three ways, the first that the log allows: click rates of impressions shown in random order;
-pairs of query and document that were shown at several positions (intervention harvesting,
-Agarwal et al., WSDM 2019; Joachims et al., WSDM 2017); and, given a relevance score for each
-row, expectation-maximization over examination and attraction (Wang et al., WSDM 2018).
+Two ways, combined where the log allows both: click rates of impressions shown in random order
+(Joachims et al., WSDM 2017), and pairs of query and document that were shown at several
+positions (intervention_harvesting.py). Where it allows neither, and each row has a relevance
+score: expectation-maximization over examination and attraction (Wang et al., WSDM 2018).
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,19 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
 
 from tasks.core.errors import CookbookError
+from tasks.core.intervention_harvesting import harvested
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Method = Literal["random_order", "intervention_harvesting", "regression_em", "not_estimated"]
+Method = Literal[
+    "random_order",
+    "intervention_harvesting",
+    "random_order_and_harvesting",
+    "regression_em",
+    "not_estimated",
+]
 
 _Z95 = 1.959964
 _N_RESAMPLES = 200
@@ -72,9 +78,10 @@ def estimate_propensities(
     """Examination propensities relative to position 1; all arguments have shape (rows,).
 
     `pairs` identifies the query and document of a row, `relevance` is any score of it made
-    without the clicks. Random-order impressions are used alone where they hold at least
-    `minimum_clicks` clicks at position 1; else pairs shown at several positions, where those
-    hold as many; else EM over 20 equal-mass bins of `relevance`. Positions from
+    without the clicks. Random-order impressions count where they hold at least
+    `minimum_clicks` clicks at position 1, pairs that moved where they hold as many; two
+    estimates are averaged by their precision, since a few random impressions are unbiased but
+    say little. Failing both, EM over 20 equal-mass bins of `relevance`. Positions from
     `max_position` on count as one. Values are not forced to fall with the position.
 
     Raises: CookbookError for a position below 1 or a click that is not 0 or 1.
@@ -84,12 +91,17 @@ def estimate_propensities(
     place = np.minimum(position, max_position).astype(np.int64) - 1
     clicks = clicked.astype(np.float64)
     random = shown_at_random.astype(bool)
+    shuffled = moved = None
     if clicks[random & (place == 0)].sum() >= minimum_clicks:
-        return _from_random_order(place[random], clicks[random])
-    if pairs is not None:
-        harvested = _harvest(place, clicks, pairs, minimum_clicks, seed)
-        if harvested is not None:
-            return harvested
+        shuffled = _from_random_order(place[random], clicks[random])
+    if pairs is not None and not random.all():
+        ranked = ~random
+        moved = _harvest(place[ranked], clicks[ranked], pairs[ranked], minimum_clicks, seed)
+    if shuffled is not None and moved is not None:
+        return _combined(shuffled, moved)
+    for estimate in (shuffled, moved):
+        if estimate is not None:
+            return estimate
     if relevance is not None and clicks[place == 0].sum() >= minimum_clicks:
         return _regression_em(place, clicks, relevance, seed)
     n = int(place.max()) + 1
@@ -127,6 +139,27 @@ def _from_random_order(place: IntArray, clicks: FloatArray) -> Propensities:
     )
 
 
+def _combined(shuffled: Propensities, moved: Propensities) -> Propensities:
+    """Average of log propensities by inverse variance; the two come from different rows."""
+    n = max(len(shuffled.values), len(moved.values))
+    weighted, precision = np.zeros(n), np.zeros(n)
+    for estimate in (shuffled, moved):
+        sd = np.log(estimate.high[1:] / estimate.low[1:]) / (2 * _Z95)
+        held = slice(1, len(estimate.values))
+        precision[held] += sd**-2
+        weighted[held] += np.log(estimate.values[1:]) * sd**-2
+    values, spread = np.ones(n), np.zeros(n)
+    values[1:] = np.exp(weighted[1:] / precision[1:])
+    spread[1:] = _Z95 / np.sqrt(precision[1:])
+    return Propensities(
+        np.arange(1, n + 1),
+        values,
+        values * np.exp(-spread),
+        values * np.exp(spread),
+        "random_order_and_harvesting",
+    )
+
+
 def _harvest(
     place: IntArray,
     clicks: FloatArray,
@@ -134,107 +167,11 @@ def _harvest(
     minimum_clicks: int,
     seed: int,
 ) -> Propensities | None:
-    swaps = _interventions(place, clicks, pairs)
-    if swaps is None or swaps.clicks < minimum_clicks:
-        return None
-    ones = np.ones((1, swaps.n_pairs))
-    values = _solve_log_ratios(*swaps.resampled(ones))[0]
     rng = np.random.default_rng(seed)
-    resampled = np.concatenate(
-        [
-            _solve_log_ratios(*swaps.resampled(rng.poisson(1.0, (10, swaps.n_pairs)).astype(float)))
-            for _ in range(_N_RESAMPLES // 10)
-        ]
+    found = harvested(
+        place, clicks, pairs, minimum_clicks=minimum_clicks, n_resamples=_N_RESAMPLES, rng=rng
     )
-    # Positions that no chain of swaps ties to position 1 come out as NaN: cut there.
-    n = int(np.argmin(np.append(np.isfinite(values), False)))
-    if n < 2:
-        return None
-    return _with_percentiles(values[:n], resampled[:, :n], "intervention_harvesting")
-
-
-@dataclass(frozen=True)
-class _Interventions:
-    """Sums over the pairs seen at both places of an (upper, lower) couple of places."""
-
-    n_places: int
-    n_pairs: int
-    clicks: float
-    upper: coo_array
-    lower: coo_array
-    mass: coo_array
-
-    def resampled(self, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Weighted click rates above and below, and their mass, (draws, places, places)."""
-        shape = (len(weights), self.n_places, self.n_places)
-        above, below, mass = (
-            (weights @ sums.tocsr()).reshape(shape) for sums in (self.upper, self.lower, self.mass)
-        )
-        return above, below, mass
-
-
-def _interventions(
-    place: IntArray, clicks: FloatArray, pairs: npt.NDArray[np.generic]
-) -> _Interventions | None:
-    """Couples of places at which the same pair was shown, with its click rate at each."""
-    n_places = int(place.max()) + 1
-    _, pair = np.unique(pairs, return_inverse=True)
-    cell, inverse = np.unique(pair * n_places + place, return_inverse=True)
-    shown = np.bincount(inverse).astype(np.float64)
-    rate = np.bincount(inverse, weights=clicks) / shown
-    cell_pair, cell_place = np.divmod(cell, n_places)
-    found = []
-    for lag in range(1, min(n_places, len(cell))):
-        first = np.flatnonzero(cell_pair[:-lag] == cell_pair[lag:])
-        if not len(first):
-            break
-        found.append(np.stack([first, first + lag]))
-    if not found:
-        return None
-    above, below = np.concatenate(found, axis=1)
-    # Harmonic weights: a couple of means is as noisy as its rarer side.
-    weight = shown[above] * shown[below] / (shown[above] + shown[below])
-    couple = cell_place[above] * n_places + cell_place[below]
-    # Only pairs that moved are resampled: most of a log never does.
-    _, moved = np.unique(cell_pair[above], return_inverse=True)
-    shape = (int(moved.max()) + 1, n_places * n_places)
-    upper, lower, mass = (
-        coo_array((weight * value, (moved, couple)), shape=shape)
-        for value in (rate[above], rate[below], np.ones(len(weight)))
-    )
-    total = float((shown * rate)[np.union1d(above, below)].sum())
-    return _Interventions(n_places, shape[0], total, upper, lower, mass)
-
-
-def _solve_log_ratios(above: FloatArray, below: FloatArray, mass: FloatArray) -> FloatArray:
-    """Propensities whose log ratios fit every couple of places best; (draws, places).
-
-    Weighted least squares on log p_k - log p_j = log(above / below), each couple weighing
-    the inverse variance of its log ratio. Places not tied to place 0 are NaN.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(above) - np.log(below)
-        # var(log rate) of a rate r over mass m is about (1 - r) / (m r).
-        variance = (1 - above / mass) / above + (1 - below / mass) / below
-        usable = np.isfinite(ratio) & np.isfinite(variance) & (variance > 0)
-        weight = np.where(usable, 1.0 / variance, 0.0)
-    weight = weight + weight.transpose(0, 2, 1)
-    ratio = np.where(usable, ratio, 0.0)
-    ratio = ratio - ratio.transpose(0, 2, 1)
-    laplacian = weight.sum(2)[:, :, None] * np.eye(weight.shape[1]) - weight
-    target = (weight * ratio).sum(2)
-    # Minimum-norm solution: exact differences within a connected set of places.
-    logs = np.einsum("bij,bj->bi", np.linalg.pinv(laplacian, hermitian=True), target)
-    reached = _reached_from_first(weight > 0)
-    return np.where(reached, np.exp(logs - logs[:, :1]), np.nan)
-
-
-def _reached_from_first(linked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    reached = np.zeros(linked.shape[:2], dtype=bool)
-    reached[:, 0] = True
-    for _ in range(linked.shape[1]):
-        reached |= (linked & reached[:, None, :]).any(2)
-    return reached
+    return None if found is None else _with_percentiles(*found, "intervention_harvesting")
 
 
 def _regression_em(

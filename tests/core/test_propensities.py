@@ -6,6 +6,7 @@ import pytest
 from tasks.core.errors import CookbookError
 from tasks.core.propensities import (
     Propensities,
+    _combined,
     estimate_propensities,
     inverse_propensity_weights,
 )
@@ -76,6 +77,35 @@ def test_intervention_harvesting_recovers_known_propensities_from_a_ranked_log()
     assert ((found.low <= TRUTH) & (TRUTH <= found.high)).sum() >= 8
     # Without the correction the last position looks half as visible as it is.
     assert naive[-1] / naive[0] < 0.6 * TRUTH[-1]
+
+
+def test_few_random_impressions_are_joined_by_pairs_that_moved():
+    """At 5% random order the random click rates alone are off by a third."""
+    position, clicked, pair, _ = _log(6000, seed=8, spread=0.3)
+    random = _log(600, seed=9, spread=1e6)
+    columns = [
+        np.concatenate(both) for both in zip((position, clicked, pair), random, strict=False)
+    ]
+    at_random = np.repeat([0, 1], [len(position), len(random[0])])
+    alone = estimate_propensities(*columns[:2], at_random)
+    joined = estimate_propensities(*columns[:2], at_random, pairs=columns[2])
+    assert (alone.method, joined.method) == ("random_order", "random_order_and_harvesting")
+    assert (joined.high - joined.low)[1:].max() < 0.7 * (alone.high - alone.low)[1:].max()
+    error = np.abs(np.log(joined.values / TRUTH))
+    assert error.max() < 0.25
+    assert ((joined.low <= TRUTH) & (TRUTH <= joined.high)).sum() >= 8
+
+
+def test_two_estimates_are_averaged_by_their_precision():
+    def estimate(value, sd):
+        half = 1.959964 * sd
+        low, high = (np.array([1.0, value * np.exp(s * half)]) for s in (-1, 1))
+        return Propensities(np.array([1, 2]), np.array([1.0, value]), low, high, "random_order")
+
+    found = _combined(estimate(0.5, 0.2), estimate(0.25, 0.1))
+    # Precisions 25 and 100: one fifth of ln .5 and four fifths of ln .25.
+    assert found.values[1] == pytest.approx(0.5**0.2 * 0.25**0.8)
+    assert np.log(found.high[1] / found.values[1]) == pytest.approx(1.959964 / np.sqrt(125))
 
 
 def test_regression_em_recovers_known_propensities_given_relevance():
