@@ -21,7 +21,12 @@ from tasks.core.personalization.game_model import (
 from tasks.core.personalization.random_effect_model import RandomEffectModel
 from tasks.core.personalization.random_effects import fit_random_effect
 from tasks.core.personalization.rows import Rows
-from tasks.core.personalization.validation_metrics import METRICS, Metric, per_row_losses
+from tasks.core.personalization.validation_metrics import (
+    METRICS,
+    Metric,
+    is_better,
+    per_row_losses,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -65,10 +70,7 @@ def coordinate_descent(
 
 def _improves(step: DescentStep, best: DescentStep, metric: Metric) -> bool:
     """Better on validation; without validation the later one is as good as any."""
-    if np.isnan(step.metric):
-        return True
-    higher = METRICS[metric][1]
-    return step.metric > best.metric if higher else step.metric < best.metric
+    return bool(np.isnan(step.metric)) or is_better(step.metric, best.metric, metric)
 
 
 @dataclass

@@ -89,3 +89,8 @@ METRICS: dict[Metric, tuple[Callable[[Array, Array], float], bool]] = {
     "poisson_loss": (poisson_loss, False),
 }
 """Each metric and whether more is better."""
+
+
+def is_better(value: float, than: float, metric: Metric) -> bool:
+    """Whether `value` beats `than` in this metric."""
+    return value > than if METRICS[metric][1] else value < than
