@@ -8,9 +8,10 @@ from typing import Any
 
 from tasks.core.errors import CookbookError
 from tasks.core.policies.model import Policy
-from tasks.core.policies.table_syntax import DecisionTable, Row, Value
+from tasks.core.policies.table_syntax import Row, Value
 
 _REMEMBERED = 65_536
+_NO_CEILING = 1_000  # grades have at most three digits
 _Verdict = tuple[int | None, tuple[str, ...]]
 
 
@@ -50,9 +51,10 @@ def decide(policy: Policy, facts: Mapping[str, Value]) -> Decision:
     return Decision(grades, tuple(cited), policy.aggregate(grades))
 
 
-_Step = tuple[
-    str, Callable[[Mapping[str, Value]], tuple[Value, ...]], Callable[[tuple[Value, ...]], _Verdict]
-]
+_Values = tuple[Value, ...]
+_Step = tuple[str, Callable[[Mapping[str, Value]], _Values], Callable[[_Values], _Verdict]]
+_Test = tuple[int, Callable[[Value], Any]]  # position of the fact, condition on its value
+_Program = list[tuple[str, list[tuple[list[_Test], Row]]]]  # clause, its rows; one per table
 
 
 @lru_cache(maxsize=16)
@@ -70,44 +72,65 @@ def _compile(policy: Policy, dimension: str) -> _Step:
         for table in clause.tables
     ]
     names = tuple(dict.fromkeys(name for _, table in tables for name in table.fact_names))
+    program: _Program = [
+        (
+            clause,
+            [([(names.index(c.fact), c.test) for c in row.conditions], row) for row in table.rows],
+        )
+        for clause, table in tables
+    ]
 
     @lru_cache(maxsize=_REMEMBERED)
-    def judge(values: tuple[Value, ...]) -> _Verdict:
-        return _judge(tables, dict(zip(names, values, strict=True)))
+    def judge(values: _Values) -> _Verdict:
+        return _judge(program, values)
 
     return dimension, _picker(names), judge
 
 
-def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Value]], tuple[Value, ...]]:
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Value]], _Values]:
     if len(names) > 1:
-        picked: Callable[[Any], tuple[Value, ...]] = itemgetter(*names)
+        picked: Callable[[Any], _Values] = itemgetter(*names)
         return picked
     return lambda facts: tuple(facts[name] for name in names)  # itemgetter of one gives no tuple
 
 
-def _judge(tables: list[tuple[str, DecisionTable]], facts: dict[str, Value]) -> _Verdict:
-    spoken = [
-        (clause, row) for clause, table in tables if (row := first_match(table, facts)) is not None
-    ]
-    decided = next((entry for entry in spoken if entry[1].verb in ("grade", "n/a")), None)
+def _judge(program: _Program, values: _Values) -> _Verdict:
+    decided: tuple[str, int | None] | None = None
+    floor, ceiling = ("", -1), ("", _NO_CEILING)
+    for clause, rows in program:
+        row = _first_match(rows, values)
+        if row is None:
+            continue
+        if row.verb == "at least" and row.grade is not None:
+            floor = (clause, row.grade) if row.grade > floor[1] else floor
+        elif row.verb == "at most" and row.grade is not None:
+            ceiling = (clause, row.grade) if row.grade < ceiling[1] else ceiling
+        elif decided is None:
+            decided = clause, row.grade
+    return _limited(decided, floor, ceiling)
+
+
+def _limited(
+    decided: tuple[str, int | None] | None, floor: tuple[str, int], ceiling: tuple[str, int]
+) -> _Verdict:
     if decided is None:
         return None, ()
-    clause, row = decided
-    if row.grade is None:
-        return None, (clause,)
-    grade, cited = row.grade, [clause]
-    for verb, pick in (("at least", max), ("at most", min)):
-        limits = [(r.grade, name) for name, r in spoken if r.verb == verb and r.grade is not None]
-        bound = pick((limit for limit, _ in limits), default=grade)
-        if pick(bound, grade) != grade:
-            grade = bound
-            cited.append(next(name for limit, name in limits if limit == bound))
+    clause, grade = decided
+    cited = [clause]
+    if grade is not None and floor[1] > grade:
+        grade = floor[1]
+        cited.append(floor[0])
+    if grade is not None and ceiling[1] < grade:
+        grade = ceiling[1]
+        cited.append(ceiling[0])
     return grade, tuple(cited)
 
 
-def first_match(table: DecisionTable, facts: Mapping[str, Value]) -> Row | None:
-    """The first row whose conditions all hold, or None where the table is silent."""
-    for row in table.rows:
-        if all(condition.holds(facts[condition.fact]) for condition in row.conditions):
+def _first_match(rows: list[tuple[list[_Test], Row]], values: _Values) -> Row | None:
+    for tests, row in rows:
+        for position, test in tests:
+            if not test(values[position]):
+                break
+        else:
             return row
     return None

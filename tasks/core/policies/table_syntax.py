@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Literal, NoReturn
 
 from tasks.core.errors import CookbookError
@@ -17,13 +18,14 @@ FactKind = Literal["word", "integer", "number", "flag"]
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 Verb = Literal["grade", "at most", "at least", "n/a"]
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+# Sides swapped, so that a partial can hold the right-hand side: `fact < 5` is `5 > fact`.
+_MIRRORED: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
+    "<": operator.gt,
+    "<=": operator.ge,
+    ">": operator.lt,
+    ">=": operator.le,
 }
 _COMPARISON = re.compile(r"([A-Za-z][\w.]*)\s*(!=|<=|>=|=|<|>)\s*([\w.+-]+)")
 _MEMBERSHIP = re.compile(r"([A-Za-z][\w.]*)\s+in\s*\{([^{}]*)\}")
@@ -49,11 +51,16 @@ class Comparison:
     operator: Operator
     values: tuple[Value, ...]
 
+    @cached_property
+    def test(self) -> Callable[[Value], Any]:
+        """Tells whether a value of the fact meets the condition; built for speed."""
+        if self.operator == "in":
+            return frozenset(self.values).__contains__
+        return partial(_MIRRORED[self.operator], self.values[0])
+
     def holds(self, value: Value) -> bool:
         """Whether the fact, having this value, meets the condition."""
-        if self.operator == "in":
-            return value in self.values
-        return bool(_COMPARE[self.operator](value, self.values[0]))
+        return bool(self.test(value))
 
 
 @dataclass(frozen=True)
