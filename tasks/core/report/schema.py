@@ -8,7 +8,7 @@ from importlib.resources import files
 from textwrap import shorten
 from typing import Any, TypeAlias
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from tasks.core.errors import CookbookError
 

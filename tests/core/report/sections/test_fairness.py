@@ -20,10 +20,11 @@ def test_differences_beyond_chance_are_counted_and_marked() -> None:
     report["fairness"]["metrics"] = [
         _metric("auc", 0.01),
         _metric("ece", 0.2),
+        _metric("recall", 0.5),
         _metric("ndcg_at_10", None),
     ]
     html = fairness(report)
-    assert "1 of 2 differences between groups are larger than chance explains" in html
+    assert "1 of 3 differences between groups are larger than chance explains" in html
     assert html.count('class="mark differs"') == 1
 
 
