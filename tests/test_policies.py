@@ -12,7 +12,7 @@ import yaml
 from tasks.core.decision_tables import decide
 from tasks.core.policies.lint import reachable_rows
 from tasks.core.policies.table_syntax import Fact, Value
-from tasks.core.policy import Precedent, lint, parse_policy
+from tasks.core.policy import Precedent, diff, lint, parse_policy
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "policy").glob("*/policy.md"))
@@ -73,7 +73,7 @@ def test_every_row_of_every_table_speaks_for_some_facts() -> None:
 def test_every_clause_with_a_table_decides_some_pair_in_spite_of_the_clauses_before_it() -> None:
     rng = random.Random(0)
     cited = {
-        clause for _ in range(20_000) for clause in decide(JOB_SEARCH, random_facts(rng)).clauses
+        clause for _ in range(6_000) for clause in decide(JOB_SEARCH, random_facts(rng)).clauses
     }
     assert {clause.id for clause in JOB_SEARCH.clauses if clause.tables} <= cited
 
@@ -153,3 +153,53 @@ def test_every_clause_that_the_text_mentions_exists() -> None:
     dimensions = "|".join(dimension.id for dimension in JOB_SEARCH.dimensions)
     mentioned = set(re.findall(rf"\b(?:{dimensions})-[0-9]+\b", JOB_SEARCH.text))
     assert mentioned <= set(JOB_SEARCH_CLAUSES)
+
+
+CHANGELOG = (ROOT / "policy" / "job_search" / "CHANGELOG.md").read_text(encoding="utf-8")
+VERSIONS = {
+    "1.0": parse_policy(ROOT / "policy" / "job_search" / "history" / "1.0.md"),
+    "1.1": parse_policy(ROOT / "policy" / "job_search" / "history" / "1.1.md"),
+    "1.2": JOB_SEARCH,
+}
+
+
+def entry(version: str) -> str:
+    """The changelog's section on one version."""
+    return CHANGELOG.split(f"\n## {version}\n")[1].split("\n## ")[0]
+
+
+def listed(version: str, verb: str) -> set[str]:
+    """Clause ids on the line `Added: ...` or `Changed: ...` of an entry."""
+    found = re.search(rf"^{verb}: (.*)$", entry(version), flags=re.MULTILINE)
+    assert found is not None
+    return set(found[1].split(", ")) - {"none"}
+
+
+def test_the_policy_that_ships_is_the_newest_of_the_changelog() -> None:
+    versions = re.findall(r"^## (\S+)$", CHANGELOG, flags=re.MULTILINE)
+    assert versions == ["1.2", "1.1", "1.0"]
+    assert {name: policy.version for name, policy in VERSIONS.items()} == {
+        name: name for name in VERSIONS
+    }
+    assert lint(VERSIONS["1.0"]) == lint(VERSIONS["1.1"]) == []
+
+
+@pytest.mark.parametrize(("old", "new"), [("1.0", "1.1"), ("1.1", "1.2")])
+def test_the_changelog_names_the_clauses_that_differ_and_no_others(old: str, new: str) -> None:
+    found = diff(VERSIONS[old], VERSIONS[new])
+    assert listed(new, "Added") == set(found.added)
+    assert listed(new, "Changed") == set(found.changed)
+    assert found.removed == ()
+
+
+@pytest.mark.parametrize(("old", "new"), [("1.0", "1.1"), ("1.1", "1.2")])
+def test_the_pairs_of_the_changelog_are_regraded_as_it_says(old: str, new: str) -> None:
+    facts = {
+        (e["query"], e["pair"]): EXAMPLES["ordinary"] | e["facts"] for e in EXAMPLES["precedents"]
+    }
+    rows = re.findall(r"^\| (.+) \| (.+) \| (\d) \| (\d) \|$", entry(new), flags=re.MULTILINE)
+    assert len(rows) >= 5
+    for query, pair, before, after in rows:
+        assert decide(VERSIONS[old], facts[query, pair]).grade == int(before), query
+        assert decide(VERSIONS[new], facts[query, pair]).grade == int(after), query
+        assert before != after
