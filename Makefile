@@ -1,0 +1,47 @@
+# Needs python3.11 (or PYTHON=...), a C compiler for nothing but pip's rare source packages, make.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+# Two test processes with one compute thread each fill two cores without fighting for them.
+TEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
+
+.PHONY: help install run serve test test-faults check format clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+install: $(STAMP) ## make .venv with the versions of constraints.txt; nothing to do if up to date
+
+# torch first: pip then takes the build at hand (CPU or CUDA) instead of choosing one by itself.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[embedded,test]'
+	touch $(STAMP)
+
+run: $(STAMP) ## the whole pipeline: laptop profile, shipped domain, no key, no network
+	$(BIN)/cookbook run
+
+serve: $(STAMP) ## Prefect's server with UI and this project's deployments, on loopback
+	$(BIN)/cookbook serve
+
+test: $(STAMP) ## the tests (15 minutes on two cores at most)
+	$(TEST) -n 2 --dist loadfile
+
+test-faults: $(STAMP) ## kills, full disks and the Prefect UI in a real browser
+	$(TEST) -m 'faults or browser'
+
+check: $(STAMP) ## lint, types (strict), imports one way
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## reformat and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the virtual environment and caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
