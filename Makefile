@@ -37,7 +37,7 @@ check: $(STAMP) ## lint, types (strict), imports one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 format: $(STAMP) ## reformat and mend what ruff can
 	$(BIN)/ruff format .
