@@ -3,10 +3,13 @@
 A click needs a look and an attraction. Position k is looked at with propensity p_k, relative
 to position 1; weighing clicks by 1 / p_k makes them speak of the pair and not of its place.
 
-Two ways, combined where the log allows both: click rates of impressions shown in random order
-(Joachims et al., WSDM 2017), and pairs of query and document that were shown at several
-positions (intervention_harvesting.py). Where it allows neither, and each row has a relevance
-score: expectation-maximization over examination and attraction (Wang et al., WSDM 2018).
+Rankers put attractive pairs on top, so click rates by position mix both causes. They are told
+apart within *strata* whose attraction does not depend on the position: all impressions shown
+in random order are one stratum; a pair of query and document shown at several positions is
+one each (intervention harvesting: Agarwal et al., WSDM 2019; Joachims et al., WSDM 2017); or
+rows of about the same relevance score, which is the model of regression EM (Wang et al., WSDM
+2018). In every case clicks at position k of stratum s are expected n_sk p_k a_s, and given a
+stratum's clicks their places do not depend on its attraction a_s: one likelihood serves all.
 """
 
 from dataclasses import dataclass
@@ -14,9 +17,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array, diags_array
 
 from tasks.core.errors import CookbookError
-from tasks.core.intervention_harvesting import harvested
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -24,14 +27,14 @@ Method = Literal[
     "random_order",
     "intervention_harvesting",
     "random_order_and_harvesting",
-    "regression_em",
+    "relevance_strata",
     "not_estimated",
 ]
 
 _Z95 = 1.959964
-_N_RESAMPLES = 200
-# Half a click and half a non-click: the rate of a position without clicks stays above zero.
-_HALF = 0.5
+_N_RELEVANCE_BINS = 20
+# The stratum of random-order impressions, before pairs are numbered from 0.
+_RANDOM = -1
 
 
 @dataclass(frozen=True)
@@ -73,37 +76,33 @@ def estimate_propensities(
     relevance: FloatArray | None = None,
     minimum_clicks: int = 20,
     max_position: int = 50,
-    seed: int = 0,
 ) -> Propensities:
     """Examination propensities relative to position 1; all arguments have shape (rows,).
 
     `pairs` identifies the query and document of a row, `relevance` is any score of it made
-    without the clicks. Random-order impressions count where they hold at least
-    `minimum_clicks` clicks at position 1, pairs that moved where they hold as many; two
-    estimates are averaged by their precision, since a few random impressions are unbiased but
-    say little. Failing both, EM over 20 equal-mass bins of `relevance`. Positions from
-    `max_position` on count as one. Values are not forced to fall with the position.
+    without the clicks. Random-order impressions are a stratum of their own where they hold
+    `minimum_clicks` clicks at position 1; pairs that moved join them, or stand alone where
+    they hold as many. Failing both, strata are 20 equal-mass bins of `relevance`: less to be
+    trusted, since attraction that the score misses counts as position. Positions from
+    `max_position` on count as one. Values are not forced to fall with the position. Each
+    position gets half a click in one more impression, so that none is zero.
 
     Raises: CookbookError for a position below 1 or a click that is not 0 or 1.
-    Source: module docstring. With click rates .2 and .1 at random positions 1 and 2: 1, .5.
+    Source: module docstring. 40 and 20 clicks of 199 random impressions each at positions 1
+    and 2 give 1 and 20.5 / 40.5.
     """
     _check(position, clicked)
     place = np.minimum(position, max_position).astype(np.int64) - 1
     clicks = clicked.astype(np.float64)
     random = shown_at_random.astype(bool)
-    shuffled = moved = None
-    if clicks[random & (place == 0)].sum() >= minimum_clicks:
-        shuffled = _from_random_order(place[random], clicks[random])
-    if pairs is not None and not random.all():
-        ranked = ~random
-        moved = _harvest(place[ranked], clicks[ranked], pairs[ranked], minimum_clicks, seed)
-    if shuffled is not None and moved is not None:
-        return _combined(shuffled, moved)
-    for estimate in (shuffled, moved):
-        if estimate is not None:
-            return estimate
-    if relevance is not None and clicks[place == 0].sum() >= minimum_clicks:
-        return _regression_em(place, clicks, relevance, seed)
+    use_random = bool(clicks[random & (place == 0)].sum() >= minimum_clicks)
+    if not use_random:
+        random = np.zeros(len(place), dtype=bool)
+    for method, strata in _choices(pairs, relevance, random, use_random=use_random):
+        used = strata >= _RANDOM
+        table = _table(place[used], clicks[used], strata[used])
+        if table is not None and table.clicks_by_place.sum() >= minimum_clicks:
+            return _fitted(table, method)
     n = int(place.max()) + 1
     unknown = np.full(n, np.nan)
     return Propensities(np.arange(1, n + 1), np.ones(n), unknown, unknown, "not_estimated")
@@ -120,113 +119,102 @@ def inverse_propensity_weights(
     return np.minimum(1.0 / propensities.at(positions), clip)
 
 
-def _from_random_order(place: IntArray, clicks: FloatArray) -> Propensities:
-    shown = np.bincount(place)
-    # A random list has no holes; where one begins the rest is too thin to tell.
-    n = int(np.argmin(np.append(shown, 0) > 0))
-    hits = np.bincount(place, weights=clicks)[:n]
-    rate = (hits + _HALF) / (shown[:n] + 2 * _HALF)
-    log_variance = (1.0 - rate) / (shown[:n] * rate)
-    spread = _Z95 * np.sqrt(log_variance + log_variance[0])
-    spread[0] = 0.0
-    values = rate / rate[0]
-    return Propensities(
-        np.arange(1, n + 1),
-        values,
-        values * np.exp(-spread),
-        values * np.exp(spread),
-        "random_order",
+def _choices(
+    pairs: npt.NDArray[np.generic] | None,
+    relevance: FloatArray | None,
+    random: npt.NDArray[np.bool_],
+    *,
+    use_random: bool,
+) -> list[tuple[Method, IntArray]]:
+    """Ways to form strata, best first; a stratum below _RANDOM leaves the row out."""
+    left_out = _RANDOM - 1
+    choices: list[tuple[Method, IntArray]] = []
+    if pairs is not None:
+        number = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
+        name: Method = "random_order_and_harvesting" if use_random else "intervention_harvesting"
+        choices.append((name, np.where(random, _RANDOM, number)))
+    if use_random:
+        choices.append(("random_order", np.where(random, _RANDOM, left_out)))
+    elif relevance is not None:
+        inner = np.linspace(0.0, 1.0, _N_RELEVANCE_BINS + 1)[1:-1]
+        edges = np.unique(np.quantile(relevance, inner))
+        choices.append(("relevance_strata", np.searchsorted(edges, relevance, side="right")))
+    return choices
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Impressions by stratum and place, of strata that tell places apart, and their clicks."""
+
+    shown: csr_array
+    clicks: FloatArray
+    clicks_by_place: FloatArray
+
+
+def _table(place: IntArray, clicks: FloatArray, strata: IntArray) -> _Table | None:
+    """None unless some stratum with a click ties place 1 to place 0; later places are cut."""
+    n_places = int(place.max()) + 1
+    _, stratum = np.unique(strata, return_inverse=True)
+    shape = (int(stratum.max()) + 1, n_places)
+    shown = csr_array(coo_array((np.ones(len(place)), (stratum, place)), shape=shape))
+    telling = (np.diff(shown.indptr) > 1) & (np.bincount(stratum, weights=clicks) > 0)
+    seen = (shown[np.flatnonzero(telling)] > 0).astype(np.float64)
+    n = _tied_to_first((seen.T @ seen).toarray() > 0)
+    if n < 2:
+        return None
+    rows = telling[stratum] & (place < n)
+    # Half a click in one impression of each place, in a stratum of their own unless there is
+    # a random one, which they join: it is the first.
+    joins = np.zeros(n, dtype=np.int64) if strata.min() == _RANDOM else np.full(n, shape[0])
+    at, where = np.append(place[rows], np.arange(n)), np.append(stratum[rows], joins)
+    hits = np.append(clicks[rows], np.full(n, 0.5))
+    return _Table(
+        shown=csr_array(coo_array((np.ones(len(at)), (where, at)), shape=(shape[0] + 1, n))),
+        clicks=np.bincount(where, weights=hits, minlength=shape[0] + 1).astype(np.float64),
+        clicks_by_place=np.bincount(at, weights=hits).astype(np.float64),
     )
 
 
-def _combined(shuffled: Propensities, moved: Propensities) -> Propensities:
-    """Average of log propensities by inverse variance; the two come from different rows."""
-    n = max(len(shuffled.values), len(moved.values))
-    weighted, precision = np.zeros(n), np.zeros(n)
-    for estimate in (shuffled, moved):
-        sd = np.log(estimate.high[1:] / estimate.low[1:]) / (2 * _Z95)
-        held = slice(1, len(estimate.values))
-        precision[held] += sd**-2
-        weighted[held] += np.log(estimate.values[1:]) * sd**-2
-    values, spread = np.ones(n), np.zeros(n)
-    values[1:] = np.exp(weighted[1:] / precision[1:])
-    spread[1:] = _Z95 / np.sqrt(precision[1:])
-    return Propensities(
-        np.arange(1, n + 1),
-        values,
-        values * np.exp(-spread),
-        values * np.exp(spread),
-        "random_order_and_harvesting",
-    )
+def _tied_to_first(linked: npt.NDArray[np.bool_]) -> int:
+    """How many places from the first on are tied to it by chains of shared strata."""
+    reached = np.arange(len(linked)) == 0
+    for _ in range(len(linked)):
+        reached |= linked[reached].any(0)
+    return int(np.argmin(np.append(reached, False)))
 
 
-def _harvest(
-    place: IntArray,
-    clicks: FloatArray,
-    pairs: npt.NDArray[np.generic],
-    minimum_clicks: int,
-    seed: int,
-) -> Propensities | None:
-    rng = np.random.default_rng(seed)
-    found = harvested(
-        place, clicks, pairs, minimum_clicks=minimum_clicks, n_resamples=_N_RESAMPLES, rng=rng
-    )
-    return None if found is None else _with_percentiles(*found, "intervention_harvesting")
+def _fitted(table: _Table, method: Method, *, n_iterations: int = 50) -> Propensities:
+    """Maximum of the conditional likelihood by Newton steps on the log propensities.
 
-
-def _regression_em(
-    place: IntArray, clicks: FloatArray, relevance: FloatArray, seed: int, *, n_bins: int = 20
-) -> Propensities:
-    edges = np.unique(np.quantile(relevance, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    level = np.searchsorted(edges, relevance, side="right")
-    n_places, n_levels = int(place.max()) + 1, len(edges) + 1
-    cell = place * n_levels + level
-    shape = (n_places, n_levels)
-    shown, hits = _table(cell, np.ones_like(clicks), shape), _table(cell, clicks, shape)
-    rng = np.random.default_rng(seed)
-    rate = hits / np.maximum(shown, 1)
-    redrawn = rng.binomial(shown.astype(np.int64), rate, size=(_N_RESAMPLES, *shape))
-    values = _fit_em(shown, hits[None])
-    resampled = _fit_em(shown, redrawn.astype(np.float64))
-    return _with_percentiles(values[0], resampled, "regression_em")
-
-
-def _table(cell: IntArray, weights: FloatArray, shape: tuple[int, int]) -> FloatArray:
-    sums = np.bincount(cell, weights=weights, minlength=shape[0] * shape[1])
-    return np.asarray(sums, np.float64).reshape(shape)
-
-
-def _fit_em(
-    shown: FloatArray, hits: FloatArray, *, n_iterations: int = 300, tolerance: float = 1e-6
-) -> FloatArray:
-    """Examination by place from click counts, (draws, places, levels), attraction by level."""
-    seen = np.maximum(shown.sum(1), 1.0)
-    examined = (hits.sum(2) + _HALF) / seen
-    examined /= examined.max(1, keepdims=True)
-    level_rows = np.maximum(shown.sum(0), 1.0)
-    # The limit of small rates, alternated, starts EM close to where it would crawl to.
-    for _ in range(50):
-        attracted = (hits.sum(1) + 1e-9) / np.maximum(examined @ shown, 1e-9)
-        examined = (hits.sum(2) + _HALF) / np.maximum(attracted @ shown.T, 1e-9)
-        examined /= examined.max(1, keepdims=True)
+    sum over strata and places of c_sk log(n_sk p_k / sum_j n_sj p_j): concave in log p. The
+    variance is the inverse information, a Poisson's, so intervals err on the wide side.
+    """
+    logs = np.zeros(len(table.clicks_by_place))
     for _ in range(n_iterations):
-        e, a = examined[:, :, None], np.clip(attracted, 1e-9, 1 - 1e-9)[:, None, :]
-        missed = (shown - hits) / np.maximum(1.0 - e * a, 1e-12)
-        examined_next = (hits + missed * e * (1.0 - a)).sum(2) / seen
-        attracted = (hits + missed * a * (1.0 - e)).sum(1) / level_rows
-        # Only the product is identified: keep the largest examination at 1.
-        top = examined_next.max(1, keepdims=True)
-        examined_next, attracted = examined_next / top, attracted * top
-        moved = np.abs(examined_next - examined).max()
-        examined = examined_next
-        if moved < tolerance:
+        gradient, information = _derivatives(table, logs)
+        step = np.linalg.solve(information, gradient)
+        logs[1:] += np.clip(step, -1.0, 1.0)
+        if np.abs(step).max() < 1e-9:
             break
-    return np.asarray(examined / examined[:, :1], dtype=np.float64)
+    _, information = _derivatives(table, logs)
+    spread = _Z95 * np.sqrt(np.append(0.0, np.diag(np.linalg.inv(information))))
+    return Propensities(
+        np.arange(1, len(logs) + 1),
+        np.exp(logs),
+        np.exp(logs - spread),
+        np.exp(logs + spread),
+        method,
+    )
 
 
-def _with_percentiles(values: FloatArray, resampled: FloatArray, method: Method) -> Propensities:
-    low, high = np.nanpercentile(resampled, [2.5, 97.5], axis=0)
-    return Propensities(np.arange(1, len(values) + 1), values, low, high, method)
+def _derivatives(table: _Table, logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gradient and information in the log propensities of all places but the first."""
+    mass = table.shown @ diags_array(np.exp(logs))
+    total = np.maximum(mass.sum(1), np.finfo(np.float64).tiny)
+    share = diags_array(1.0 / total) @ mass
+    expected = share.T @ table.clicks
+    information = np.diag(expected) - (share.T @ diags_array(table.clicks) @ share).toarray()
+    return (table.clicks_by_place - expected)[1:], information[1:, 1:]
 
 
 def _check(position: IntArray, clicked: npt.NDArray[np.number]) -> None:

@@ -1,4 +1,4 @@
-"""Guards the click filter with planted bots, repeats and clocks: what it takes and what it leaves."""
+"""Guards the click filter with planted bots, repeats and clocks: what it takes and leaves."""
 
 from datetime import UTC, datetime, timedelta
 

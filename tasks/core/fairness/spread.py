@@ -1,4 +1,5 @@
-"""One figure for all groups of an attribute: how unequal a metric is, how far predictions are apart.
+"""One figure for all groups of an attribute: how unequal a metric is, how far predictions lie.
+
 
 A gap compares two groups; with ten groups there are 45 of them. These rows sum them up.
 """

@@ -28,7 +28,7 @@ def test_resampled_aucs_are_scikit_learns_weighted_ones():
     assert found.shape == (7, N_GROUPS)
     for draw in range(7):
         for group in range(N_GROUPS):
-            rows = CODES == group
+            rows = group == CODES
             expected = roc_auc_score(
                 POSITIVE[rows], SCORES[rows], sample_weight=WEIGHTS[CLUSTERS[rows], draw]
             )
