@@ -1,5 +1,4 @@
-"""One figure for all groups of an attribute: how unequal a metric is, how far predictions lie.
-
+"""One figure for all groups of an attribute: inequality of a metric, distance of predictions.
 
 A gap compares two groups; with ten groups there are 45 of them. These rows sum them up.
 """
