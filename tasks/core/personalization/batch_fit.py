@@ -1,4 +1,4 @@
-"""One fit over all entities: penalties laid out, chunks gathered and solved, a model put together."""
+"""One fit over all entities: penalties laid out, chunks solved, a model put together."""
 
 from dataclasses import dataclass
 

@@ -14,9 +14,9 @@ class ConvergenceReport:
 
     trained: entities fitted; passive: below the lower bound; carried: taken over from an earlier
     model. active_rows trained; passive_rows were only scored. float64_fallbacks: float32 fits
-    repeated in float64. penalty: part of the objectives that is no loss. The arrays hold 0 rows and iterations for carried entities;
-    `gradient_norms` is the largest entry of the final gradient (with L1 or limits, of its smallest
-    subgradient); `objectives` the final objective.
+    repeated in float64. penalty: part of the objectives that is no loss. The arrays hold 0 rows and
+    iterations for carried entities; `gradient_norms` is the largest entry of the final gradient
+    (with L1 or limits, of its smallest subgradient); `objectives` the final objective.
     """
 
     trained: int

@@ -37,7 +37,7 @@ class Earlier:
         return known
 
     def start_values(self, entity_ids: pa.StringArray, local: LocalColumns) -> tuple[Array, Array]:
-        """(intercepts (E,), values at `local.columns`) of the earlier model, 0 where it has none."""
+        """(intercepts (E,), values at `local.columns`) of the earlier model, or 0."""
         model = self.start or self.warm_start or self.prior
         if model is None:
             return np.zeros(len(entity_ids)), np.zeros(len(local.columns))
@@ -199,7 +199,7 @@ def _spread_out(new: Array, now: Integers, old: Array, was: Integers) -> Array:
 
 
 def _report_for(report: ConvergenceReport, now: Integers) -> ConvergenceReport:
-    """The report with room for the carried entities: no rows, no iterations, nothing to converge."""
+    """The report with room for the carried entities: no rows, no iterations."""
     here = now >= 0
     arrays = {}
     for name in PER_ENTITY:

@@ -73,7 +73,7 @@ def _place_rows(
 
 
 def keep_rows(grouping: Grouping, kept: npt.NDArray[np.bool_]) -> Grouping:
-    """The same entities with only the rows at the positions of `order` where `kept` (n,) is true."""
+    """The same entities with only those places of `order` where `kept` (n,) is true."""
     starts = np.zeros(len(grouping.starts), np.int64)
     np.cumsum(kept, out=(running := np.zeros(len(kept) + 1, np.int64))[1:])
     starts[:] = running[grouping.starts]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy.typing as npt
 
+from tasks.core.errors import CookbookError
 from tasks.core.personalization.batch_fit import BatchFit
 from tasks.core.personalization.design import Features
 from tasks.core.personalization.earlier_model import Earlier, carry_over
@@ -36,14 +37,17 @@ def fit_random_effect(
     """Fit every entity's model to its optimum.
 
     entity_ids (n,); features (n, d), dense or CSR; labels, offsets (default 0) and weights
-    (default 1) (n,). row_ids (n,) decide which rows an upper bound keeps. `warm_start` is an earlier
-    model: start values, and what it knows beyond these rows is kept. `prior`, besides, makes its
-    means and variances the penalty's centers and widths. `start` gives start values and no more.
+    (default 1) (n,). row_ids (n,) decide which rows an upper bound keeps. `warm_start` is an
+    earlier model: start values, and what it knows beyond these rows is kept. `prior`, besides,
+    makes its means and variances the penalty's centers and widths. `start` gives start values and
+    no more.
     Raises CookbookError if lengths differ or labels do not fit the task.
     Source: Zhang et al., GLMix (KDD 2016); reference section 5 of the personalization notes.
     """
     options = options or RandomEffectOptions()
     data = TrainingRows.checked(features, labels, offsets, weights, feature_names, options.task)
+    if options.intercept == "absent" and not data.feature_names:
+        raise CookbookError("Expected an intercept or features to fit, got neither; allow one.")
     earlier = Earlier(data.feature_names, warm_start, prior, start)
     everyone = group_rows(entity_ids)
     data.check_rows(len(everyone.order))

@@ -250,10 +250,7 @@ def minimize(
     for iteration in range(stopping.max_iterations):
         smooth_gradient(block, penalty, beta, scratch)
         fill_hessian(block, penalty, scratch)
-        if composite:
-            promise = proximal_step(penalty, beta, scratch)
-        else:
-            promise = newton_step(beta, scratch)
+        promise = proximal_step(penalty, beta, scratch) if composite else newton_step(beta, scratch)
         if not np.isfinite(promise):
             return iteration, False, value
         length, value = line_search(task, block, penalty, beta, scratch, value, promise,

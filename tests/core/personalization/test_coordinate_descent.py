@@ -194,7 +194,8 @@ def test_a_saved_game_scores_as_before_and_repeats_its_bytes(tmp_path: Path) -> 
         save_game(game, tmp_path / folder)
     loaded = load_game(tmp_path / "first")
     np.testing.assert_array_equal(loaded.score(rows, {"student": table}), game.score(rows))
-    assert loaded.best == game.best and loaded.history == game.history
+    assert loaded.best == game.best
+    assert loaded.history == game.history
     assert [c.name for c in loaded.coordinates] == ["student", "per_member", "per_job"]
     names = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert names == ["coordinate_1.arrow", "coordinate_2.arrow", "game.json"]

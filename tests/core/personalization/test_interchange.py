@@ -49,7 +49,9 @@ def write(path: Path, records: list[dict[str, object]]) -> Path:
 def test_a_record_of_gdmix_is_read_and_written_back_as_it_was(tmp_path: Path) -> None:
     model = read_avro_models(write(tmp_path / "in.avro", [gdmix_record()]))
     found = model.coefficients("1234")
-    assert found is not None and found.intercept == -7.8 and found.intercept_variance == 1.2
+    assert found is not None
+    assert found.intercept == -7.8
+    assert found.intercept_variance == 1.2
     assert found.values == {f"f1,2{TERM_MARK}t1": 1.2, "f2": 3.4, f"f3{TERM_MARK}t3,3": 5.6}
     write_avro_models(model, tmp_path / "out.avro")
     with (tmp_path / "out.avro").open("rb") as file:
@@ -57,7 +59,7 @@ def test_a_record_of_gdmix_is_read_and_written_back_as_it_was(tmp_path: Path) ->
 
 
 def test_the_intercept_is_found_by_name_wherever_it_stands(tmp_path: Path) -> None:
-    """Quirk: GDMix's fixed effect puts the intercept last in its vector, its random effect first."""
+    """Quirk: GDMix's fixed effect puts the intercept last, its random effect first."""
     means = gdmix_record()["means"]
     assert isinstance(means, list)
     turned = gdmix_record(means=means[::-1], variances=None)
@@ -79,7 +81,8 @@ def test_a_fitted_model_survives_the_round_trip(tmp_path: Path, variances: str) 
     model = fit_random_effect(log.members, log.features, log.labels, options=options)
     write_avro_models(model, tmp_path / "model.avro")
     back = read_avro_models(tmp_path / "model.avro")
-    assert back.entity_ids.equals(model.entity_ids) and back.task == "logistic"
+    assert back.entity_ids.equals(model.entity_ids)
+    assert back.task == "logistic"
     np.testing.assert_array_equal(back.dense(), model.dense())
     np.testing.assert_array_equal(back.intercepts, model.intercepts)
     assert (back.variances is None) == (variances == "none")

@@ -59,7 +59,8 @@ def test_without_penalty_coefficients_and_variances_are_those_of_statsmodels(tas
     }  # fmt: skip
     expected = {"full": np.diag(np.linalg.inv(hessian)), "simple": 1 / np.diag(hessian)}
     for kind, model in found.items():
-        assert model.variances is not None and model.intercept_variances is not None
+        assert model.variances is not None
+        assert model.intercept_variances is not None
         np.testing.assert_allclose(table(model)[0], reference.params, atol=1e-6, rtol=0)
         spread = np.append(model.intercept_variances, model.variances)
         np.testing.assert_allclose(spread, expected[kind], atol=1e-6, rtol=0)
@@ -224,7 +225,8 @@ def test_float32_agrees_with_float64_and_stalled_fits_fall_back() -> None:
         fit_random_effect(["a"] * 200, x, labels, options=RandomEffectOptions(dtype=dtype))
         for dtype in ("float32", "float64")
     ]  # fmt: skip
-    assert hard[1].report.converged.all() and hard[0].report.converged.all()
+    assert hard[1].report.converged.all()
+    assert hard[0].report.converged.all()
     assert hard[0].report.float64_fallbacks == 1
     np.testing.assert_allclose(hard[0].score(["a"] * 200, x), hard[1].score(["a"] * 200, x),
                                atol=1e-4)  # fmt: skip
@@ -251,7 +253,8 @@ def test_local_features_leave_out_what_an_entity_never_shows_and_change_no_score
     local = fit(log, RandomEffectOptions())
     everything = fit(log, RandomEffectOptions(local_features=False))
     first = local.coefficients("member_000")
-    assert first is not None and set(first.values) == {"feature_0", "feature_1", "feature_3"}
+    assert first is not None
+    assert set(first.values) == {"feature_0", "feature_1", "feature_3"}
     np.testing.assert_allclose(table(local), table(everything), atol=1e-12)
 
 

@@ -116,4 +116,5 @@ def test_passive_rows_do_not_train_but_the_entity_is_scored_by_its_model() -> No
     figures = model.report.summary()
     assert (figures["active_rows"], figures["passive_rows"], figures["passive"]) == (30, 33, 1)
     scores = model.score(["a"] * 60 + ["b"] * 3, x)
-    assert np.abs(scores[:60]).min() > 0 and np.abs(scores[60:]).max() == 0
+    assert np.abs(scores[:60]).min() > 0
+    assert np.abs(scores[60:]).max() == 0
