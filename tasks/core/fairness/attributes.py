@@ -37,7 +37,7 @@ def attributes_of(groups: Groups) -> list[Attribute]:
     names = sorted({name for row in groups for name in row})
     found = []
     for name in names:
-        stated = [row.get(name) for row in groups]
+        stated = [None if row.get(name) is None else str(row[name]) for row in groups]
         known = tuple(sorted({value for value in stated if value is not None}))
         number: dict[str | None, int] = {value: i for i, value in enumerate(known)}
         codes = np.array([number.get(value, -1) for value in stated], dtype=np.int64)
