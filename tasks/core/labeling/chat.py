@@ -65,6 +65,8 @@ class Chat:
                 max_connections=endpoint.concurrency,
                 max_keepalive_connections=endpoint.concurrency,
             ),
+            # Loading the certificates takes longer than a whole run against this machine.
+            verify=endpoint.base_url.startswith("https:"),
             # A proxy named in the environment must not see what is meant for this machine.
             trust_env=not endpoint.is_loopback,
         )

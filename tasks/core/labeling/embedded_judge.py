@@ -80,8 +80,8 @@ def embedded_endpoint(base_url: str, *, model_name: str) -> Endpoint:
 
 
 def query_and_member(query: str, member_text: str) -> str:
-    """One text of a query and who asks it: the query's line, then the member's."""
-    return f"{query}\n{member_text}" if member_text else query
+    """One text of a query and who asks it, joined as the scorers' input template joins them."""
+    return f"{query} | {member_text}" if member_text else query
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What labeling would take: pairs, tokens, money, time and the first full prompt. Spends nothing."""
+"""What labeling would take: pairs, tokens, money, time, the first prompt. Spends nothing."""
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TypedDict
 
 from tasks.core.labeling.endpoint import Endpoint
+from tasks.core.labeling.masking import MASKED, mask_contacts
 from tasks.core.policy import Policy
 from tasks.core.text import sanitize
 
@@ -53,6 +54,7 @@ class Prompt:
     name: str = "default"
     instructions: str = INSTRUCTIONS
     examples: tuple[str, ...] = ()
+    field_order: tuple[str, ...] = ("query", "member", "document")
     query_characters: int = 500
     member_characters: int = 4000
     document_characters: int = 6000
@@ -60,7 +62,7 @@ class Prompt:
     @cached_property
     def digest(self) -> str:
         """sha256 over all that shapes the request but the policy and the pair."""
-        parts = asdict(self) | {"frame": _user_content("", "", boundary="")}
+        parts = asdict(self) | {"frame": _user_content("", "", boundary=""), "masked": MASKED}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -88,14 +90,17 @@ def judge_messages(
 ) -> list[Message]:
     """The system message (policy, examples, instructions), then the pair between boundaries.
 
-    Texts are sanitized and cut to the prompt's caps; a 10 MB profile costs what its cap costs.
+    Texts are sanitized, freed of contact data and cut to the prompt's caps; a 10 MB profile
+    costs what its cap costs.
     """
-    pair = {
+    texts = {
         "query": _cut(query, prompt.query_characters),
         "member": _cut(member_text, prompt.member_characters),
         "document": _cut(document_text, prompt.document_characters),
     }
-    block = json.dumps({name: text for name, text in pair.items() if text}, ensure_ascii=False)
+    # A pair without a member shows none; query and document always stand there.
+    pair = {name: texts[name] for name in prompt.field_order if texts[name] or name != "member"}
+    block = json.dumps(pair, ensure_ascii=False)
     return [
         {"role": "system", "content": system_content(policy, prompt)},
         {"role": "user", "content": _user_content(block, policy.unit, boundary=boundary)},
@@ -183,7 +188,7 @@ def _user_content(block: str, unit: str, *, boundary: str) -> str:
 
 def _cut(text: str, characters: int) -> str:
     # Cut roughly before the costly normalization, exactly after it.
-    return sanitize(text[: 8 * characters])[:characters]
+    return mask_contacts(sanitize(text[: 8 * characters]))[:characters]
 
 
 def _object(properties: dict[str, object]) -> dict[str, object]:

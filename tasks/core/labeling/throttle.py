@@ -1,7 +1,6 @@
 """Rate limits, pauses and probing, shared by all workers of one labeling run."""
 
 import asyncio
-import random
 from dataclasses import dataclass, field
 
 from aiolimiter import AsyncLimiter
@@ -88,7 +87,8 @@ class Throttle:
 
     def _backoff(self) -> float:
         doublings = min(self._limited_in_a_row - 1, 7)
-        return float(self.endpoint.backoff_s * 2**doublings) * random.uniform(0.5, 1)
+        # No jitter: one probe speaks for all workers, so there is no herd to scatter.
+        return float(self.endpoint.backoff_s * 2**doublings)
 
     async def _wait_for_opening(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from tasks.core.policy import Policy
 from tests.core.labeling.conftest import make_endpoint, make_requests, right_grade
 from tests.core.labeling.scripted_endpoint import ScriptedEndpoint
 
+pytestmark = pytest.mark.faults
 PAIRS, CONCURRENCY = 60, 6
 
 LABEL = """

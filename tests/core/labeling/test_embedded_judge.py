@@ -72,7 +72,7 @@ def test_the_model_reads_query_member_and_document(
     request = LabelRequest("p", "ward nurse", hostile, "a job worth 2")
     endpoint = embedded_endpoint(base_url, model_name=MODEL)
     label_all([request], policy=policy, endpoint=endpoint, journal=journal, key=token)
-    expected = "ward nurse\n" + " ".join(hostile.split())
+    expected = "ward nurse | " + " ".join(hostile.split())
     assert scorer.batches[0][0] == (expected, "a job worth 2")
 
 
