@@ -45,7 +45,9 @@ def laptop() -> Settings:
 def smoke() -> Settings:
     """Seconds, for tests: tiny random models, every stage and contract the same."""
     tiny = BaseModelSettings(source="random_decoder", name="tiny")
-    training = TrainingSettings(epochs=1, learning_rate=1e-3, max_rows=200, checkpoint_every_steps=2)
+    training = TrainingSettings(
+        epochs=1, learning_rate=1e-3, max_rows=200, checkpoint_every_steps=2
+    )
     teacher = TeacherSettings(base=tiny, training=training, lora=LoraSettings(rank=2, alpha=4))
     return Settings(
         profile="smoke",
@@ -64,8 +66,10 @@ def smoke() -> Settings:
         assistant=DistillationSettings(layers=2, training=training),
         student=DistillationSettings(layers=1, training=training),
         pruned_student=DistillationSettings(layers=1, mlp_share=0.5, training=training),
-        evaluation=EvaluationSettings(n_resamples=100, latency_requests=5, candidates_per_request=5),
-        fairness=FairnessSettings(n_resamples=100, minimum_group_rows=10),
+        evaluation=EvaluationSettings(
+            n_resamples=100, latency_requests=5, candidates_per_request=5
+        ),
+        fairness=FairnessSettings(n_resamples=100, minimum_group_clusters=2),
         promotion=PromotionSettings(
             minimum_kappa=-1, minimum_ndcg=0, minimum_kept_ndcg=0, n_resamples=100
         ),

@@ -134,7 +134,13 @@ class TeacherSettings(Branch):
 class DistillationSettings(Branch):
     """A distilled role: its shape and its goals."""
 
+    base: BaseModelSettings | None = Field(
+        default=None, description="None: start from the weights of the tier before."
+    )
     layers: Count = Field(description="Transformer layers kept.")
+    kept_layers: Literal["spread", "first"] = Field(
+        default="spread", description="Which layers stay: evenly spread, or the first ones."
+    )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
     alpha: Share = Field(default=0.5, description="Share of the relevance goal in the loss.")
     temperature: float = Field(default=1.0, gt=0, le=20)

@@ -43,7 +43,7 @@ class PairText:
 def render_pair(
     template: InputTemplate, query: str, member_text: str, document: Mapping[str, Any]
 ) -> PairText:
-    """Render one pair; ``document`` has title, text and attributes (a dict or its JSON)."""
+    """Render one pair; ``document`` has title, text and attributes (as JSON)."""
     form = template.member if member_text else template.query
     return PairText(
         left=sanitize(form.format(query=query, member=member_text)),
@@ -53,15 +53,17 @@ def render_pair(
 
 def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> str:
     """The candidate's side alone."""
-    attributes = document["attributes"]
-    if isinstance(attributes, str):
-        attributes = json.loads(attributes or "{}")
     fields = {
         "title": document["title"],
         "text": document["text"],
-        "attributes": render_attributes(attributes),
+        "attributes": render_attributes_json(document["attributes"]),
     }
     return sanitize(template.candidate.format(**fields))
+
+
+def render_attributes_json(attributes: str) -> str:
+    """As ``render_attributes``, of a JSON object in text, the form in which tables hold it."""
+    return render_attributes(json.loads(attributes or "{}"))
 
 
 def render_attributes(attributes: Mapping[str, Any]) -> str:

@@ -1,17 +1,18 @@
 """Unit-length text embeddings of a base encoder: mean over tokens, as it was pretrained."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tasks.core.training.base_models import BaseModel, encoder_of
 from tasks.core.training.precision import autocast, best_device
 from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad
 
 Floats = npt.NDArray[np.float32]
+_FIXED_ROWS = 16
 
 
 class TextEncoder:
@@ -20,10 +21,15 @@ class TextEncoder:
     Source: sentence-transformers' all-MiniLM-L6-v2 model card: mean pooling, then length one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder, use_safetensors=True)
-        self._model.eval().to(best_device())
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._model = model.eval().to(best_device())
+
+    @classmethod
+    def of(cls, base: BaseModel) -> "TextEncoder":
+        """The encoder with a base model's first weights."""
+        model, tokenizer = encoder_of(base)
+        return cls(model, tokenizer)
 
     @torch.inference_mode()
     def embed(
@@ -37,10 +43,37 @@ class TextEncoder:
         tokens = Tokenized(arrays, lengths, True)
         result = np.empty((len(arrays), self._model.config.hidden_size), dtype=np.float32)
         for rows in chunks_by_tokens(lengths, tokens_per_batch):
-            batch = pad(tokens, rows, self._tokenizer, device)
-            with autocast(device):
-                states = self._model(**batch).last_hidden_state.float()
-            mask = batch["attention_mask"].unsqueeze(-1)
-            means = (states * mask).sum(dim=1) / mask.sum(dim=1)
-            result[rows] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
+            result[rows] = self._embed_batch(pad(tokens, rows, self._tokenizer, device), device)
         return result
+
+    @torch.inference_mode()
+    def embed_alone(self, texts: Sequence[str], *, max_tokens: int) -> Floats:
+        """As ``embed``, but a text's vector does not depend on its neighbors by a single bit.
+
+        Batches have one fixed shape, padded with empty texts: whichever texts happen to be asked
+        for together, as requests to a server are, each gets the same answer.
+        """
+        padded = [*texts, *[""] * (-len(texts) % _FIXED_ROWS)]
+        encoded = self._tokenizer(
+            padded,
+            truncation=True,
+            max_length=max_tokens,
+            padding="max_length",
+            return_tensors="pt",
+        ).to(best_device())
+        parts = [
+            self._embed_batch(
+                {name: value[start : start + _FIXED_ROWS] for name, value in encoded.items()},
+                best_device(),
+            )
+            for start in range(0, len(padded), _FIXED_ROWS)
+        ]
+        return np.concatenate(parts)[: len(texts)]
+
+    def _embed_batch(self, batch: dict[str, torch.Tensor], device: torch.device) -> Floats:
+        with autocast(device):
+            states = self._model(**batch).last_hidden_state.float()
+        mask = batch["attention_mask"].unsqueeze(-1)
+        means = (states * mask).sum(dim=1) / mask.sum(dim=1)
+        vectors: Floats = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
+        return vectors

@@ -38,8 +38,12 @@ class Artifact:
     counts: Counts = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
 
+    @property
+    def folder(self) -> Path:
+        return Path(self.path)
+
     def file(self, name: str) -> Path:
-        return Path(self.path) / name
+        return self.folder / name
 
     def json(self, name: str) -> Any:
         return json.loads(self.file(name).read_text(encoding="utf-8"))

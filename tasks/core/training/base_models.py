@@ -11,11 +11,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
+    BertModel,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -41,6 +43,13 @@ class BaseModel:
     source: Source
     name: str
     revision: str = "main"
+
+    def is_causal(self) -> bool:
+        """Whether the base is a causal language model; asks its configuration alone."""
+        if self.source != "hub":
+            return self.source == "random_decoder"
+        config = AutoConfig.from_pretrained(self.name, revision=self.revision)
+        return _has_language_head(config)
 
     def folder(self) -> str:
         return str(embedded_folder()) if self.source == "embedded" else self.name
@@ -104,6 +113,19 @@ def new_scorer(
     return PairScorer(model, tokenizer, template, outputs, base_model=name)
 
 
+def encoder_of(base: BaseModel) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The base's encoder without a head, for embeddings; a random one is the same every time."""
+    if base.source == "random_encoder":
+        tokenizer = AutoTokenizer.from_pretrained(embedded_folder())
+        torch.manual_seed(0)
+        return BertModel(_tiny_bert(len(tokenizer), Outputs(1))), tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
+    model: PreTrainedModel = AutoModel.from_pretrained(
+        base.folder(), revision=base.revision, use_safetensors=True
+    )
+    return model, tokenizer
+
+
 def decoder_scorer(
     language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, outputs: Outputs
 ) -> PreTrainedModel:
@@ -140,7 +162,7 @@ def _pretrained(
 ) -> PreTrainedModel:
     config: PreTrainedConfig = AutoConfig.from_pretrained(base.folder(), revision=base.revision)
     common = {"revision": base.revision, "use_safetensors": True}
-    if config.architectures and config.architectures[0].endswith("ForCausalLM"):
+    if _has_language_head(config):
         language_model = AutoModelForCausalLM.from_pretrained(
             base.folder(), dtype=torch.float32, **common
         )
@@ -149,6 +171,10 @@ def _pretrained(
         base.folder(), num_labels=outputs.size, **common
     )
     return model
+
+
+def _has_language_head(config: PreTrainedConfig) -> bool:
+    return any(name.endswith("ForCausalLM") for name in config.architectures or [])
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -90,11 +90,16 @@ class PairScorer:
         self.model.config.label2id = {name: i for i, name in enumerate(self.outputs.names)}
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        self.write_card(folder)
+
+    def write_card(self, folder: Path) -> None:
+        """Write the template, outputs and calibration beside the model's files."""
         card = {
             "template": self.template.to_json(),
             "grade_count": self.outputs.grade_count,
             "actions": list(self.outputs.actions),
             "base_model": self.base_model,
+            "parameters": self.parameters(),
             "calibration": self.calibration,
         }
         (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")

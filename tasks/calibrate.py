@@ -1,0 +1,71 @@
+"""Step: a scorer and rows that trained nothing in; the same scorer with calibration out."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+
+from tasks.core.calibration import fit_action, fit_temperature
+from tasks.core.domain.catalog import Catalog
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.tables import Row
+from tasks.core.training.scorer import PairScorer
+from tasks.exchange import SCORER, Domain, distributions, judged_rows, shown_rows
+from tasks.settings import CalibrationSettings
+from tasks.step import make, step
+
+
+@step
+def calibrate(
+    domain: Domain,
+    scorer: Artifact,
+    judgments: Artifact,
+    impressions: Artifact | None,
+    settings: CalibrationSettings,
+) -> Artifact:
+    """Fit a temperature on held-out judgments, and each action on held-out impressions."""
+
+    def build(bench: Workbench) -> Counts:
+        catalog = Catalog.load(domain.catalog.folder)
+        loaded = PairScorer.load(scorer.file(SCORER))
+        judged = judged_rows(judgments, "calibrate")
+        shown = shown_rows(impressions, "calibrate")
+        calibration = {
+            "temperature": _temperature(loaded, catalog, judged),
+            "actions": _actions(loaded, catalog, shown),
+        }
+        shutil.copytree(scorer.file(SCORER), bench.out / SCORER, copy_function=shutil.copyfile)
+        loaded.calibration = calibration
+        loaded.write_card(bench.out / SCORER)
+        return {"judged_pairs": len(judged), "impressions": len(shown)}
+
+    return make(
+        f"calibrated_{scorer.kind}",
+        build,
+        module=__name__,
+        settings=settings,
+        upstream=[domain.catalog, scorer, judgments, impressions],
+    )
+
+
+def _temperature(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> float:
+    if not rows:
+        return 1.0
+    grades = scorer.outputs.grade_count
+    logits = scorer.logits(catalog.pairs(scorer.template, rows))[:, :grades]
+    return fit_temperature(logits.astype(np.float64), distributions(rows, grades))
+
+
+def _actions(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> dict[str, Any]:
+    if not rows:
+        return {}
+    logits = scorer.logits(catalog.pairs(scorer.template, rows)).astype(np.float64)
+    weights = np.array([row["weight"] for row in rows])
+    return {
+        name: fit_action(
+            logits[:, scorer.outputs.grade_count + column],
+            np.array([row[name] for row in rows], dtype=np.float64),
+            weights,
+        ).to_json()
+        for column, name in enumerate(scorer.outputs.actions)
+    }

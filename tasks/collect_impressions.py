@@ -1,0 +1,96 @@
+"""Step: the click log in; clean impressions with propensities and a use each out."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.core.click_splits import USES, Caps, assign_uses, cap_uses
+from tasks.core.clicks_filter import filter_impressions
+from tasks.core.domain.impressions import actions_of
+from tasks.core.propensities import estimate_propensities, inverse_propensity_weights
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import write_json
+from tasks.core.tables import read_table, write_table
+from tasks.core.text import pair_id
+from tasks.exchange import IMPRESSIONS, LOG, PROPENSITIES, Domain
+from tasks.settings import ImpressionSettings
+from tasks.step import make, step
+
+_TEXTS = ("impression_id", "query_id", "query", "member_id", "doc_id")
+
+
+@step
+def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifact | None:
+    """Filter bots and repeats, estimate propensities, divide by member and time."""
+    log = domain.impressions
+    if log is None:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        table = read_table(log.file(LOG))
+        columns, dropped = _people_only(table)
+        propensities = estimate_propensities(
+            columns["position"].astype(np.int64),
+            columns["clicked"],
+            columns["shown_at_random"],
+            pairs=_codes(columns["query_id"], columns["doc_id"]),
+            seed=settings.seed,
+        )
+        columns["weight"] = inverse_propensity_weights(
+            columns["position"].astype(np.int64), propensities, clip=1 / settings.propensity_clip
+        )
+        columns["use"] = assign_uses(
+            columns["member_id"],
+            columns["timestamp"],
+            columns["shown_at_random"],
+            held_out_members=settings.held_out_members,
+        )
+        keep = cap_uses(
+            columns["use"], columns["impression_id"], _caps(settings), seed=settings.seed
+        )
+        columns = {name: values[keep] for name, values in columns.items()}
+        columns["pair_id"] = _pair_ids(columns)
+        rows = write_table(bench.out / IMPRESSIONS, columns)
+        write_json(
+            bench.out / PROPENSITIES,
+            {**propensities.to_json(), "actions": list(actions_of(table))},
+        )
+        uses = {use: int((columns["use"] == use).sum()) for use in USES}
+        return {"rows": rows, **uses, **{f"dropped_{k}": n for k, n in dropped.items() if n}}
+
+    return make("impressions", build, module=__name__, settings=settings, upstream=[log])
+
+
+def _people_only(table: pa.Table) -> tuple[dict[str, Any], dict[str, int]]:
+    """Columns as arrays without the rows of bots and repeats, and how many fell to what."""
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    columns |= {name: columns[name].astype(str) for name in _TEXTS}
+    stamps = columns["timestamp"].astype("datetime64[s]")
+    filtered = filter_impressions(
+        {**columns, "timestamp": np.datetime_as_string(stamps)}, now=datetime.now(UTC)
+    )
+    kept = {name: values[filtered.keep] for name, values in columns.items()}
+    return kept, dict(filtered.counts)
+
+
+def _caps(settings: ImpressionSettings) -> Caps:
+    return Caps(
+        train=settings.training_rows,
+        personalize=settings.personalization_rows,
+        later=settings.later_rows,
+        calibrate=settings.calibration_rows,
+        held_out=settings.evaluation_rows,
+    )
+
+
+def _codes(queries: Any, documents: Any) -> Any:
+    _, first = np.unique(queries, return_inverse=True)
+    _, second = np.unique(documents, return_inverse=True)
+    return first * (int(second.max()) + 1) + second
+
+
+def _pair_ids(columns: dict[str, Any]) -> list[str]:
+    keys = zip(columns["query_id"], columns["member_id"], columns["doc_id"], strict=True)
+    return [pair_id(query, member or None, document) for query, member, document in keys]

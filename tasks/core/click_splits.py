@@ -1,0 +1,75 @@
+"""Which impressions train, calibrate, personalize and test: by member and by time.
+
+Clicks are measured on members that nothing trained on. Personalization is measured on later
+impressions of members seen before, and its random effects train on a middle period that the
+scorers never saw: their offsets come from a model that did not train on those rows.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+USES = ("train", "personalize", "later", "calibrate", "held_out")
+# Shares of the log's time: the first part trains scorers, the last tests personalization.
+TRAIN_UNTIL, PERSONALIZE_UNTIL = 0.4, 0.8
+CALIBRATION_MEMBERS = 0.1
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Most rows of each use; whole impressions are drawn, so lists stay whole."""
+
+    train: int
+    personalize: int
+    later: int
+    calibrate: int
+    held_out: int
+
+
+def assign_uses(
+    member_ids: Sequence[str],
+    timestamps: npt.NDArray[np.float64],
+    shown_at_random: Ints,
+    *,
+    held_out_members: float,
+) -> npt.NDArray[np.str_]:
+    """The use of each row; all arguments have shape (rows,).
+
+    Where the log has impressions in random order, held-out members are measured on those
+    alone: elsewhere the old ranker decided what had a chance to be clicked.
+    """
+    members, codes = np.unique(np.asarray(member_ids), return_inverse=True)
+    shares = np.array([_share(str(member)) for member in members])[codes]
+    first, second = np.quantile(timestamps, [TRAIN_UNTIL, PERSONALIZE_UNTIL])
+    uses = np.where(timestamps <= first, "train", "personalize").astype("<U12")
+    uses[timestamps > second] = "later"
+    uses[shares < held_out_members + CALIBRATION_MEMBERS] = "calibrate"
+    held_out = shares < held_out_members
+    uses[held_out] = "held_out" if not shown_at_random.any() else ""
+    uses[held_out & (shown_at_random == 1)] = "held_out"
+    return uses
+
+
+def cap_uses(
+    uses: npt.NDArray[np.str_], impression_ids: Sequence[str], caps: Caps, *, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Which rows to keep, shape (rows,): whole impressions of each use up to its cap."""
+    generator = np.random.default_rng(seed)
+    _, lists = np.unique(np.asarray(impression_ids), return_inverse=True)
+    keep = np.zeros(len(uses), dtype=bool)
+    for use in USES:
+        rows = np.flatnonzero(uses == use)
+        numbers, sizes = np.unique(lists[rows], return_counts=True)
+        order = generator.permutation(len(numbers))
+        chosen = numbers[order[np.cumsum(sizes[order]) <= getattr(caps, use)]]
+        keep[rows[np.isin(lists[rows], chosen)]] = True
+    return keep
+
+
+def _share(member_id: str) -> float:
+    """A number in [0, 1) that a member keeps from run to run."""
+    return int(hashlib.sha256(f"member:{member_id}".encode()).hexdigest()[:8], 16) / 2.0**32

@@ -1,0 +1,234 @@
+"""One yardstick for every tier: relevance on golden queries, clicks on members held out.
+
+A tier is measured on a goal by the output that was taught it; a scorer of one goal ranks for
+the other by the output it has. So a click-only student has an NDCG, and it is comparable.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from tasks.core.calibration import ActionCalibration, Reliability, exceedance, reliability
+from tasks.core.intervals import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_ratio,
+    bootstrap_statistic,
+    number_clusters,
+)
+from tasks.core.labeling.agreement import weighted_kappa
+from tasks.core.ranking import QueryScores, ndcg_at_10, random_ndcg_at_10, weighted_auc
+from tasks.core.tables import Row
+from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The rows every tier is measured on: graded pairs and impressions, as arrays."""
+
+    query_ids: list[str]
+    doc_ids: list[str]
+    grades: npt.NDArray[np.int64]
+    actions: dict[str, Floats]
+    weights: Floats
+    members: npt.NDArray[np.int64]
+    n_resamples: int
+
+    @classmethod
+    def of(
+        cls, golden: Sequence[Row], shown: Sequence[Row], actions: Sequence[str], n_resamples: int
+    ) -> "Yardstick":
+        return cls(
+            [row["query_id"] for row in golden],
+            [row["doc_id"] for row in golden],
+            np.array([row["grade"] for row in golden]),
+            {name: np.array([row[name] for row in shown], dtype=np.float64) for name in actions},
+            np.array([row["weight"] for row in shown], dtype=np.float64),
+            number_clusters([row["member_id"] for row in shown] or [""]),
+            n_resamples,
+        )
+
+    @property
+    def has_clicks(self) -> bool:
+        """Whether an action can be told from none: both happened on the held-out rows."""
+        return bool(self.actions) and 0 < self.actions["clicked"].sum() < len(self.weights)
+
+    def ndcg(self, scores: Floats) -> QueryScores:
+        return ndcg_at_10(self.query_ids, self.doc_ids, self.grades, scores)
+
+    def ndcg_interval(self, scores: Floats) -> Interval:
+        return bootstrap_mean(self.ndcg(scores).values, n_resamples=self.n_resamples)
+
+    def auc(self, action: str, scores: Floats) -> Interval | None:
+        """Area under the ROC curve of one action, resampled by member."""
+        taken = self.actions[action]
+        if not 0 < taken.sum() < len(taken):
+            return None
+        return bootstrap_statistic(lambda w: weighted_auc(taken, scores, w), self.members)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One ranker's scores on the yardstick: on graded pairs, and by action on impressions."""
+
+    on_golden: Floats
+    on_clicks: dict[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TierLogits:
+    """A tier's raw logits (rows, outputs) on graded pairs and impressions, and its calibration."""
+
+    golden: npt.NDArray[np.float32]
+    shown: npt.NDArray[np.float32]
+    outputs: Outputs
+    knows_grades: bool
+    knows_actions: bool
+    calibration: Mapping[str, Any]
+
+    def scored(self) -> Scored:
+        """What it ranks by, for each goal."""
+        grades = self.outputs.grade_count
+        golden, shown = (
+            relevance(grade_probabilities(rows, grades))
+            if self.knows_grades
+            else rows[:, grades].astype(np.float64)
+            for rows in (self.golden, self.shown)
+        )
+        by_action = {
+            name: self.shown[:, grades + column].astype(np.float64) if self.knows_actions else shown
+            for column, name in enumerate(self.outputs.actions)
+        }
+        return Scored(golden, by_action)
+
+
+def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
+    """The report's golden part of a tier; kappa of the most probable grade, null if not taught."""
+    scores = tier.scored().on_golden
+    interval = yardstick.ndcg_interval(scores)
+    grades = tier.outputs.grade_count
+    kappa = None
+    if tier.knows_grades:
+        kappa = weighted_kappa(yardstick.grades, tier.golden[:, :grades].argmax(axis=1), grades)
+    left_out = yardstick.ndcg(scores).left_out
+    return {
+        "kappa": kappa,
+        "ndcg_at_10": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "n_queries": interval.n,
+        "queries_left_out": left_out,
+    }
+
+
+def click_figures(yardstick: Yardstick, scored: Scored) -> dict[str, Any] | None:
+    """Area under the ROC curve by action, with intervals by member."""
+    if not yardstick.has_clicks:
+        return None
+    aucs = {name: yardstick.auc(name, scores) for name, scores in scored.on_clicks.items()}
+    return {name: auc.to_json() if auc else None for name, auc in aucs.items()}
+
+
+def kept_figures(
+    yardstick: Yardstick, tier: Scored, policy_teacher: Scored, click_teacher: Scored | None
+) -> dict[str, Any]:
+    """Shares of the teacher of each goal, paired by query and by member."""
+    ours = yardstick.ndcg(tier.on_golden).values
+    theirs = yardstick.ndcg(policy_teacher.on_golden).values
+    chance = random_ndcg_at_10(yardstick.query_ids, yardstick.grades).values
+    n = yardstick.n_resamples
+    kept = {
+        "ndcg_at_10": bootstrap_ratio(ours, theirs, n_resamples=n).to_json(),
+        "ndcg_chance_corrected": bootstrap_ratio(
+            ours - chance, theirs - chance, n_resamples=n
+        ).to_json(),
+        "click_auc": None,
+    }
+    if click_teacher is not None and yardstick.has_clicks:
+        clicked = yardstick.actions["clicked"]
+        mine, best = tier.on_clicks["clicked"], click_teacher.on_clicks["clicked"]
+
+        def share(weights: Floats) -> float:
+            return weighted_auc(clicked, mine, weights) / weighted_auc(clicked, best, weights)
+
+        kept["click_auc"] = bootstrap_statistic(share, yardstick.members).to_json()
+    return kept
+
+
+def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str, Any]:
+    """Differences ours - theirs in NDCG@10 and click AUC, paired, with intervals."""
+    difference = yardstick.ndcg(ours.on_golden).values - yardstick.ndcg(theirs.on_golden).values
+    result: dict[str, Any] = {
+        "ndcg_at_10": bootstrap_mean(difference, n_resamples=yardstick.n_resamples).to_json(),
+        "click_auc": None,
+    }
+    if yardstick.has_clicks:
+        clicked = yardstick.actions["clicked"]
+        mine, other = ours.on_clicks["clicked"], theirs.on_clicks["clicked"]
+        result["click_auc"] = bootstrap_statistic(
+            lambda w: weighted_auc(clicked, mine, w) - weighted_auc(clicked, other, w),
+            yardstick.members,
+        ).to_json()
+    return result
+
+
+def calibration_figures(
+    yardstick: Yardstick, tier: TierLogits, *, n_bins: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Expected calibration errors and reliability curves by output, before and after.
+
+    The grade's event is P(grade >= the middle grade), against people's grades; an action's rows
+    weigh 1 / propensity. Outputs that were not taught, or not calibrated, have null.
+    """
+    errors: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
+    for name, before, after in _reliabilities(yardstick, tier, n_bins):
+        errors[name] = {
+            "ece_before": before.expected_error,
+            "ece_after": after.expected_error if after else None,
+        }
+        curves[name] = {"before": before.points(), "after": after.points() if after else None}
+    return errors, curves
+
+
+def _reliabilities(
+    yardstick: Yardstick, tier: TierLogits, n_bins: int
+) -> list[tuple[str, Reliability, Reliability | None]]:
+    grades = tier.outputs.grade_count
+    found: list[tuple[str, Reliability, Reliability | None]] = []
+    if tier.knows_grades:
+        middle = grades // 2
+        logits = tier.golden[:, :grades].astype(np.float64)
+        happened = (yardstick.grades >= middle).astype(np.float64)
+        temperatures = [1.0, tier.calibration.get("temperature")]
+        curves = [
+            reliability(exceedance(logits, middle, t), happened, n_bins=n_bins) if t else None
+            for t in temperatures
+        ]
+        assert curves[0] is not None
+        found.append(("grade", curves[0], curves[1]))
+    if tier.knows_actions and yardstick.has_clicks:
+        found += [
+            _action_reliability(yardstick, tier, name, column, n_bins)
+            for column, name in enumerate(tier.outputs.actions)
+        ]
+    return found
+
+
+def _action_reliability(
+    yardstick: Yardstick, tier: TierLogits, name: str, column: int, n_bins: int
+) -> tuple[str, Reliability, Reliability | None]:
+    logits = tier.shown[:, tier.outputs.grade_count + column].astype(np.float64)
+    happened, weights = yardstick.actions[name], yardstick.weights
+    before = reliability(expit(logits), happened, n_bins=n_bins, weights=weights)
+    knots = tier.calibration.get("actions", {}).get(name)
+    if knots is None:
+        return name, before, None
+    calibrated = ActionCalibration.from_json(knots)(logits)
+    return name, before, reliability(calibrated, happened, n_bins=n_bins, weights=weights)

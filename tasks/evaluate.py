@@ -1,0 +1,109 @@
+"""Steps: every tier on one yardstick: sealed golden queries, held-out members, speed."""
+
+import time
+
+import numpy as np
+
+from tasks.core.domain.catalog import Catalog
+from tasks.core.inputs import PairText
+from tasks.core.retrieval.bm25 import Bm25Index
+from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import write_json
+from tasks.core.tables import Row, write_table
+from tasks.core.training.base_models import BaseModel
+from tasks.core.training.scorer import PairScorer
+from tasks.exchange import LOGITS, SCORER, SPEED, Domain, golden_rows, shown_rows
+from tasks.run import current_run
+from tasks.settings import BaseModelSettings, EvaluationSettings
+from tasks.step import make, step
+
+
+@step
+def evaluate_tier(
+    role: str,
+    domain: Domain,
+    scorer: Artifact | None,
+    impressions: Artifact | None,
+    settings: EvaluationSettings,
+) -> Artifact | None:
+    """Raw logits of one tier on sealed pairs and held-out impressions, and how fast it is."""
+    if scorer is None:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        catalog = Catalog.load(domain.catalog.folder)
+        loaded = PairScorer.load(scorer.file(SCORER))
+        sealed, shown = golden_rows(domain, "sealed"), shown_rows(impressions, "held_out")
+        pairs = catalog.pairs(loaded.template, [*sealed, *shown])
+        started = time.perf_counter()
+        logits = loaded.logits(pairs)
+        seconds = time.perf_counter() - started
+        current_run().progress(f"evaluated_{role}", 1, 1)
+        write_table(bench.out / LOGITS, {"logits": list(logits)})
+        speed = {
+            "pairs_per_second": len(pairs) / seconds,
+            "latency_ms": _latency_ms(loaded, pairs[: len(sealed)], settings),
+        }
+        write_json(bench.out / SPEED, speed)
+        return {"sealed_pairs": len(sealed), "impressions": len(shown)}
+
+    return make(
+        f"evaluated_{role}",
+        build,
+        module=__name__,
+        settings=settings,
+        upstream=[domain.golden, domain.catalog, scorer, impressions],
+    )
+
+
+@step
+def evaluate_baselines(
+    domain: Domain, encoder: BaseModelSettings, impressions: Artifact | None
+) -> Artifact:
+    """BM25 and the untouched encoder's cosine on the same rows as the tiers."""
+    base = BaseModel(**encoder.model_dump())
+
+    def build(bench: Workbench) -> Counts:
+        catalog = Catalog.load(domain.catalog.folder)
+        rows = [*golden_rows(domain, "sealed"), *shown_rows(impressions, "held_out")]
+        index = Bm25Index(catalog.retrieval_texts())
+        positions = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
+        lexical = {query: index.scores(query) for query in {row["query"] for row in rows}}
+        bm25 = [float(lexical[row["query"]][positions[row["doc_id"]]]) for row in rows]
+        cosine = _cosines(TextEncoder.of(base), catalog, rows)
+        write_table(bench.out / LOGITS, {"bm25": bm25, "embedding": cosine})
+        return {"pairs": len(rows)}
+
+    return make(
+        "evaluated_baselines",
+        build,
+        module=__name__,
+        settings={"encoder": base.fingerprint()},
+        upstream=[domain.golden, domain.catalog, impressions],
+    )
+
+
+def _cosines(encoder: TextEncoder, catalog: Catalog, rows: list[Row]) -> list[float]:
+    texts = sorted({row["query"] for row in rows})
+    queries = dict(zip(texts, encoder.embed(texts, max_tokens=64), strict=True))
+    doc_ids = sorted({row["doc_id"] for row in rows})
+    judged = [catalog.judged_text(doc_id) for doc_id in doc_ids]
+    documents = dict(zip(doc_ids, encoder.embed(judged, max_tokens=64), strict=True))
+    return [float(queries[row["query"]] @ documents[row["doc_id"]]) for row in rows]
+
+
+def _latency_ms(
+    scorer: PairScorer, pairs: list[PairText], settings: EvaluationSettings
+) -> dict[str, float]:
+    """Milliseconds of one request: one query's candidates, tokenized and scored."""
+    size = settings.candidates_per_request
+    taken = []
+    for number in range(settings.latency_requests + 1):
+        start = (number * size) % max(1, len(pairs) - size)
+        started = time.perf_counter()
+        scorer.logits(pairs[start : start + size])
+        taken.append(1000.0 * (time.perf_counter() - started))
+    # The first request pays for memory that later ones reuse.
+    p50, p99 = np.quantile(taken[1:], [0.5, 0.99])
+    return {"p50": float(p50), "p99": float(p99)}

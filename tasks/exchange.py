@@ -1,0 +1,73 @@
+"""What steps read of each other's artifacts: file names, and the rows each use may see.
+
+Steps do not import each other; the flow alone composes them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.store.artifacts import Artifact
+from tasks.core.tables import Row, read_rows
+from tasks.core.training.loop import Optimization
+from tasks.settings import TrainingSettings
+
+POLICY = "policy.md"
+GOLDEN = "golden.parquet"
+QUERIES = "queries.parquet"
+LOG = "impressions.parquet"
+PAIRS = "pairs.parquet"
+VERDICT = "verdict.json"
+JUDGMENTS, CALLS = "judgments.parquet", "calls.measured.json"
+IMPRESSIONS, PROPENSITIES = "impressions.parquet", "propensities.json"
+TRANSFER = "transfer.parquet"
+SCORER = "scorer"
+EFFECTS, PERSONALIZATION = "effects", "personalization.json"
+LOGITS, SPEED = "logits.parquet", "speed.measured.json"
+LEDGER = "ledger.json"
+FAIRNESS = "fairness.json"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain's artifacts; None for what the user did not bring."""
+
+    policy: Artifact
+    golden: Artifact
+    catalog: Artifact
+    traffic: Artifact | None
+    impressions: Artifact | None
+
+
+def golden_rows(domain: Domain, split: str) -> list[Row]:
+    """Golden rows of one split."""
+    return [row for row in read_rows(domain.golden.file(GOLDEN)) if row["split"] == split]
+
+
+def judged_rows(judgments: Artifact, use: str) -> list[Row]:
+    """Judgments of one use: train or calibrate."""
+    return [row for row in read_rows(judgments.file(JUDGMENTS)) if row["use"] == use]
+
+
+def shown_rows(impressions: Artifact | None, use: str) -> list[Row]:
+    """Impressions of one use; none where the domain has no log."""
+    if impressions is None:
+        return []
+    return [row for row in read_rows(impressions.file(IMPRESSIONS)) if row["use"] == use]
+
+
+def distributions(rows: list[Row], grade_count: int) -> npt.NDArray[np.float64]:
+    """Grade distributions, shape (rows, grades): the judge's, or all weight on its grade."""
+    certain = np.eye(grade_count)
+    return np.array([row["probabilities"] or certain[row["grade"]] for row in rows])
+
+
+def list_numbers(keys: list[str]) -> npt.NDArray[np.int64]:
+    """The number of each row's list, from 0."""
+    return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
+
+
+def optimization(settings: TrainingSettings) -> Optimization:
+    """The core's form of a role's training settings."""
+    return Optimization(**settings.model_dump(exclude={"max_rows"}))

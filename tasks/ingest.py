@@ -1,0 +1,124 @@
+"""Step: the user's files, checked and written as tables."""
+
+from pathlib import Path
+
+from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
+from tasks.core.domain.corpus import read_documents, read_members, read_queries
+from tasks.core.domain.golden import assign_splits, read_golden
+from tasks.core.domain.impressions import check_documents, read_impressions
+from tasks.core.domain.paths import DomainPaths, find_domain
+from tasks.core.policies.parse import parse_policy
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import file_sha256
+from tasks.core.tables import Row, columns_of, read_rows, write_table
+from tasks.exchange import GOLDEN, LOG, POLICY, QUERIES, Domain
+from tasks.run import current_run
+from tasks.settings import GoldenSettings
+from tasks.step import make, step
+
+NO_CLICKS = "the domain has no impressions"
+
+
+@step
+def ingest(domain: str, root: Path, settings: GoldenSettings) -> Domain:
+    """Read and check every file of the domain.
+
+    Raises:
+        CookbookError: a file is missing or holds what it cannot; the message names the line.
+    """
+    paths = find_domain(domain, root)
+    policy = _policy(paths)
+    catalog = _catalog(paths)
+    golden = _golden(paths, policy, catalog, settings)
+    if paths.members is None:
+        current_run().skip("members", "the domain has no members file: queries are nobody's own")
+    if paths.impressions is None:
+        for part in ("click_teacher", "personalization"):
+            current_run().skip(part, NO_CLICKS)
+    return Domain(policy, golden, catalog, _traffic(paths), _impressions(paths, catalog))
+
+
+def _policy(paths: DomainPaths) -> Artifact:
+    def build(bench: Workbench) -> Counts:
+        policy = parse_policy(paths.policy)
+        (bench.out / POLICY).write_bytes(paths.policy.read_bytes())
+        return {
+            "dimensions": len(policy.dimensions),
+            "clauses": len(policy.clauses),
+            "precedents": len(policy.precedents),
+        }
+
+    return make("policy", build, module=__name__, outside={"policy": file_sha256(paths.policy)})
+
+
+def _catalog(paths: DomainPaths) -> Artifact:
+    def build(bench: Workbench) -> Counts:
+        documents = read_documents(paths.documents)
+        members = read_members(paths.members) if paths.members else []
+        write_table(bench.out / DOCUMENTS, columns_of(documents))
+        write_table(bench.out / MEMBERS, columns_of(members))
+        return {"documents": len(documents), "members": len(members)}
+
+    outside = {"documents": file_sha256(paths.documents)}
+    if paths.members is not None:
+        outside["members"] = file_sha256(paths.members)
+    return make("catalog", build, module=__name__, outside=outside)
+
+
+def _golden(
+    paths: DomainPaths, policy: Artifact, catalog: Artifact, settings: GoldenSettings
+) -> Artifact:
+    def build(bench: Workbench) -> Counts:
+        known = {row["doc_id"] for row in read_rows(catalog.file(DOCUMENTS), ["doc_id"])}
+        grade_count = len(parse_policy(policy.file(POLICY)).grades)
+        rows = read_golden(paths.golden, grade_count=grade_count, doc_ids=known)
+        rows = assign_splits(rows, tune_share=settings.tune_share, gate_share=settings.gate_share)
+        write_table(bench.out / GOLDEN, columns_of(rows))
+        return {"pairs": len(rows), **_queries_by_split(rows)}
+
+    return make(
+        "golden",
+        build,
+        module=__name__,
+        settings=settings,
+        upstream=[policy, catalog],
+        outside={"golden": file_sha256(paths.golden)},
+    )
+
+
+def _queries_by_split(rows: list[Row]) -> Counts:
+    queries = {(row["split"], row["query_id"]) for row in rows}
+    return {f"{split}_queries": sum(s == split for s, _ in queries) for split, _ in sorted(queries)}
+
+
+def _traffic(paths: DomainPaths) -> Artifact | None:
+    source = paths.queries
+    if source is None:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        rows = read_queries(source)
+        return {"queries": write_table(bench.out / QUERIES, columns_of(rows))}
+
+    return make("traffic", build, module=__name__, outside={"queries": file_sha256(source)})
+
+
+def _impressions(paths: DomainPaths, catalog: Artifact) -> Artifact | None:
+    source = paths.impressions
+    if source is None:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        table = read_impressions(source)
+        known = {row["doc_id"] for row in read_rows(catalog.file(DOCUMENTS), ["doc_id"])}
+        check_documents(table, known, source)
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        return {"rows": write_table(bench.out / LOG, columns)}
+
+    return make(
+        "impression_log",
+        build,
+        module=__name__,
+        upstream=[catalog],
+        outside={"impressions": file_sha256(source)},
+    )

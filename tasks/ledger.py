@@ -1,0 +1,157 @@
+"""Step: the compression ledger, every tier's quality beside the others' with paired intervals."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tasks.core.evaluation import (
+    Scored,
+    TierLogits,
+    Yardstick,
+    calibration_figures,
+    click_figures,
+    golden_figures,
+    kept_figures,
+    paired_gain,
+)
+from tasks.core.intervals import bootstrap_mean
+from tasks.core.ranking import random_ndcg_at_10
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import write_json
+from tasks.core.tables import read_table
+from tasks.core.training.scorer import CARD, Outputs
+from tasks.exchange import LEDGER, LOGITS, SCORER, Domain, golden_rows, shown_rows
+from tasks.settings import CalibrationSettings, EvaluationSettings
+from tasks.step import make, step
+
+# The goals each role was taught; a scorer without a role here was taught both.
+TAUGHT = {
+    "policy_teacher": (True, False),
+    "click_teacher": (False, True),
+    "policy_only": (True, False),
+    "click_only": (False, True),
+}
+TIERS = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
+BASELINES = ("policy_only", "click_only")
+Tiers = Mapping[str, tuple[Artifact | None, Artifact | None]]
+
+
+@step
+def measure_ledger(
+    domain: Domain,
+    tiers: Tiers,
+    baselines: Artifact,
+    impressions: Artifact | None,
+    calibration: CalibrationSettings,
+    settings: EvaluationSettings,
+) -> Artifact:
+    """Quality of every tier and baseline; ``tiers`` maps a role to (scorer, its evaluation)."""
+    present = {
+        role: (scorer, evaluated)
+        for role, (scorer, evaluated) in tiers.items()
+        if scorer is not None and evaluated is not None
+    }
+
+    def build(bench: Workbench) -> Counts:
+        sealed, shown = golden_rows(domain, "sealed"), shown_rows(impressions, "held_out")
+        loaded = {
+            role: _tier(role, scorer, evaluated, len(sealed), clicks=bool(shown))
+            for role, (scorer, evaluated) in present.items()
+        }
+        actions = loaded["policy_teacher"].outputs.actions if shown else ()
+        yardstick = Yardstick.of(sealed, shown, actions, settings.n_resamples)
+        others = _other_rankers(baselines, len(sealed), actions)
+        figures = _figures(yardstick, loaded, others, calibration.bins)
+        write_json(bench.out / LEDGER, figures)
+        return {"tiers": len(figures["tiers"]), "queries": len({r["query_id"] for r in sealed})}
+
+    upstream = [domain.golden, baselines, impressions]
+    for scorer, evaluated in present.values():
+        upstream += [scorer, evaluated]
+    return make(
+        "ledger",
+        build,
+        module=__name__,
+        settings={
+            **settings.model_dump(mode="json"),
+            "bins": calibration.bins,
+            "roles": [*present],
+        },
+        upstream=upstream,
+    )
+
+
+def _tier(
+    role: str, scorer: Artifact, evaluated: Artifact, n_sealed: int, *, clicks: bool
+) -> TierLogits:
+    card = json.loads((scorer.file(SCORER) / CARD).read_text(encoding="utf-8"))
+    logits = np.array(read_table(evaluated.file(LOGITS))["logits"].to_pylist(), dtype=np.float32)
+    grades, actions = TAUGHT.get(role, (True, True))
+    return TierLogits(
+        golden=logits[:n_sealed],
+        shown=logits[n_sealed:],
+        outputs=Outputs(card["grade_count"], tuple(card["actions"]) if clicks else ()),
+        knows_grades=grades,
+        knows_actions=actions and clicks,
+        calibration=card["calibration"],
+    )
+
+
+def _other_rankers(
+    baselines: Artifact, n_sealed: int, actions: tuple[str, ...]
+) -> dict[str, Scored]:
+    table = read_table(baselines.file(LOGITS))
+    found = {}
+    for name in ("bm25", "embedding"):
+        scores = np.array(table[name], dtype=np.float64)
+        by_action = {action: scores[n_sealed:] for action in actions}
+        found[name] = Scored(scores[:n_sealed], by_action)
+    return found
+
+
+def _figures(
+    yardstick: Yardstick, loaded: dict[str, TierLogits], others: dict[str, Scored], bins: int
+) -> dict[str, Any]:
+    scored = {role: tier.scored() for role, tier in loaded.items()}
+    tiers, curves = {}, {}
+    for role in (role for role in TIERS if role in loaded):
+        errors, curves[role] = calibration_figures(yardstick, loaded[role], n_bins=bins)
+        tiers[role] = {
+            "golden": golden_figures(yardstick, loaded[role]),
+            "clicks": click_figures(yardstick, scored[role]),
+            "calibration": errors,
+            "kept": kept_figures(
+                yardstick, scored[role], scored["policy_teacher"], scored.get("click_teacher")
+            ),
+        }
+    rankers = others | {role: scored[role] for role in BASELINES if role in scored}
+    baselines = {name: _baseline(yardstick, one) for name, one in rankers.items()}
+    chance = random_ndcg_at_10(yardstick.query_ids, yardstick.grades).values
+    interval = bootstrap_mean(chance, n_resamples=yardstick.n_resamples)
+    baselines["random"] = {
+        "ndcg_at_10": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "click_auc": 0.5 if yardstick.has_clicks else None,
+    }
+    gains = {
+        role: {name: paired_gain(yardstick, scored[role], one) for name, one in rankers.items()}
+        for role in ("student", "pruned_student")
+        if role in scored
+    }
+    return {"tiers": tiers, "baselines": baselines, "reliability": curves, "gains": gains}
+
+
+def _baseline(yardstick: Yardstick, scored: Scored) -> dict[str, Any]:
+    interval = yardstick.ndcg_interval(scored.on_golden)
+    auc = yardstick.auc("clicked", scored.on_clicks["clicked"]) if yardstick.has_clicks else None
+    return {
+        "ndcg_at_10": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "n_queries": interval.n,
+        "click_auc": auc.value if auc else None,
+        "click_auc_interval": auc.to_json() if auc else None,
+    }

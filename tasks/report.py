@@ -1,0 +1,260 @@
+"""Step: everything measured, as report.json for tools and report.html for people."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.core.policies.parse import parse_policy
+from tasks.core.report.html import render_html
+from tasks.core.report.schema import validate_report
+from tasks.core.store.artifacts import Artifact, store_root
+from tasks.core.store.files import digest_of, file_sha256, sync_folder, write_atomically, write_json
+from tasks.core.store.source import PROJECT
+from tasks.core.training.precision import best_device, compute_dtype
+from tasks.core.training.scorer import CARD
+from tasks.exchange import (
+    CALLS,
+    FAIRNESS,
+    LEDGER,
+    PERSONALIZATION,
+    POLICY,
+    PROPENSITIES,
+    SCORER,
+    SPEED,
+    VERDICT,
+    Domain,
+)
+from tasks.run import Run, current_run
+from tasks.settings import Settings
+from tasks.step import step
+
+Tiers = Mapping[str, tuple[Artifact | None, Artifact | None]]
+
+
+@step
+def report(
+    settings: Settings,
+    domain: Domain,
+    verdict: Artifact,
+    judgments: Artifact,
+    impressions: Artifact | None,
+    tiers: Tiers,
+    ledger: Artifact,
+    effects: Artifact | None,
+    fairness: Artifact | None,
+    promotion: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the run's folder and point ``latest`` at it; returns the content of report.json."""
+    run = current_run()
+    figures = ledger.json(LEDGER)
+    content = {
+        "run_key": digest_of([artifact.digest for artifact in run.artifacts])[:16],
+        "profile": settings.profile,
+        "domain": run.domain,
+        **_policy(domain),
+        "judge": _judge(settings, verdict),
+        "labels": _labels(judgments),
+        "tiers": _tiers(tiers, figures),
+        "baselines": figures["baselines"],
+        "tradeoff": _tradeoff(settings, figures),
+        "gains": figures["gains"],
+        "personalization": effects.json(PERSONALIZATION) if effects else None,
+        **_fairness(fairness),
+        "promotion": promotion,
+        "seconds_by_step": {artifact.kind: artifact.seconds for artifact in run.artifacts},
+        "environment": _environment(),
+        "skipped": run.skipped,
+        "reliability": figures["reliability"],
+        "propensities": _propensities(impressions),
+        "lineage": _lineage(run),
+    }
+    validate_report(content)
+    _write(run, settings, content)
+    return content
+
+
+def _policy(domain: Domain) -> dict[str, Any]:
+    policy = parse_policy(domain.policy.file(POLICY))
+    counts = {
+        "name": policy.name,
+        "version": policy.version,
+        "dimensions": len(policy.dimensions),
+        "clauses": len(policy.clauses),
+        "precedents": len(policy.precedents),
+    }
+    return {"policy_version": policy.version, "policy": counts}
+
+
+def _judge(settings: Settings, verdict: Artifact) -> dict[str, Any]:
+    found = verdict.json(VERDICT)
+    return {
+        "name": settings.judge.model,
+        "is_llm": settings.judge.kind == "endpoint",
+        "kappa": found["kappa"],
+        "human_kappa": found["human_kappa"],
+        "by_grade": found["confusion"],
+        "passed": found["passed"],
+        "floor": found["floor"],
+        "sealed_reads": len(list(store_root().glob("artifacts/ledger/*/manifest.json"))),
+    }
+
+
+def _labels(judgments: Artifact) -> dict[str, float]:
+    """Counts of this run: labels found in the store were not asked for again."""
+    calls = judgments.json(CALLS)
+    counted = {name: float(value) for name, value in calls.items()}
+    if judgments.reused:
+        nothing = dict.fromkeys(("calls", "billed_calls", "spent_usd", "possibly_billed"), 0.0)
+        counted |= nothing | {"reused": counted["labelled"]}
+    return counted
+
+
+def _tiers(tiers: Tiers, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for role, measured in figures["tiers"].items():
+        scorer, evaluated = tiers[role]
+        assert scorer is not None and evaluated is not None
+        folder = scorer.file(SCORER)
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        rows.append(
+            {
+                "role": role,
+                "base_model": card["base_model"],
+                "parameters": card["parameters"],
+                "bytes": (folder / "model.safetensors").stat().st_size,
+                **measured,
+                **evaluated.json(SPEED),
+            }
+        )
+    order = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
+    return sorted(rows, key=lambda row: order.index(row["role"]))
+
+
+def _tradeoff(settings: Settings, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Relevance against clicks by alpha: the single-teacher students are its two ends."""
+    students = {role: one for role, one in figures["tiers"].items() if role == "student"}
+    points = []
+    if "student" in students and students["student"]["clicks"]:
+        golden = students["student"]["golden"]
+        ndcg = {"value": golden["ndcg_at_10"], "n": golden["n_queries"]}
+        points.append(
+            {
+                "alpha": settings.student.alpha,
+                "ndcg_at_10": ndcg | {"low": golden["low"], "high": golden["high"]},
+                "click_auc": students["student"]["clicks"]["clicked"],
+                "chosen": True,
+            }
+        )
+    for role, alpha in (("click_only", 0.0), ("policy_only", 1.0)):
+        one = figures["baselines"].get(role)
+        if one and one["click_auc_interval"]:
+            ndcg = {"value": one["ndcg_at_10"], "low": one["low"], "high": one["high"]}
+            points.append(
+                {
+                    "alpha": alpha,
+                    "ndcg_at_10": ndcg | {"n": one["n_queries"]},
+                    "click_auc": one["click_auc_interval"],
+                    "chosen": False,
+                }
+            )
+    return sorted(points, key=lambda point: point["alpha"])
+
+
+def _fairness(fairness: Artifact | None) -> dict[str, Any]:
+    if fairness is None:
+        return {"fairness": None, "dataset_fairness": None}
+    found = fairness.json(FAIRNESS)
+    return {"dataset_fairness": found.pop("dataset"), "fairness": found}
+
+
+def _propensities(impressions: Artifact | None) -> dict[str, Any]:
+    if impressions is None:
+        return {}
+    found = impressions.json(PROPENSITIES)
+    columns = zip(found["positions"], found["values"], found["low"], found["high"], strict=True)
+    return {
+        str(position): {"value": value, "low": low, "high": high}
+        for position, value, low, high in columns
+    }
+
+
+def _lineage(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": artifact.kind,
+            "digest": artifact.digest[:16],
+            "inputs": [digest[:16] for digest in artifact.inputs],
+            "seconds": artifact.seconds,
+            "counts": artifact.counts,
+            "reused": artifact.reused,
+        }
+        for artifact in run.artifacts
+    ]
+
+
+def _environment() -> dict[str, Any]:
+    device = best_device()
+    return {
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+        "prefect": version("prefect"),
+        "cpu": _processor(),
+        "threads": torch.get_num_threads(),
+        "dtype": str(compute_dtype(device)).removeprefix("torch."),
+        "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
+    }
+
+
+def _commit() -> str | None:
+    """The project's commit, marked if files differ from it; None outside a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _write(run: Run, settings: Settings, content: dict[str, Any]) -> None:
+    """report.json, report.html and the manifest in a folder of the run; then the link."""
+    parent = run.store / run.domain
+    folder = parent / "finished" / content["run_key"]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "report.json", content)
+    write_atomically(folder / "report.html", render_html(content).encode())
+    manifest = {
+        "settings": settings.model_dump(mode="json"),
+        "artifacts": {one.kind: one.content_digest for one in run.artifacts},
+        "files": {name: file_sha256(folder / name) for name in ("report.json", "report.html")},
+        "lock": hashlib.sha256((PROJECT / "constraints.txt").read_bytes()).hexdigest(),
+    }
+    write_json(folder / "manifest.json", manifest)
+    link = parent / f".latest.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("finished") / content["run_key"])
+    link.replace(parent / "latest")
+    sync_folder(parent)

@@ -1,0 +1,54 @@
+"""Step: every teacher scores the transfer set once; its raw logits stay on disk."""
+
+from tasks.core.distillation.soft_labels import score_shards
+from tasks.core.domain.catalog import Catalog
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.tables import Row, columns_of, read_rows, write_table
+from tasks.core.training.scorer import PairScorer
+from tasks.exchange import SCORER, TRANSFER, Domain, judged_rows, shown_rows
+from tasks.run import current_run
+from tasks.step import make, step
+
+_COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id")
+
+
+@step
+def gather_transfer_set(judgments: Artifact, impressions: Artifact | None) -> Artifact:
+    """The pairs that students learn from: judged ones and shown ones, each once."""
+
+    def build(bench: Workbench) -> Counts:
+        judged = judged_rows(judgments, "train")
+        shown = shown_rows(impressions, "train")
+        rows: dict[str, Row] = {}
+        for row in [*judged, *shown]:
+            cosine = row.get("cosine", float("nan"))
+            rows.setdefault(
+                row["pair_id"], {**{name: row[name] for name in _COLUMNS}, "cosine": cosine}
+            )
+        write_table(bench.out / TRANSFER, columns_of(list(rows.values())))
+        return {"pairs": len(rows), "judged": len(judged)}
+
+    return make("transfer_set", build, module=__name__, upstream=[judgments, impressions])
+
+
+@step
+def score(domain: Domain, teacher: Artifact | None, transfer: Artifact) -> Artifact | None:
+    """Raw logits of one teacher for every transfer pair, a file per shard."""
+    if teacher is None:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        rows = read_rows(transfer.file(TRANSFER))
+        scorer = PairScorer.load(teacher.file(SCORER))
+        pairs = Catalog.load(domain.catalog.folder).pairs(scorer.template, rows)
+        shards = score_shards(
+            scorer,
+            [row["pair_id"] for row in rows],
+            pairs,
+            out=bench.out,
+            scratch=bench.scratch,
+            progress=lambda done, total: current_run().progress("soft_labels", done, total),
+        )
+        return {"pairs": len(rows), "shards": shards}
+
+    return make("soft_labels", build, module=__name__, upstream=[domain.catalog, teacher, transfer])
