@@ -118,9 +118,12 @@ class BatchFit:
         local, starts = self._local(entity, entity + 1)
         rows = self.grouping.order[slice(*self.grouping.starts[entity : entity + 2])]
         penalty, beta = self._penalty(entity, entity + 1, local, starts)
-        columns = (self.data.labels, self.data.weights, self.data.offsets)
         design = Design(self.data.features, rows, local.columns, bool(self.extra))
-        problem = Problem(self.options.task, design, *(column[rows] for column in columns), penalty)
+        data = self.data
+        problem = Problem(
+            self.options.task, design,
+            data.labels[rows], data.weights[rows], data.offsets[rows], penalty,
+        )  # fmt: skip
         found = fit_large(problem, beta, _stopping(self.options, "float64"), self.options.variances)
         own = slice(int(self.starts[entity]), int(self.starts[entity + 1]))
         self._keep(own, found.beta, found.variances, penalty)
@@ -154,7 +157,7 @@ class BatchFit:
         penalty, beta = self._penalty(first, last, local, starts)
         beta = np.clip(beta, penalty.lower, penalty.upper).astype(dtype)
         variances = np.zeros(len(beta), dtype)
-        outcome = Outcome(*(column[first:last] for column in self.outcome))
+        outcome = self.outcome.part(first, last)
         solver.solve_blocks(
             TASKS[self.options.task], self.options.composite,
             self._blocks(first, last, local, starts, dtype),
@@ -173,9 +176,11 @@ class BatchFit:
         design, places = gather(
             self.data.features, order, row_starts, local, bool(self.extra), dtype
         )
-        columns = (self.data.labels, self.data.weights, self.data.offsets)
-        picked = [column[order].astype(dtype, copy=False) for column in columns]
-        return Blocks(design, *picked, row_starts, places, starts)
+        labels, weights, offsets = (
+            column[order].astype(dtype, copy=False)
+            for column in (self.data.labels, self.data.weights, self.data.offsets)
+        )
+        return Blocks(design, labels, weights, offsets, row_starts, places, starts)
 
     def _penalty(
         self, first: int, last: int, local: LocalColumns, starts: npt.NDArray[np.int64]
@@ -186,7 +191,8 @@ class BatchFit:
         if options.intercept == "free":
             free = np.where(self.single_class[first:last], options.single_class_ridge, 0.0)
         l2 = options.l2_weight * np.square(self.spread)
-        curvature, center = (free, l2[local.columns]), (np.zeros(last - first), 0 * local.columns)
+        curvature: tuple[Array, Array] = (free, l2[local.columns])
+        center: tuple[Array, Array] = (np.zeros(last - first), np.zeros(len(local.columns)))
         if self.earlier.prior is not None:
             curvature, center = self.earlier.gaussian(entities, local, curvature, options)
         l1 = options.l1_weight * self.spread[local.columns]

@@ -70,6 +70,14 @@ class Outcome(NamedTuple):
             np.zeros(entities, np.bool_),
         )
 
+    def part(self, first: int, last: int) -> "Outcome":
+        """Views of entities `first` to `last`."""
+        own = slice(first, last)
+        return Outcome(
+            self.iterations[own], self.gradient_norms[own], self.objectives[own],
+            self.converged[own],
+        )  # fmt: skip
+
 
 class Scratch(NamedTuple):
     """Working memory of one fit, reused by the next one."""

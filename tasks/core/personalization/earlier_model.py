@@ -1,6 +1,7 @@
 """An earlier model as start values, as a Gaussian prior, and as what is carried over unchanged."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -201,7 +202,7 @@ def _spread_out(new: Array, now: Integers, old: Array, was: Integers) -> Array:
 def _report_for(report: ConvergenceReport, now: Integers) -> ConvergenceReport:
     """The report with room for the carried entities: no rows, no iterations."""
     here = now >= 0
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in PER_ENTITY:
         column = getattr(report, name)
         arrays[name] = np.zeros(len(now), column.dtype)

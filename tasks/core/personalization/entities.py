@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ import pyarrow.compute as pc
 from tasks.core.errors import CookbookError
 from tasks.core.personalization.compiled import compiled
 
-Ids = Sequence[str] | npt.NDArray[np.str_] | npt.NDArray[np.object_] | pa.Array | pa.ChunkedArray
+Ids: TypeAlias = (
+    Sequence[str] | npt.NDArray[np.str_] | npt.NDArray[np.object_] | pa.Array | pa.ChunkedArray
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def find_entities(
     if ascending and len(wanted) * 50 < len(known):
         return np.array([_bisect(known, text) for text in wanted.to_pylist()], np.int64)
     found = pc.index_in(wanted, value_set=known)
-    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _bisect(known: pa.StringArray, text: str) -> int:

@@ -31,7 +31,8 @@ def select_features(
         one = np.array([0, len(order)])
         design, _ = gather(data.features, order, one, own, False, np.float64)
         strength = np.empty(end - begin)
-        _correlations(design.reshape(end - begin, len(order)), data.labels[order], strength)
+        table = design.astype(np.float64, copy=False).reshape(end - begin, len(order))
+        _correlations(table, data.labels[order], strength)
         kept[begin + np.argsort(-np.round(strength, 12), kind="stable")[:most]] = True
     counted = np.zeros(len(kept) + 1, np.int64)
     np.cumsum(kept, out=counted[1:])

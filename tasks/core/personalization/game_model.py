@@ -85,7 +85,7 @@ class GameModel:
     def score(self, rows: Rows, tables: Mapping[str, ScoreTable] | None = None) -> Array:
         """Total logit (n,) of each row; see `coordinate_scores`."""
         parts = self.coordinate_scores(rows, tables)
-        return np.sum(list(parts.values()), axis=0, dtype=np.float64)
+        return np.asarray(np.sum(list(parts.values()), axis=0), np.float64)
 
     def coordinate_scores(
         self, rows: Rows, tables: Mapping[str, ScoreTable] | None = None

@@ -7,7 +7,6 @@ from typing import Any
 import fastavro
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.core.errors import CookbookError
 from tasks.core.personalization.convergence import PER_ENTITY, ConvergenceReport
@@ -146,7 +145,7 @@ def _by_feature(entries: list[dict[str, Any]]) -> dict[str, float]:
 def _order(ids: list[str]) -> list[int]:
     if len(set(ids)) != len(ids):
         raise CookbookError(f"Expected distinct model ids, got {len(set(ids))} among {len(ids)}.")
-    return pc.sort_indices(pa.array(ids, pa.string())).to_pylist()
+    return sorted(range(len(ids)), key=lambda e: ids[e].encode())
 
 
 def _layout(
@@ -171,5 +170,7 @@ def _task(records: list[dict[str, Any]]) -> str:
 
 def _no_report(entities: int) -> ConvergenceReport:
     types = (np.int64, np.int32, np.float64, np.float64, np.bool_, np.bool_)
-    arrays = {n: np.zeros(entities, t) for n, t in zip(PER_ENTITY, types, strict=True)}
+    arrays: dict[str, Any] = {
+        n: np.zeros(entities, t) for n, t in zip(PER_ENTITY, types, strict=True)
+    }
     return ConvergenceReport(0, 0, entities, 0, 0, 0, 0.0, **arrays)

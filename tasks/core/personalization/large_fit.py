@@ -6,6 +6,7 @@ by conjugate gradients, which need only products with the design matrix.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from tasks.core.personalization.blocks import Penalty, Stopping
+from tasks.core.personalization.design import Features
 from tasks.core.personalization.options import Task
 from tasks.core.personalization.validation_metrics import per_row_losses
 
@@ -31,20 +33,23 @@ class Design:
     more memory than the rows themselves.
     """
 
-    features: npt.NDArray[np.floating] | sp.csr_array
+    features: Features
     order: npt.NDArray[np.int64]
     columns: npt.NDArray[np.int32]
     intercept: bool
 
-    def bands(self) -> Iterator[tuple[slice, npt.NDArray[np.float64] | sp.csr_array]]:
-        """The matrix (n, p) in bands of rows."""
+    def bands(self) -> Iterator[tuple[slice, Any]]:
+        """The matrix (n, p) in bands of rows, dense or CSR as the features are."""
+        features: Any = self.features
         for start in range(0, len(self.order), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            band = self.features[self.order[rows]][:, self.columns].astype(np.float64)
+            band = features[self.order[rows]][:, self.columns].astype(np.float64)
             if self.intercept:
                 ones = np.ones((band.shape[0], 1))
-                dense = isinstance(band, np.ndarray)
-                band = np.hstack([ones, band]) if dense else sp.hstack([ones, band], format="csr")
+                if isinstance(band, np.ndarray):
+                    band = np.hstack([ones, band])
+                else:
+                    band = sp.hstack([sp.csr_array(ones), band], format="csr")
             yield rows, band
 
     def times(self, beta: Array) -> Array:
@@ -53,21 +58,24 @@ class Design:
 
     def transposed_times(self, values: Array) -> Array:
         """Product (p,) of the transpose with values (n,)."""
-        return np.sum([band.T @ values[rows] for rows, band in self.bands()], axis=0)
+        return _total([band.T @ values[rows] for rows, band in self.bands()])
 
     def weighted_squares(self, second: Array) -> Array:
         """Diagonal (p,) of X' diag(second) X."""
-        parts = [(band * band).T @ second[rows] for rows, band in self.bands()]
-        return np.sum(parts, axis=0)
+        return _total([(band * band).T @ second[rows] for rows, band in self.bands()])
 
     def weighted_products(self, second: Array) -> Array:
         """X' diag(second) X (p, p), second (n,)."""
-        total = 0.0
+        total = np.zeros(())
         for rows, band in self.bands():
             scaled = band * second[rows, None]
             part = scaled.T @ band
             total = total + (part if isinstance(part, np.ndarray) else part.toarray())
-        return np.asarray(total)
+        return total
+
+
+def _total(parts: list[Array]) -> Array:
+    return np.asarray(np.sum(parts, axis=0), np.float64)
 
 
 @dataclass(frozen=True)

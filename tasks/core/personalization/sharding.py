@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +156,8 @@ def _merged_report(
         "trained", "passive", "carried", "active_rows", "passive_rows", "float64_fallbacks",
         "penalty",
     )  # fmt: skip
-    sums = {name: sum(getattr(report, name) for report in reports) for name in counts}
-    arrays = {name: _joined(reports, name)[order] for name in PER_ENTITY}
+    sums: dict[str, Any] = {
+        name: sum(getattr(report, name) for report in reports) for name in counts
+    }
+    arrays: dict[str, Any] = {name: _joined(reports, name)[order] for name in PER_ENTITY}
     return ConvergenceReport(**sums, **arrays)

@@ -158,8 +158,9 @@ def newton_step(beta: Floats, scratch: Scratch) -> float:
 def proximal_value(penalty: Penalty, j: int, target: float, curvature: float) -> float:
     """Minimizer of curvature/2 (b - target)^2 + l1 |b| within the limits of coefficient j."""
     shrunk = max(abs(target) - penalty.l1[j] / curvature, 0.0)
-    value = shrunk if target > 0 else -shrunk
-    return min(max(value, penalty.lower[j]), penalty.upper[j])
+    value: float = shrunk if target > 0 else -shrunk
+    bounded: float = min(max(value, penalty.lower[j]), penalty.upper[j])
+    return bounded
 
 
 @compiled

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ def feature_spread(
     width = features.shape[1]
     if normalization == "none" or not len(rows):
         return np.ones(width)
-    chosen = features[rows]
+    chosen: Any = features[rows]
     if normalization == "by_largest":
         largest = abs(chosen).max(axis=0)
         spread = largest if isinstance(largest, np.ndarray) else largest.toarray().ravel()
@@ -120,5 +121,5 @@ def single_class_entities(labels: Array, grouping: Grouping, task: str) -> npt.N
     ordered = labels[grouping.order]
     highest = np.maximum.reduceat(ordered, grouping.starts[:-1])
     if task == "poisson":
-        return highest == 0
-    return np.minimum.reduceat(ordered, grouping.starts[:-1]) == highest
+        return np.asarray(highest == 0)
+    return np.asarray(np.minimum.reduceat(ordered, grouping.starts[:-1]) == highest)
