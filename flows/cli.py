@@ -1,0 +1,45 @@
+"""`cookbook`: the same flows as in the UI, from a shell."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from flows.commands.models import models
+from flows.commands.operations import simulate
+from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
+from flows.commands.policies import policy
+from flows.local_server import keep_prefect_quiet
+from tasks.core.errors import CookbookError
+
+USERS_MISTAKE, INTERRUPTED = 2, 130
+
+app = App(
+    name="cookbook",
+    help="From a policy document and graded pairs to a small, calibrated, personal ranker.",
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+for command in (run, label, train, distill, personalize, evaluate, simulate):
+    app.command(command)
+for group in (models, policy):
+    app.command(group)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a user's mistake is one line on stderr and exit code 2."""
+    keep_prefect_quiet()
+    try:
+        app(arguments, exit_on_error=False)
+    except CookbookError as error:
+        print(f"cookbook: {error}", file=sys.stderr)
+        sys.exit(USERS_MISTAKE)
+    except CycloptsError:
+        sys.exit(USERS_MISTAKE)  # it has printed itself
+    except KeyboardInterrupt:
+        print("cookbook: stopped; run the same command again to go on.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

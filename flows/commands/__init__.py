@@ -1,0 +1,1 @@
+"""The commands of `cookbook`, a file per group; heavy imports stand inside the commands."""

@@ -1,0 +1,89 @@
+"""`cookbook models`: the versions of a domain's model, and which of them serves."""
+
+import getpass
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.commands.options import DOMAIN, STORE, Domain, Store, registry_folder
+from tasks.core.errors import CookbookError
+from tasks.core.store.registry import Registry
+from tasks.core.text import sanitize
+
+models = App(name="models", help="Versions of the model: list, show, promote, roll back, export.")
+Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
+
+
+@models.command(name="list")
+def list_models(*, domain: Domain = DOMAIN, store: Store = STORE) -> None:
+    """List every version with what was decided about it."""
+    registry = _registry(store, domain)
+    current, waiting = registry.current(), registry.waiting()
+    last = {entry["version"]: entry for entry in registry.log()}
+    table = Table("version", "made", "state", "why")
+    for version in registry.versions():
+        state = "waits for approval" if version in waiting else last[version]["event"]
+        if current is not None and version == current.version:
+            state = "in service"
+        made = registry.model(version).created.strftime("%Y-%m-%d %H:%M")
+        table.add_row(version, made, state, Text(sanitize(last[version]["reason"])))
+    Console().print(table if registry.versions() else "No model was registered yet.")
+
+
+@models.command
+def show(version: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> None:
+    """Print a version's card, its files and what happened to it, as JSON."""
+    registry = _registry(store, domain)
+    model = registry.model(version)
+    events = [entry for entry in registry.log() if entry["version"] == version]
+    files = sorted(
+        str(path.relative_to(model.folder)) for path in model.folder.rglob("*") if path.is_file()
+    )
+    shown = {
+        "version": version,
+        "created": model.created.isoformat(),
+        "compared_with": model.served_then,
+        "card": model.card,
+        "files": files,
+        "events": events,
+    }
+    print(json.dumps(shown, indent=1, ensure_ascii=False))
+
+
+@models.command
+def promote(
+    version: str, /, *, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE
+) -> None:
+    """Put a version into service, whatever the gates said; the log keeps the reason."""
+    _registry(store, domain).promote(version, reason=reason, by=getpass.getuser())
+    print(f"{version} is in service.")
+
+
+@models.command
+def rollback(*, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE) -> None:
+    """Put the version that served before back into service."""
+    model = _registry(store, domain).rollback(reason=reason, by=getpass.getuser())
+    print(f"{model.version} is in service again.")
+
+
+@models.command
+def export(version: str, folder: Path, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> None:
+    """Copy a version's checked files into a new folder, for another engine to load."""
+    if folder.exists():
+        raise CookbookError(f"An export makes a new folder; {folder} exists. Name another one.")
+    model = _registry(store, domain).model(version)
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    shutil.copytree(model.folder, building)
+    building.rename(folder)
+    print(f"{version} is in {folder}; {folder / 'scorer'} is a plain transformers folder.")
+
+
+def _registry(store: Path, domain: str) -> Registry:
+    return Registry(registry_folder(store, domain))

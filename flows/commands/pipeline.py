@@ -1,0 +1,118 @@
+"""`cookbook run` and its parts: the same flow as in the UI, with progress on the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flows.commands.options import DOMAIN, PROFILE, PROJECT, STORE, Domain, Profile, Root, Store
+
+
+def run(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """Run the whole pipeline: policy and golden data in, a promoted ranker and its report out.
+
+    What an earlier run made from the same inputs is found and used again; after a crash, run
+    the same command again.
+    """
+    report = _run_flow(profile, domain, root, store, until=None)
+    show_report(report, store / domain / "latest" / "report.html")
+
+
+def label(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """Check the judge against golden data and label pairs; no label is paid for twice."""
+    _run_flow(profile, domain, root, store, until="label")
+
+
+def train(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """As `label`, then train the policy teacher and the click teacher."""
+    _run_flow(profile, domain, root, store, until="train")
+
+
+def distill(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """As `train`, then teach the assistant, the student and the pruned student."""
+    _run_flow(profile, domain, root, store, until="distill")
+
+
+def personalize(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """As `distill`, then calibrate, and fit an effect per member and per job."""
+    _run_flow(profile, domain, root, store, until="personalize")
+
+
+def evaluate(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """As `personalize`, then measure every model; promotes nothing."""
+    _run_flow(profile, domain, root, store, until="evaluate")
+
+
+def show_report(report: dict[str, Any], page: Path) -> None:
+    """Print the verdict, the models, what was skipped, and where the report lies."""
+    from tasks.core.report.terminal import summary_table, verdict_line
+    from tasks.core.text import sanitize
+
+    console = Console()
+    console.print()
+    console.print(summary_table(report))
+    for entry in report["skipped"]:
+        line = sanitize(f"Skipped {entry['step']}: {entry['reason']}")
+        console.print(line, markup=False, highlight=False)
+    console.print(verdict_line(report), markup=False, highlight=False, style="bold")
+    console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _run_flow(
+    profile: str, domain: str, root: Path, store: Path, *, until: str | None
+) -> dict[str, Any]:
+    # What takes no time to check is checked before anything starts.
+    from flows.profiles import profile as find_profile
+    from tasks.core.domain.paths import find_domain
+
+    find_profile(profile)
+    find_domain(domain, root)
+
+    from flows.local_server import check_server, hide_run_logs, prefect_server
+    from flows.progress import RunProgress
+
+    with prefect_server() as address:
+        from flows.cookbook import cookbook
+        from tasks.run import listening
+
+        check_server(address)
+        hide_run_logs()
+        with RunProgress(Console()) as progress, listening(progress):
+            part = {} if until is None else {"until": until}
+            return cookbook(profile=profile, domain=domain, root=root, store=store, **part)

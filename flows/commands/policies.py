@@ -1,0 +1,41 @@
+"""`cookbook policy`: check a policy, compare two versions, find the labels a change makes stale."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from tasks.core.errors import CookbookError
+
+policy = App(name="policy", help="The policy document: lint, diff, affected.")
+
+
+@policy.command(name="lint")
+def lint_policy(path: Path, /) -> None:
+    """Check a policy document; prints what is wrong, and exits with 2 if anything is."""
+    from tasks.core.policy import lint, parse_policy
+
+    parsed = parse_policy(path)
+    findings = lint(parsed)
+    for finding in findings:
+        print(f"{finding.where}: {finding.message} [{finding.code}]")
+    if findings:
+        raise CookbookError(f"{path} has {len(findings)} findings, listed above. Mend them.")
+    print(
+        f"{path}: version {parsed.version}, {len(parsed.dimensions)} dimensions, "
+        f"{len(parsed.clauses)} clauses, {len(parsed.precedents)} precedents; nothing to mend."
+    )
+
+
+@policy.command(name="diff")
+def diff_policies(old: Path, new: Path, /) -> None:
+    """Show what changed between two versions of a policy, clause by clause."""
+    from tasks.core.policy import diff, parse_policy
+
+    found = diff(parse_policy(old), parse_policy(new))
+    for kind in ("added", "removed", "changed"):
+        for clause in getattr(found, kind):
+            print(f"{kind} clause {clause}")
+    for line in (*found.front_matter, *found.precedents, *found.facts):
+        print(line)
+    if found.empty:
+        print("Nothing that the parser reads differs.")

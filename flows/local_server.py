@@ -1,0 +1,127 @@
+"""Prefect for one command: the server that PREFECT_API_URL names, or one of the command's own.
+
+Prefect starts a server by itself where none is named, but that one survives a killed parent.
+"""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.core.errors import CookbookError
+
+# Whoever set one of these meant it.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+}
+START_S = 120.0
+
+
+def keep_prefect_quiet() -> None:
+    """No telemetry, warnings alone on the terminal; before the first import of prefect."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def prefect_server() -> Iterator[str]:
+    """Yields the API's address for the block; imports inside overlap with the server's start.
+
+    Raises:
+        CookbookError: PREFECT_API_URL names a server that does not answer.
+    """
+    keep_prefect_quiet()
+    named = named_server()
+    if named:
+        check_server(named, timeout_s=10)
+        yield named
+        return
+    process, address = _start()
+    os.environ["PREFECT_API_URL"] = address
+    try:
+        yield address
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        _stop(process)
+
+
+def named_server() -> str | None:
+    """The server that the environment or the user's active Prefect profile names, if any.
+
+    Read here and not from Prefect, whose import takes longer than a server needs to be launched.
+    """
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    try:
+        known = tomllib.loads(profiles.read_text(encoding="utf-8"))
+        active = os.environ.get("PREFECT_PROFILE", known.get("active", ""))
+        configured = known.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    except (OSError, ValueError):
+        configured = None
+    return os.environ.get("PREFECT_API_URL") or configured
+
+
+def check_server(address: str, *, timeout_s: float = START_S) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        CookbookError: it does not.
+    """
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=timeout_s) as answer:
+            answer.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise CookbookError(
+            f"A Prefect server must answer at {address} (PREFECT_API_URL), and does not ({reason}). "
+            "Start it with `cookbook serve`, or unset PREFECT_API_URL to run without one."
+        ) from None
+
+
+def hide_run_logs() -> None:
+    """Leave what runs log to the UI: the terminal shows progress and one line for an error."""
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(
+            lambda record: not record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+        )
+
+
+def _start() -> tuple[subprocess.Popen[bytes], str]:
+    # The child inherits a socket that already listens: no port to guess, nothing to poll for.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        server_only = {
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+            "PREFECT__SERVER_FINAL": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server_process", str(listening.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listening.fileno()],
+            env={**os.environ, **server_only},
+            # Ctrl-C is for the run; the server ends after it, when the pipe closes.
+            start_new_session=True,
+        )
+    return process, f"http://127.0.0.1:{port}/api"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout=8)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
