@@ -1,7 +1,6 @@
 """The workers of a labeling run: draw a pair, judge it once, repair once, or quarantine it."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from tasks.core.labeling.outcomes import Outcome, Progress, Quarantined
 from tasks.core.labeling.prompts import (
     LabelRequest,
     Prompt,
+    repair_key,
     repair_messages,
     request_key,
     request_messages,
@@ -117,13 +117,12 @@ class Labeler:
     async def _repair(
         self, request: LabelRequest, key: str, bad: Reply, error: ReplyError
     ) -> Reply:
-        repair_key = hashlib.sha256(f"repair {key}".encode()).hexdigest()
-        paid = self.caller.paid_answer(repair_key)
+        paid = self.caller.paid_answer(repair_key(key))
         if paid is not None:
             return paid
         messages = request_messages(self.policy, request, self.prompt)
         messages = repair_messages(messages, bad.text, error.problem)
-        return await self.caller.answer(repair_key, request.pair_id, messages)
+        return await self.caller.answer(repair_key(key), request.pair_id, messages)
 
     def _parse(self, request: LabelRequest, reply: Reply, status: Status) -> Judgment:
         return parse_reply(

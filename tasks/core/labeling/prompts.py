@@ -143,6 +143,11 @@ def request_key(policy: Policy, request: LabelRequest, prompt: Prompt, endpoint:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def repair_key(key: str) -> str:
+    """The key of the one repair that a bad answer gets."""
+    return hashlib.sha256(f"repair {key}".encode()).hexdigest()
+
+
 def system_content(policy: Policy, prompt: Prompt = DEFAULT_PROMPT) -> str:
     """The part that is byte-identical over calls: policy, worked examples, instructions."""
     return "\n\n".join((policy.text.strip(), *prompt.examples, prompt.instructions))
