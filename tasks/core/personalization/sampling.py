@@ -31,18 +31,19 @@ def choose_active_rows(
     """Rows that train under the bounds of `options`; `known` (E,): entities of an earlier model.
 
     Kept rows of a sampled entity weigh count / upper_bound more and kept negatives
-    1 / negative_rate, so weighted sums stay what they were on average. The draw depends on the
+    1 / negative_rate, so weighted sums stay what they were on average; rows of weight 0 do not
+    train. The draw depends on the
     row id and the seed alone, not on the order of the rows.
     Source: Photon ML's RandomEffectDataset; unlike GDMix's modulo of the row id, the cap is exact.
     """
     rows = len(grouping.order)
     weights = weights.astype(np.float64, copy=True)
     hashes = _row_hashes(grouping, rows, row_ids, options)
-    kept = np.ones(rows, np.bool_)
+    kept = weights > 0
     if options.negative_rate < 1:
         negative = labels == 0
         drawn = hashes < np.uint64(options.negative_rate * 2.0**64)
-        kept = ~negative | drawn
+        kept &= ~negative | drawn
         weights[negative] /= options.negative_rate
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15)  # the cap draws anew among the kept
     remaining = keep_rows(grouping, kept[grouping.order])

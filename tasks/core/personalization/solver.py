@@ -25,6 +25,7 @@ from tasks.core.personalization.compiled import compiled
 
 LOGISTIC, LINEAR, POISSON = 0, 1, 2
 NO_VARIANCES, SIMPLE, FULL = 0, 1, 2
+FARTHEST = 30.0  # logits a step may move: where all rows are certain, Newton's step is endless
 ROWS_AT_ONCE = 512  # two feature rows of this many float64 values stay in the first-level cache
 
 
@@ -219,7 +220,12 @@ def line_search(
         row = block.design[j]
         for i in range(row.size):
             change[i] += step[j] * row[i]
+    farthest = 0.0
+    for i in range(change.size):
+        farthest = max(farthest, abs(change[i]))
     length = 1.0
+    if task != LINEAR and farthest > FARTHEST:
+        length = FARTHEST / farthest
     for _ in range(60):
         for i in range(change.size):
             scratch.trial[i] = scratch.margins[i] + length * change[i]

@@ -211,6 +211,24 @@ def test_a_single_class_entity_is_reported_and_held_finite() -> None:
     assert model.intercepts[1] == pytest.approx(peer.intercept_[0], abs=1e-6)
 
 
+def test_rows_of_weight_zero_are_as_if_they_were_not_there() -> None:
+    """Else an entity whose only other label weighs nothing would diverge unreported."""
+    x = np.random.default_rng(0).normal(size=(10, 1))
+    labels, weights = np.append(np.ones(9), 0), np.append(np.ones(9), 0)
+    model = fit_random_effect(["a"] * 10, x, labels, weights=weights)
+    without = fit_random_effect(["a"] * 9, x[:9], labels[:9])
+    assert model.report.single_class.tolist() == [True]
+    np.testing.assert_allclose(table(model), table(without), atol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [40.0, 100.0, -100.0])
+def test_offsets_that_make_every_row_certain_are_still_corrected(offset: float) -> None:
+    """There the curvature is nothing and a plain Newton step would leave the numbers."""
+    model = fit_random_effect(["a"] * 4, np.empty((4, 0)), [1, 1, 1, 0], offsets=np.full(4, offset))
+    assert model.report.converged.all()
+    assert model.intercepts[0] == pytest.approx(np.log(3) - offset, abs=1e-6)
+
+
 def test_float32_agrees_with_float64_and_stalled_fits_fall_back() -> None:
     log = simulate_clicks([30] * 20, seed=14)
     exact = table(fit(log, RandomEffectOptions()))
