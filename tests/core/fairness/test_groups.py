@@ -7,7 +7,6 @@ from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from tasks.core.errors import CookbookError
 from tasks.core.fairness.attributes import group_sizes, small_groups
-from tasks.core.fairness.gaps import GapDraws, GroupMetric, correct_p_values, summarize
 from tasks.core.fairness.groups import DEFAULT_METRICS, METRICS, gap_draws, group_metrics
 from tasks.core.fairness.model_metrics import precision_at_k
 from tasks.core.fairness.ranking import attention_by_group, exposure_by_group, ranks_within
@@ -222,17 +221,3 @@ def test_the_same_rows_are_resampled_alike_for_every_tier():
     (student,) = gap_draws("student", scores**3, labels, groups, member, metrics=["auc"])
     # A monotone change keeps every rank, so paired draws differ by nothing at all.
     assert (teacher.draws == student.draws).all()
-
-
-def test_a_gap_that_never_varies_gets_no_p_below_its_resolution():
-    draws = GapDraws("t", "recall", "g: a - b", 0.5, np.full(99, 0.5), 30)
-    assert summarize(draws).p_value == pytest.approx(0.01)
-    assert summarize(GapDraws("t", "recall", "g: a - b", 0.0, np.zeros(99), 30)).p_value == 1.0
-
-
-def test_correction_passes_over_rows_without_a_p():
-    def row(p):
-        return GroupMetric("t", "auc", "g: a - b", p, p, p, p)
-
-    found = correct_p_values([row(0.01), row(None), row(0.04)])
-    assert [r.p_value for r in found] == [0.02, None, 0.04]
