@@ -171,9 +171,7 @@ def _symmetric(linked: Bools) -> Bools:
 def _skills(occupations: list[Row]) -> tuple[list[list[str]], Bools]:
     """Every skill an occupation names, in order of first use, with what else it is called."""
     described = {row["skill"]: row for row in _read("skills")}
-    names = list(
-        dict.fromkeys(skill for row in occupations for skill in row["skills"].split("|"))
-    )
+    names = list(dict.fromkeys(skill for row in occupations for skill in row["skills"].split("|")))
     surfaces = [
         [name, *_split(described[name]["synonyms"] if name in described else "")] for name in names
     ]
@@ -257,4 +255,5 @@ def _distances(rows: list[Row]) -> Ints:
         * np.cos(latitude[None, :])
         * np.sin((longitude[:, None] - longitude[None, :]) / 2) ** 2
     )
-    return np.rint(2 * _EARTH_RADIUS_KM * np.arcsin(np.sqrt(half_chord))).astype(np.int64)
+    distances: Ints = np.rint(2 * _EARTH_RADIUS_KM * np.arcsin(np.sqrt(half_chord)))
+    return distances.astype(np.int64)

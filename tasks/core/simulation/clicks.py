@@ -13,17 +13,16 @@ from tasks.core.simulation.jobs import Jobs
 from tasks.core.simulation.members import GENDERS, Members
 
 POSITIONS = 10
-EXAMINATION_DECAY = 0.55
+EXAMINATION_DECAY = 0.5
 RANDOM_SHARE = 0.05
 BOT_SHARE = 0.03
 REPEAT_SHARE = 0.02
 BOT_CLICK_RATE = 0.92
 DAYS = 60
-INTERCEPT = -2.6
-RELEVANCE = 2.4  # logits from grade 0 to the top grade
+INTERCEPT = -2.5
+RELEVANCE = 3.2  # logits from grade 0 to the top grade
 GROUP_SHIFTED = "woman"
 GROUP_SHIFT = -0.3
-SMALL_EMPLOYER_PENALTY = 0.3  # of the older ranker's score, no matter the match
 _MISSION = ("healthcare", "education", "government", "nonprofit")
 _REPEATED_CLICK = 0.85
 
@@ -51,8 +50,9 @@ class Actions:
 
 
 def examination() -> Floats:
-    """Probability that each position is looked at: k ** -0.55, so 1 at the top, 0.28 at 10."""
-    probability: Floats = np.arange(1, POSITIONS + 1) ** -EXAMINATION_DECAY
+    """Probability that each position is looked at: k ** -0.5, so 1 at the top, 0.32 at 10."""
+    positions = np.arange(1, POSITIONS + 1, dtype=np.float64)
+    probability: Floats = positions**-EXAMINATION_DECAY
     return probability
 
 

@@ -23,16 +23,17 @@ from tasks.core.simulation.texts import InvertedIndex
 CANDIDATES = 20
 SPLITS = ("tune", "gate", "sealed")
 SPLIT_SHARES = (0.35, 0.15, 0.5)
-RATER_NOISE = 0.45
+RATER_NOISE = 0.5
 CAREFUL_NOISE = 0.12
+CAP_TEMPTATION = 0.2  # how far a capped pair still looks better than its grade
 RATER_SHIFT_GROUP = "50_plus"
 RATER_SHIFT = -0.15
 # How many candidates come from where; what is missing is filled at random.
 _STRATA = (
-    ("fitting", 7),
-    ("asked", 4),
+    ("fitting", 9),
+    ("asked", 3),
     ("near", 3),
-    ("lexical", 3),
+    ("lexical", 2),
     ("false_friend", 1),
     ("family", 1),
     ("anywhere", 1),
@@ -87,12 +88,13 @@ class CandidatePicker:
         topical = self._topical(queries, query, reference)
         lexical = self._index.scores(queries.text[query])
         order = np.argsort(-lexical, kind="stable")
-        fit = self._fit(queries, query) + self._rng.random(jobs.count)
+        fit = self._fit(queries, query) + 2.0 * self._rng.random(jobs.count)
         fitting = np.flatnonzero(topical)
+        near = np.flatnonzero(np.isin(relation, (SPECIALIZATION, GENERALIZATION, ADJACENT)))
         return {
             "fitting": fitting[np.argsort(-fit[fitting], kind="stable")],
             "asked": self._shuffled(topical),
-            "near": self._shuffled(np.isin(relation, (SPECIALIZATION, GENERALIZATION, ADJACENT))),
+            "near": near[np.argsort(-fit[near], kind="stable")],
             "lexical": order[:60],
             "false_friend": order[:200][~topical[order[:200]]],
             "family": self._shuffled(relation == SAME_FAMILY),
@@ -101,18 +103,21 @@ class CandidatePicker:
 
     def _topical(self, queries: Queries, query: int, reference: int) -> Bools:
         """Jobs of the asked occupation, company, credential or skill: what a filter would find."""
-        jobs = self._jobs
+        jobs, skills = self._jobs, queries.skills[query]
+        found: Bools
         if queries.occupation[query] >= 0:
-            return jobs.occupation == reference
-        if queries.company[query] >= 0:
-            return jobs.company == queries.company[query]
-        if queries.credential[query] >= 0:
-            return jobs.credential == queries.credential[query]
-        if queries.industry[query] >= 0:
-            related = self._catalog.occupations.relation[reference][jobs.occupation]
-            return (jobs.industry == queries.industry[query]) & (related <= SAME_FAMILY)
-        skills = queries.skills[query]
-        return np.isin(jobs.required, skills[skills >= 0]).any(axis=1)
+            found = jobs.occupation == reference
+        elif queries.company[query] >= 0:
+            found = jobs.company == queries.company[query]
+        elif queries.credential[query] >= 0:
+            found = jobs.credential == queries.credential[query]
+        elif (skills >= 0).any():
+            found = np.isin(jobs.required, skills[skills >= 0]).sum(axis=1) > 0
+        else:  # an industry, a place or a level alone: the member's own line of work
+            relation = self._catalog.occupations.relation[reference][jobs.occupation]
+            industry = queries.industry[query]
+            found = (relation <= SAME_FAMILY) & ((industry < 0) | (jobs.industry == industry))
+        return found
 
     def _fit(self, queries: Queries, query: int) -> Floats:
         """How many of the asked place, level, workplace, company and employment a job has."""
@@ -120,7 +125,10 @@ class CandidatePicker:
         member = queries.member[query]
         kind = queries.place_kind[query]
         place = queries.place[query] if kind == CITY else self._members.place[member]
-        fit = 1.0 * ((jobs.place == place) | (jobs.workplace == 0))
+        level = queries.level[query]
+        wanted = level if level >= 0 else self._members.level[member]
+        fit: Floats = 2.0 * ((jobs.place == place) | (jobs.workplace == 0))
+        fit += 1.0 * (np.abs(jobs.level - wanted) <= 1)
         fit += 1.0 * ((kind == REMOTE) & (jobs.workplace == 0))
         for asked, offered in (
             (queries.level, jobs.level),
@@ -146,15 +154,18 @@ def split_counts(queries: int) -> list[int]:
 def rate(rng: np.random.Generator, truth: Grades, age_band: Ints) -> Ratings:
     """Raters read the weighted mean with noise, so that close calls are the ones they miss.
 
-    They see members of RATER_SHIFT_GROUP lower by RATER_SHIFT: a planted disparity. Where the
-    two disagree a careful third decides.
+    A cap is mostly heeded. Members of RATER_SHIFT_GROUP are seen lower by RATER_SHIFT: a planted
+    disparity. Where the two disagree a careful third decides.
     """
     shift = RATER_SHIFT * (age_band == AGE_BANDS.index(RATER_SHIFT_GROUP))
-    exact = truth.grade + np.clip(truth.mean - truth.grade, -0.49, 0.49) + shift
+    above = truth.mean - truth.grade
+    exact = truth.grade + np.where(above > 0.5, CAP_TEMPTATION, above) + shift
     raters = [_read(rng, exact, RATER_NOISE), _read(rng, exact, RATER_NOISE)]
     third = _read(rng, exact, CAREFUL_NOISE)
     return Ratings(raters[0], raters[1], np.where(raters[0] == raters[1], raters[0], third))
 
 
 def _read(rng: np.random.Generator, exact: Floats, noise: float) -> Ints:
-    return np.clip(np.floor(exact + rng.normal(0.0, noise, len(exact)) + 0.5), 0, 4).astype(np.int64)
+    return np.clip(np.floor(exact + rng.normal(0.0, noise, len(exact)) + 0.5), 0, 4).astype(
+        np.int64
+    )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from tasks.core.policies.model import Policy
 from tasks.core.policies.table_syntax import Comparison, DecisionTable
 from tasks.core.simulation.catalog import Bools, Floats, Ints
-from tasks.core.simulation.facts import Columns
+from tasks.core.simulation.triples import Columns
 
 NOT_APPLICABLE = -1
 _SILENT = -2
@@ -71,7 +71,7 @@ def _spoken(
 ) -> list[tuple[str, int | None, Bools]]:
     """Verb, grade and the rows for which each line of the table is the first that matches."""
     open_rows = np.ones(rows, dtype=bool)
-    spoken = []
+    spoken: list[tuple[str, int | None, Bools]] = []
     for row in table.rows:
         matched = open_rows.copy()
         for condition in row.conditions:

@@ -30,6 +30,7 @@ _TITLE_FORMS = (
     ("Director of {t} Team", "Head of {t} Team", "{t} Director"),
     ("VP {t} Group", "Chief {t}", "{t} Vice President"),
 )
+_SHORT_WORDS = ("chef", "cook", "vet")
 _VAGUE_TITLES = ("Team Member", "Specialist", "Associate", "Professional Needed", "Staff Opening")
 _MIN_WORDS, _MAX_WORDS = 38, 60
 _LEVEL_SILENT, _CREDENTIAL_SILENT, _WORKPLACE_IN_TEXT = 0.5, 0.25, 0.75
@@ -85,7 +86,8 @@ class JobWriter:
             fields["pay"] = f"{jobs.pay_low[job]}k-{jobs.pay_high[job]}k"
         fields["industry"] = self._industry(job)
         fields["company"] = self._catalog.companies[jobs.company[job]]
-        fields["posted"] = f"{jobs.posted_days[job]} days ago"
+        days = int(jobs.posted_days[job])
+        fields["posted"] = "1 day ago" if days == 1 else f"{days} days ago"
         return fields
 
     def _any(self, options: tuple[str, ...] | list[str]) -> str:
@@ -98,15 +100,16 @@ class JobWriter:
         return self._any(self._phrases[slot]).format(**words)
 
     def _industry(self, job: int) -> str:
-        return self._catalog.industries[self._jobs.industry[job]]
+        return self._catalog.industries[int(self._jobs.industry[job])]
 
     def _name(self, job: int, surface: int) -> str:
-        name = self._catalog.occupations.surfaces[self._jobs.occupation[job]][surface]
-        return name.upper() if len(name) <= 4 and name.isalpha() else _capitalized(name)
+        name = self._catalog.occupations.surfaces[int(self._jobs.occupation[job])][surface]
+        initials = len(name) <= 4 and name.isalpha() and name not in _SHORT_WORDS
+        return name.upper() if initials else _capitalized(name)
 
     def _country(self, job: int) -> str:
         places = self._catalog.places
-        return places.countries[places.country_id[self._jobs.place[job]]]
+        return places.countries[int(places.country_id[self._jobs.place[job]])]
 
     def _opening(self, job: int) -> str:
         """Employer, place, occupation in other words than the title's, workplace, level."""
@@ -136,7 +139,7 @@ class JobWriter:
         """How the text calls the occupation: often another of its names, at times just a word."""
         if self._chance(0.2):
             return self._any(["colleague", "new team member", "person like you"])
-        names = self._catalog.occupations.surfaces[self._jobs.occupation[job]]
+        names = self._catalog.occupations.surfaces[int(self._jobs.occupation[job])]
         return names[int(self._rng.integers(len(names)))]
 
     def _demands(self, job: int) -> list[str]:
@@ -219,5 +222,3 @@ class JobWriter:
 
 def _capitalized(name: str) -> str:
     return " ".join(word[0].upper() + word[1:] for word in name.split())
-
-

@@ -1,6 +1,7 @@
 """Job postings as columns: what each job truly is, before any of it is put into words."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +21,17 @@ EMPLOYMENTS = ("full_time", "part_time", "contract", "temporary", "internship")
 SHIFTS = ("day", "rotating", "night")
 TRAVEL = ("none", "occasional", "frequent")
 AUTHORIZATION = ("silent", "required", "sponsored")
-SIZES = ("small", "medium", "large")
+SIZES = ("under_100", "100_to_5000", "over_5000")
 LEVEL_PAY = np.array([0.45, 0.78, 1.0, 1.25, 1.42, 1.5, 1.9, 2.5])
 LEVEL_YEARS = np.array([0, 1, 3, 6, 8, 7, 10, 13])
-LEVEL_WEIGHTS = np.array([0.05, 0.15, 0.36, 0.23, 0.08, 0.08, 0.03, 0.02])
+LEVEL_WEIGHTS = np.array([0.04, 0.15, 0.41, 0.25, 0.07, 0.05, 0.02, 0.01])
+HUB_WEIGHTS = (0.62, 0.25, 0.13)
 _SHIFT_FAMILIES = ("nursing", "manufacturing", "logistics", "hospitality", "public", "support")
 _VARIANTS = 4
 # The chance that one posting of a cluster differs from its siblings in this field.
 _MUTATION = {
     "level": 0.45,
-    "place": 0.35,
+    "place": 0.25,
     "workplace": 0.3,
     "required": 0.45,
     "employment": 0.25,
@@ -86,16 +88,26 @@ class Jobs:
 
 def occupation_weights(rng: np.random.Generator, catalog: Catalog) -> Floats:
     """How common each occupation is in this world: a few are frequent, many are rare."""
-    weights: Floats = np.exp(rng.normal(0.0, 0.6, catalog.occupations.count))
+    weights: Floats = np.exp(rng.normal(0.0, 1.0, catalog.occupations.count))
     return weights
 
 
-def occupation_hubs(rng: np.random.Generator, catalog: Catalog, hubs: int = 4) -> Ints:
-    """The cities where an occupation's jobs and people gather: (occupations, hubs)."""
-    keys = rng.random((catalog.occupations.count, len(catalog.places.city)))
+def family_hubs(rng: np.random.Generator, catalog: Catalog) -> Ints:
+    """The cities where a family's jobs and people gather, the main one first: (families, 3)."""
+    keys = rng.random((len(catalog.families), len(catalog.places.city)))
     order = np.argsort(keys ** (1.0 / catalog.places.weight), axis=1, kind="stable")
-    chosen: Ints = order[:, ::-1][:, :hubs].copy()
+    chosen: Ints = order[:, ::-1][:, : len(HUB_WEIGHTS)].copy()
     return chosen
+
+
+def settle(
+    rng: np.random.Generator, catalog: Catalog, occupation: Ints, hubs: Ints, share: float
+) -> Ints:
+    """A city per occupation given: one of the family's hubs with probability `share`."""
+    count = len(occupation)
+    hub = hubs[catalog.occupations.family[occupation], pick(rng, HUB_WEIGHTS, count)]
+    elsewhere = pick(rng, catalog.places.weight, count)
+    return np.where(rng.random(count) < share, hub, elsewhere)
 
 
 def make_jobs(
@@ -133,17 +145,15 @@ def _draw(
         np.where((pool[:, :, None] == required[:, None, :]).any(axis=2), -1, pool),
         pick(rng, [0.35, 0.35, 0.2, 0.1], count),
     )[:, :3]
-    at_hub = rng.random(count) < 0.8
-    hub = hubs[occupation, rng.integers(0, hubs.shape[1], count)]
     industry, company = _employer(rng, catalog, occupation)
     return {
         "occupation": occupation,
         "level": pick(rng, LEVEL_WEIGHTS, count),
-        "place": np.where(at_hub, hub, pick(rng, catalog.places.weight, count)),
+        "place": settle(rng, catalog, occupation, hubs, 0.9),
         "workplace": pick_per_row(
             rng, np.stack([remote * 0.65, remote * 0.6, 1.0 - remote], axis=1)
         ),
-        "scope": 1 + pick(rng, [0.25, 0.55, 0.2], count),
+        "scope": 1 + pick(rng, [0.4, 0.45, 0.15], count),
         "employment": pick(rng, [0.72, 0.11, 0.12, 0.05], count),
         "required": required,
         "preferred": preferred,
@@ -163,9 +173,7 @@ def _credential(rng: np.random.Generator, catalog: Catalog, occupation: Ints) ->
     return np.where(wanted, usual, np.where(degree, catalog.degree, -1))
 
 
-def _employer(
-    rng: np.random.Generator, catalog: Catalog, occupation: Ints
-) -> tuple[Ints, Ints]:
+def _employer(rng: np.random.Generator, catalog: Catalog, occupation: Ints) -> tuple[Ints, Ints]:
     """The industry of the work and a company in it."""
     usual = ragged(catalog.occupations.industries)[occupation]
     column = pick(rng, [0.55, 0.25, 0.2], len(occupation)) % (usual >= 0).sum(axis=1)
@@ -185,7 +193,9 @@ def _company_in(rng: np.random.Generator, catalog: Catalog, industry: Ints) -> I
         ]
     )
     sizes = (by_industry >= 0).sum(axis=1)
-    return by_industry[industry, (rng.random(len(industry)) * sizes[industry]).astype(np.int64)]
+    column = (rng.random(len(industry)) * sizes[industry]).astype(np.int64)
+    chosen: Ints = by_industry[industry, column]
+    return chosen
 
 
 def _complete(rng: np.random.Generator, catalog: Catalog, drawn: dict[str, Ints]) -> Jobs:
@@ -214,14 +224,14 @@ def _complete(rng: np.random.Generator, catalog: Catalog, drawn: dict[str, Ints]
     )
 
 
-def _typed(columns: dict[str, Ints]) -> dict[str, Ints]:
+def _typed(columns: dict[str, Ints]) -> dict[str, Any]:
     names = {field.name for field in fields(Jobs)} - {"agency"}
     return {name: column for name, column in columns.items() if name in names}
 
 
 def _circumstances(
     rng: np.random.Generator, catalog: Catalog, columns: dict[str, Ints]
-) -> dict[str, Ints]:
+) -> dict[str, Any]:
     """Shift, travel, language, age of the posting and the like; independent per job."""
     occupation, place = columns["occupation"], columns["place"]
     count = len(occupation)
@@ -230,7 +240,7 @@ def _circumstances(
     shift = pick_per_row(rng, np.where(shifts[:, None], [0.66, 0.14, 0.2], [1.0, 0.0, 0.0]))
     local = catalog.places.country_language[catalog.places.country_id[place]]
     english = catalog.languages.index("English")
-    asks = np.where(local == english, rng.random(count) < 0.08, rng.random(count) < 0.45)
+    asks = np.where(local == english, rng.random(count) < 0.06, rng.random(count) < 0.3)
     foreign = pick(rng, catalog.language_weight, count)
     pool = ragged(catalog.occupations.skills)[occupation]
     asked = np.concatenate([columns["required"], columns["preferred"]], axis=1)
@@ -246,9 +256,9 @@ def _circumstances(
         "degree_preferred": (columns["credential"] < 0) & (rng.random(count) < 0.12),
         "commission": (family == catalog.families.index("sales")) & (rng.random(count) < 0.35),
         "travel": pick(rng, [0.8, 0.12, 0.08], count),
-        "authorization": pick(rng, [0.66, 0.2, 0.14], count),
+        "authorization": pick(rng, [0.7, 0.16, 0.14], count),
         "posted_days": np.minimum(120, rng.exponential(20.0, count)).astype(np.int64),
-        "closed": rng.random(count) < 0.03,
+        "closed": rng.random(count) < 0.02,
         "stuffed": rng.random(count) < 0.03,
         "vague": rng.random(count) < 0.04,
         "flexible": rng.random(count) < 0.3,

@@ -48,9 +48,7 @@ def _asking(rng: np.random.Generator, members: Members, of_member: Ints) -> Ints
     return np.repeat(able, rng.integers(*_LISTS_PER_MEMBER, len(able)))
 
 
-def _bot_requests(
-    rng: np.random.Generator, members: Members, of_member: Ints, count: int
-) -> Ints:
+def _bot_requests(rng: np.random.Generator, members: Members, of_member: Ints, count: int) -> Ints:
     able = np.flatnonzero((of_member[:, 0] >= 0) & members.bot)
     if not len(able):
         return np.zeros(0, dtype=np.int64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.core.simulation.catalog import Bools, Catalog, Floats, Ints
-from tasks.core.simulation.jobs import LEVEL_WEIGHTS, LEVEL_YEARS
+from tasks.core.simulation.jobs import LEVEL_WEIGHTS, LEVEL_YEARS, settle
 from tasks.core.simulation.sampling import pick, ragged, sample_columns
 
 HELD, IN_PROGRESS, OTHER_JURISDICTION, SILENT = range(4)
@@ -14,7 +14,7 @@ FLUENCY = ("none", "basic", "working", "fluent")
 GENDERS = ("woman", "man")
 AGE_BANDS = ("under_35", "35_to_49", "50_plus")
 TASTES = ("remote", "pay", "mission", "flexible_hours", "training", "fresh")
-POPULATION_TASTE = np.array([0.8, 0.5, 0.1, 0.6, 0.3, 0.4])
+POPULATION_TASTE = np.array([1.3, 0.8, 0.2, 1.1, 0.6, 0.7])
 TASTE_SPREAD = 0.8
 _MOSTLY_WOMEN = ("nursing", "education", "people", "office", "social")
 _MOSTLY_MEN = ("construction", "manufacturing", "infrastructure", "software", "logistics")
@@ -67,9 +67,7 @@ def make_members(
     rows, columns = np.nonzero(shown >= 0)
     skills[rows, shown[rows, columns]] = True
     language = pick(rng, catalog.language_weight, count)
-    at_hub = rng.random(count) < 0.85
-    hub = hubs[occupation, rng.integers(0, hubs.shape[1], count)]
-    place = np.where(at_hub, hub, pick(rng, catalog.places.weight, count))
+    place = settle(rng, catalog, occupation, hubs, 0.93)
     local = catalog.places.country_language[catalog.places.country_id[place]]
     native = local != catalog.languages.index("English")
     speaks = native | (rng.random(count) < 0.35)
@@ -79,7 +77,7 @@ def make_members(
         level=level,
         years=np.maximum(0, LEVEL_YEARS[level] + rng.integers(-1, 5, count)),
         place=place,
-        relocates=rng.random(count) < 0.25,
+        relocates=rng.random(count) < 0.3,
         skills=skills,
         shown_skills=shown,
         credential=catalog.occupations.credential[occupation],

@@ -1,4 +1,4 @@
-"""The ranker that produced the log: shared words, some appeal, and noise. It never saw a grade."""
+"""The ranker that produced the log: shared words, some habits, and noise. It never saw a grade."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from tasks.core.simulation.catalog import (
     Floats,
     Ints,
 )
-from tasks.core.simulation.clicks import POSITIONS, SMALL_EMPLOYER_PENALTY, job_appeal
-from tasks.core.simulation.jobs import Jobs
+from tasks.core.simulation.clicks import POSITIONS, job_appeal
+from tasks.core.simulation.jobs import WORKPLACES, Jobs
 from tasks.core.simulation.members import Members
 from tasks.core.simulation.queries import Queries
 from tasks.core.simulation.sampling import ragged
@@ -22,7 +22,10 @@ from tasks.core.simulation.texts import Vocabulary
 _SAME, _NEAR, _FAMILY, _SPECIAL, _ANY = 18, 10, 6, 12, 4
 _CHUNK = 2000
 _QUERY_WORDS, _JOB_WORDS = 10, 24
-_NOISE = 0.55
+_NOISE = 0.35
+# Habits of this ranker that no member shares: what it puts first gets clicks for standing first.
+SMALL_EMPLOYER_PENALTY = 0.3
+HABITS = {"onsite": 0.9, "posted_over_14_days": 0.7, "fixed_hours": 0.7}
 
 
 class OlderRanker:
@@ -43,6 +46,7 @@ class OlderRanker:
         vocabulary = Vocabulary()
         self._job_words = vocabulary.table(job_words, _JOB_WORDS)
         self._query_words = vocabulary.table(queries.text, _QUERY_WORDS)
+        self._liked = _habitual_liking(catalog, jobs)
         self._shown = ~np.isin(jobs.occupation, held_out)
         shown = np.flatnonzero(self._shown)
         self._everything = shown
@@ -100,7 +104,7 @@ class OlderRanker:
         return drawn
 
     def _score(self, query: Ints, pool: Ints) -> Floats:
-        """Share of the query's words found in the job, plus appeal, less for small employers."""
+        """Share of the query's words found in the job, plus the ranker's habits and noise."""
         asked = self._query_words[query]
         found = np.zeros(pool.shape)
         for word in range(asked.shape[1]):
@@ -108,10 +112,19 @@ class OlderRanker:
             hit = (self._job_words[pool] == wanted[:, None, None]).any(axis=2)
             found += hit & (wanted >= 0)[:, None]
         match = found / (asked >= 0).sum(axis=1)[:, None]
-        small = self._jobs.size(self._catalog)[pool] == 0
         noise = self._rng.normal(0.0, _NOISE, pool.shape)
-        score: Floats = 2.0 * match + 0.4 * job_appeal(self._jobs)[pool] + noise
-        return score - SMALL_EMPLOYER_PENALTY * small
+        score: Floats = 2.0 * match + self._liked[pool] + noise
+        return score
+
+
+def _habitual_liking(catalog: Catalog, jobs: Jobs) -> Floats:
+    """Score of each job before any query: a bit of appeal, and the ranker's habits."""
+    liking: Floats = 0.3 * job_appeal(jobs)
+    liking -= SMALL_EMPLOYER_PENALTY * (jobs.size(catalog) == 0)
+    liking += HABITS["onsite"] * (jobs.workplace == WORKPLACES.index("onsite"))
+    liking += HABITS["posted_over_14_days"] * (jobs.posted_days > 14)
+    liking += HABITS["fixed_hours"] * ~jobs.flexible
+    return liking
 
 
 def _grouped(key: Ints, rows: Ints, groups: int) -> Ints:

@@ -19,14 +19,16 @@ def pick(rng: np.random.Generator, weights: Sequence[float] | Floats, size: int)
     """`size` indices, index i with probability weights[i] / sum(weights)."""
     cumulative = np.cumsum(np.asarray(weights, dtype=np.float64))
     drawn = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")
-    return np.minimum(drawn, len(cumulative) - 1)
+    index: Ints = np.minimum(drawn, len(cumulative) - 1)
+    return index
 
 
 def pick_per_row(rng: np.random.Generator, weights: Floats) -> Ints:
     """One index per row of `weights` (rows, options)."""
     cumulative = np.cumsum(weights, axis=1)
     drawn = rng.random(len(weights)) * cumulative[:, -1]
-    return np.minimum((cumulative <= drawn[:, None]).sum(axis=1), weights.shape[1] - 1)
+    index: Ints = np.minimum((cumulative <= drawn[:, None]).sum(axis=1), weights.shape[1] - 1)
+    return index
 
 
 def ragged(lists: Sequence[Sequence[int]]) -> Ints:

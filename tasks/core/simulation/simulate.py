@@ -16,19 +16,13 @@ from tasks.core.simulation.facts import FactTable
 from tasks.core.simulation.golden import CANDIDATES, SPLITS, CandidatePicker, rate, split_counts
 from tasks.core.simulation.grading import grade_columns
 from tasks.core.simulation.job_texts import JobWriter
-from tasks.core.simulation.jobs import Jobs, make_jobs, occupation_hubs, occupation_weights
+from tasks.core.simulation.jobs import Jobs, family_hubs, make_jobs, occupation_weights
 from tasks.core.simulation.log import make_lists
 from tasks.core.simulation.member_texts import MemberWriter
 from tasks.core.simulation.members import Members, make_members
 from tasks.core.simulation.older_ranker import OlderRanker
-from tasks.core.simulation.queries import (
-    Ask,
-    Queries,
-    QueryWriter,
-    held_out_occupations,
-    stack,
-    unique_queries,
-)
+from tasks.core.simulation.queries import Ask, Queries, stack
+from tasks.core.simulation.query_writer import QueryWriter, held_out_occupations, unique_queries
 from tasks.core.simulation.sampling import stage_generator
 from tasks.core.simulation.texts import InvertedIndex
 from tasks.core.simulation.world import Golden, Log, Shown, World, grade_many
@@ -36,7 +30,7 @@ from tasks.core.text import normalize_query
 
 _JOBS, _MEMBERS, _GOLDEN, _BOTS = 3000, 600, 400, 8
 _FEWEST_JOBS, _FEWEST_MEMBERS, _FEWEST_GOLDEN = 400, 40, 20
-_QUERIES_PER_MEMBER, _LABELED_PER_MEMBER = 4, 2
+_QUERIES_PER_MEMBER, _LABELED_PER_MEMBER = 3, 2
 _HELD_OUT_TEMPLATE_SHARE = 0.15
 
 
@@ -96,7 +90,7 @@ def _make_society(seed: int, scale: float) -> _Society:
     catalog = load_catalog()
     base = stage_generator(seed, "base")
     weights = occupation_weights(base, catalog)
-    hubs = occupation_hubs(base, catalog)
+    hubs = family_hubs(base, catalog)
     held_out = held_out_occupations(base, catalog)
     job_count = max(_FEWEST_JOBS, round(_JOBS * scale))
     jobs = make_jobs(stage_generator(seed, "jobs"), catalog, job_count, weights, hubs)
@@ -241,5 +235,3 @@ def _keep_log(
     table = lists.jobs.shape
     actions = act(rng, attracted.reshape(table), grade.reshape(table), top, lists)
     return Log(lists, grade.reshape(table), actions)
-
-
