@@ -55,7 +55,7 @@ class Chat:
     def __init__(self, endpoint: Endpoint, key: str, schema: Mapping[str, object]) -> None:
         self.endpoint = endpoint
         self._key = key
-        self._settings = _request_settings(endpoint, schema)
+        self._settings = request_settings(endpoint, schema)
         # At DEBUG these print whole requests: members' texts have no place in a log.
         for name in ("openai", "httpx2", "httpcore2"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -155,7 +155,8 @@ class Chat:
         return text.replace(self._key, "***")[:200]
 
 
-def _request_settings(endpoint: Endpoint, schema: Mapping[str, object]) -> dict[str, Any]:
+def request_settings(endpoint: Endpoint, schema: Mapping[str, object]) -> dict[str, Any]:
+    """The part of a request body that is the same for every pair."""
     settings: dict[str, Any] = {
         "model": endpoint.model,
         endpoint.output_limit_field: endpoint.max_output_tokens,
@@ -172,10 +173,13 @@ def _request_settings(endpoint: Endpoint, schema: Mapping[str, object]) -> dict[
     return settings
 
 
-def _parse_body(body: bytes) -> Reply:
-    """The reply in a chat completion; what is no chat completion was perhaps billed."""
+def parse_completion(completion: Any) -> Reply:
+    """The reply in a chat completion's JSON.
+
+    Raises:
+        CallFailedError: it is no chat completion; it was perhaps billed all the same.
+    """
     try:
-        completion = json.loads(body)
         choice = completion["choices"][0]
         message, usage = choice["message"], completion.get("usage") or {}
         text = message.get("content") or ""
@@ -191,9 +195,21 @@ def _parse_body(body: bytes) -> Reply:
             cached_tokens=int(details.get("cached_tokens") or 0),
             output_tokens=int(usage.get("completion_tokens") or 0),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        problem = Failure("malformed_body", perhaps_billed=True, detail=type(error).__name__)
-        raise CallFailedError(problem) from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise _malformed(error) from None
+
+
+def _parse_body(body: bytes) -> Reply:
+    try:
+        completion = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error) from None
+    return parse_completion(completion)
+
+
+def _malformed(error: Exception) -> CallFailedError:
+    detail = type(error).__name__
+    return CallFailedError(Failure("malformed_body", perhaps_billed=True, detail=detail))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
