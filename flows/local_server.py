@@ -49,6 +49,7 @@ def prefect_server() -> Iterator[str]:
     try:
         yield address
     finally:
+        _send_what_waits()
         del os.environ["PREFECT_API_URL"]
         _stop(process)
 
@@ -81,8 +82,9 @@ def check_server(address: str, *, timeout_s: float = START_S) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise CookbookError(
-            f"A Prefect server must answer at {address} (PREFECT_API_URL), and does not ({reason}). "
-            "Start it with `cookbook serve`, or unset PREFECT_API_URL to run without one."
+            f"A Prefect server must answer at {address} (PREFECT_API_URL), and does not "
+            f"({reason}). Start it with `cookbook serve`, or unset PREFECT_API_URL to run "
+            "without one."
         ) from None
 
 
@@ -115,6 +117,15 @@ def _start() -> tuple[subprocess.Popen[bytes], str]:
             start_new_session=True,
         )
     return process, f"http://127.0.0.1:{port}/api"
+
+
+def _send_what_waits() -> None:
+    """Logs and events that Prefect still holds would find no server later, and complain."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=5)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,66 @@
+"""One run at a time in a store."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import CookbookError
+from tasks.core.store.lock import run_lock
+
+HOLD = (
+    "import sys, time; from pathlib import Path; from tasks.core.store.lock import run_lock\n"
+    "with run_lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)\n"
+)
+
+
+def hold(store: Path) -> "subprocess.Popen[str]":
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(store)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_the_second_run_is_told_who_holds_the_store(tmp_path: Path) -> None:
+    holder = hold(tmp_path)
+    try:
+        expected = f"process {holder.pid} on .* since 20"
+        with pytest.raises(CookbookError, match=expected), run_lock(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
+    holder = hold(tmp_path)
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.communicate()
+    with run_lock(tmp_path):
+        pass
+
+
+def test_a_run_that_ends_frees_the_store(tmp_path: Path) -> None:
+    with run_lock(tmp_path):
+        pass
+    with run_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"pid": 1}'])
+def test_an_unreadable_holder_is_still_a_holder(tmp_path: Path, content: bytes) -> None:
+    with run_lock(tmp_path):
+        (tmp_path / "run.lock").write_bytes(content)
+        expected = "a run that is just starting"
+        with pytest.raises(CookbookError, match=expected), run_lock(tmp_path):
+            pass
+
+
+def test_stores_do_not_lock_each_other(tmp_path: Path) -> None:
+    with run_lock(tmp_path / "one"), run_lock(tmp_path / "two"):
+        pass
