@@ -9,6 +9,7 @@ from flows.commands.models import models
 from flows.commands.operations import simulate
 from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
 from flows.commands.policies import policy
+from flows.commands.scoring import score
 from flows.local_server import keep_prefect_quiet
 from tasks.core.errors import CookbookError
 
@@ -20,7 +21,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (run, label, train, distill, personalize, evaluate, simulate):
+for command in (run, label, train, distill, personalize, evaluate, score, simulate):
     app.command(command)
 for group in (models, policy):
     app.command(group)

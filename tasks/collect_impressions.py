@@ -36,7 +36,6 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             columns["clicked"],
             columns["shown_at_random"],
             pairs=_codes(columns["query_id"], columns["doc_id"]),
-            seed=settings.seed,
         )
         columns["weight"] = inverse_propensity_weights(
             columns["position"].astype(np.int64), propensities, clip=1 / settings.propensity_clip

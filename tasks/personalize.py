@@ -42,11 +42,14 @@ def personalize(
     if impressions is None:
         return None
     base = BaseModel(**encoder.model_dump())
+    fitting = shown_rows(impressions, "personalize")
+    later = _seen_before(fitting, shown_rows(impressions, "later"))
+    if not later:
+        current_run().skip("personalization", "no member was seen early and again later")
+        return None
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
-        fitting = shown_rows(impressions, "personalize")
-        later = _seen_before(fitting, shown_rows(impressions, "later"))
         loaded = PairScorer.load(scorer.file(SCORER))
         vectors = _document_vectors(TextEncoder.of(base), catalog, [*fitting, *later])
         logits = [_click_logits(loaded, catalog, rows) for rows in (fitting, later)]

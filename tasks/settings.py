@@ -178,8 +178,8 @@ class FairnessSettings(Branch):
     """Fairness by group."""
 
     n_resamples: int = Field(default=500, ge=100)
-    minimum_group_rows: int = Field(
-        default=100, ge=1, description="Smaller groups are named small."
+    minimum_group_clusters: int = Field(
+        default=20, ge=2, description="Groups with fewer queries or members are named small."
     )
     seed: Seed = 0
 

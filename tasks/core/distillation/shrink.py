@@ -28,6 +28,10 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     chosen = [stack[index] for index in kept]
     del stack[:]
     stack.extend(chosen)
+    for place, layer in enumerate(chosen):
+        # A causal layer finds its keys and values in the cache by its own number.
+        if hasattr(layer, "self_attn"):
+            layer.self_attn.layer_idx = place
     model.config.num_hidden_layers = len(chosen)
     if getattr(model.config, "layer_types", None):
         model.config.layer_types = [model.config.layer_types[index] for index in kept]

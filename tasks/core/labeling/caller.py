@@ -106,7 +106,7 @@ class Caller:
             raise
         except (CallRejectedError, CookbookError) as error:
             self._note(key, Failure(type(error).__name__, perhaps_billed=False), most_usd)
-            self.throttle.failed(is_probe=is_probe)
+            self.throttle.failed(is_probe=is_probe, is_refusal=True)
             self._refuse_if_first(error)
             raise
         self.throttle.passed(is_probe=is_probe)
@@ -149,7 +149,8 @@ class Caller:
         if error.is_rate_limit or error.retry_after_s is not None:
             self.throttle.limited(error.retry_after_s, is_probe=is_probe)
             return
-        self.throttle.failed(is_probe=is_probe)
+        refused = error.failure.fault.startswith("http_")
+        self.throttle.failed(is_probe=is_probe, is_refusal=refused)
         if error.failure.fault == "unreachable" and not self._answered:
             raise CookbookError(
                 f"Expected an OpenAI-compatible endpoint at {self.endpoint.base_url}, but nothing "

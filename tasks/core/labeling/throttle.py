@@ -10,6 +10,7 @@ from tasks.core.labeling.endpoint import Endpoint
 
 # A limit counted by the minute tolerates no full minute's burst on top of a full minute's rate.
 _BURST_S = 0.5
+_PROBE_PATIENCE_S = 1.0
 
 
 @dataclass
@@ -17,8 +18,8 @@ class Throttle:
     """Admits calls at the endpoint's rate; closes for everybody when the endpoint says wait.
 
     It starts closed, and after each rate limit it closes again: then one caller alone is let
-    through as a probe. So a bad key costs one call, and a storm of 429 is met by one request
-    at a time instead of ``concurrency`` of them.
+    through as a probe, and another each second that it stays unanswered. So a bad key costs one
+    call, and a storm of 429 is met by one request at a time instead of ``concurrency`` of them.
     """
 
     endpoint: Endpoint
@@ -61,8 +62,11 @@ class Throttle:
             self._is_open = _now() >= self._resume_at
         self._settle(is_probe)
 
-    def failed(self, *, is_probe: bool) -> None:
-        """A call ended without an answer; if it was the probe, another one may try."""
+    def failed(self, *, is_probe: bool, is_refusal: bool) -> None:
+        """A call failed. A probe refused for another reason than the rate opens the way too;
+        after one that was never answered another may try."""
+        if is_probe and is_refusal:
+            self._is_open = _now() >= self._resume_at
         self._settle(is_probe)
 
     def limited(self, retry_after_s: float | None, *, is_probe: bool) -> None:
@@ -96,8 +100,17 @@ class Throttle:
                 await asyncio.sleep(pause)
             elif self._is_open or not self._is_probing:
                 return
-            else:
+            elif await self._nothing_changes():
+                return
+
+    async def _nothing_changes(self) -> bool:
+        """True if the probe stays unanswered so long that another one should try."""
+        try:
+            async with asyncio.timeout(_PROBE_PATIENCE_S):
                 await self._changed.wait()
+        except TimeoutError:
+            return True
+        return False
 
     def _settle(self, is_probe: bool) -> None:
         if is_probe:

@@ -1,5 +1,7 @@
 """The facts of (query, member, job) triples, as columns: what the policy's tables ask about."""
 
+import numpy as np
+
 from tasks.core.simulation import match_facts, terms_facts
 from tasks.core.simulation.catalog import Bools, Catalog, Ints
 from tasks.core.simulation.jobs import Jobs
@@ -35,7 +37,7 @@ class FactTable:
 
     def __init__(self, catalog: Catalog, queries: Queries, members: Members, jobs: Jobs) -> None:
         self._catalog, self._queries, self._members, self._jobs = catalog, queries, members, jobs
-        self._covered: Bools = members.skills | (members.skills @ catalog.skill_equivalent.T)
+        self._covered = _with_equivalents(members.skills, catalog.skill_equivalent)
 
     def columns(self, query: Ints, job: Ints) -> Columns:
         """One array per fact, aligned with the indices given (all of one length)."""
@@ -53,3 +55,11 @@ class FactTable:
         for facts in _FACTS:
             columns |= facts(triples)
         return columns
+
+
+def _with_equivalents(has: Bools, equivalent: Bools) -> Bools:
+    """(members, skills): the skill itself or one that stands in for it, equivalent[asked, had]."""
+    covered = has.copy()
+    for skill in np.flatnonzero(equivalent.any(axis=1)):
+        covered[:, skill] |= has[:, equivalent[skill]].any(axis=1)
+    return covered

@@ -23,7 +23,7 @@ from tasks.core.simulation.texts import InvertedIndex
 CANDIDATES = 20
 SPLITS = ("tune", "gate", "sealed")
 SPLIT_SHARES = (0.35, 0.15, 0.5)
-RATER_NOISE = 0.5
+RATER_NOISE = 0.48
 CAREFUL_NOISE = 0.12
 CAP_TEMPTATION = 0.2  # how far a capped pair still looks better than its grade
 RATER_SHIFT_GROUP = "50_plus"
@@ -31,12 +31,12 @@ RATER_SHIFT = -0.15
 # How many candidates come from where; what is missing is filled at random.
 _STRATA = (
     ("fitting", 9),
-    ("asked", 3),
-    ("near", 3),
+    ("asked", 2),
+    ("near", 2),
     ("lexical", 2),
-    ("false_friend", 1),
+    ("false_friend", 3),
     ("family", 1),
-    ("anywhere", 1),
+    ("local", 1),
 )
 
 
@@ -58,11 +58,12 @@ class CandidatePicker:
         catalog: Catalog,
         jobs: Jobs,
         members: Members,
+        profiles: list[str],
         index: InvertedIndex,
         held_out: Ints,
     ) -> None:
         self._rng, self._catalog, self._jobs, self._members = rng, catalog, jobs, members
-        self._index = index
+        self._profiles, self._index = profiles, index
         self._seen_jobs = ~np.isin(jobs.occupation, held_out)
 
     def pick(self, queries: Queries, query: int, everywhere: bool) -> Ints:
@@ -75,9 +76,10 @@ class CandidatePicker:
             taken[chosen] = True
             options = strata[name][(allowed & ~taken)[strata[name]]]
             chosen += options[:wanted].tolist()
-        rest = self._rng.permutation(self._jobs.count)
-        unused = [int(job) for job in rest if allowed[job] and job not in set(chosen)]
-        return np.array((chosen + unused)[:CANDIDATES])
+        taken = np.zeros(self._jobs.count, dtype=bool)
+        taken[chosen] = True
+        rest = self._rng.permutation(np.flatnonzero(allowed & ~taken))
+        return np.array((chosen + rest.tolist())[:CANDIDATES])
 
     def _strata(self, queries: Queries, query: int) -> dict[str, Ints]:
         """Jobs per stratum, the first to be taken first."""
@@ -86,19 +88,21 @@ class CandidatePicker:
         reference = asked if asked >= 0 else int(self._members.occupation[queries.member[query]])
         relation = facts.relation[reference][jobs.occupation]
         topical = self._topical(queries, query, reference)
-        lexical = self._index.scores(queries.text[query])
-        order = np.argsort(-lexical, kind="stable")
+        order = np.argsort(-self._index.scores(queries.text[query]), kind="stable")
+        profile = f"{queries.text[query]} {self._profiles[queries.member[query]]}"
+        alike = np.argsort(-self._index.scores(profile), kind="stable")
         fit = self._fit(queries, query) + 2.0 * self._rng.random(jobs.count)
         fitting = np.flatnonzero(topical)
+        family = np.flatnonzero(relation == SAME_FAMILY)
         near = np.flatnonzero(np.isin(relation, (SPECIALIZATION, GENERALIZATION, ADJACENT)))
         return {
             "fitting": fitting[np.argsort(-fit[fitting], kind="stable")],
             "asked": self._shuffled(topical),
             "near": near[np.argsort(-fit[near], kind="stable")],
-            "lexical": order[:60],
-            "false_friend": order[:200][~topical[order[:200]]],
-            "family": self._shuffled(relation == SAME_FAMILY),
-            "anywhere": self._rng.permutation(jobs.count),
+            "lexical": order,
+            "false_friend": alike[~topical[alike]],
+            "family": family[np.argsort(-fit[family], kind="stable")],
+            "local": self._shuffled(jobs.place == self._members.place[queries.member[query]]),
         }
 
     def _topical(self, queries: Queries, query: int, reference: int) -> Bools:

@@ -168,7 +168,7 @@ class JobWriter:
 
     def _skill(self, skill: int) -> str:
         surfaces = self._catalog.skills[skill]
-        return surfaces[0] if self._chance(0.6) else self._any(surfaces)
+        return surfaces[0] if self._chance(0.5) else self._any(surfaces)
 
     def _conditions(self, job: int) -> list[str]:
         """Employment, shift, travel, language, authorization: only what differs from the usual."""
@@ -203,7 +203,7 @@ class JobWriter:
         if jobs.stuffed[job]:
             keywords = ", ".join(self._random_name(job) for _ in range(4))
             said.append(self._say("stuffed", keywords=keywords))
-        elif self._chance(0.35):
+        elif self._chance(0.5):
             said.append(self._say("distractor", other=self._neighbor_name(job)))
         return said
 

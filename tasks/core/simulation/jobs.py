@@ -154,7 +154,7 @@ def _draw(
             rng, np.stack([remote * 0.65, remote * 0.6, 1.0 - remote], axis=1)
         ),
         "scope": 1 + pick(rng, [0.4, 0.45, 0.15], count),
-        "employment": pick(rng, [0.72, 0.11, 0.12, 0.05], count),
+        "employment": pick(rng, [0.78, 0.08, 0.1, 0.04], count),
         "required": required,
         "preferred": preferred,
         "credential": _credential(rng, catalog, occupation),
@@ -249,7 +249,7 @@ def _circumstances(
     names = np.array([len(surfaces) for surfaces in catalog.occupations.surfaces])[occupation]
     other = (rng.random(count) * names).astype(np.int64)
     return {
-        "surface": np.where(rng.random(count) < 0.4, 0, other),
+        "surface": np.where(rng.random(count) < 0.3, 0, other),
         "shift": shift,
         "language": np.where(asks, np.where(local == english, foreign, local), -1),
         "dropped_skill": np.where(rng.random(count) < 0.05, dropped, -1),

@@ -13,7 +13,7 @@ from tasks.core.simulation.clicks import (
 from tasks.core.simulation.members import Members
 from tasks.core.simulation.older_ranker import OlderRanker
 from tasks.core.simulation.queries import Queries
-from tasks.core.simulation.sampling import ragged
+from tasks.core.simulation.sampling import grouped
 
 _LISTS_PER_MEMBER = (7, 17)
 _SECONDS = DAYS * 86_400
@@ -27,9 +27,7 @@ def make_lists(
     Bots ask in bursts, one list every few seconds. A repeated list is the same one again, minutes
     later.
     """
-    of_member = ragged(
-        [traffic[queries.member[traffic] == member].tolist() for member in range(members.count)]
-    )
+    of_member = grouped(queries.member, traffic, members.count)
     people = _asking(rng, members, of_member)
     bots = _bot_requests(rng, members, of_member, round(BOT_SHARE * len(people)))
     asking = np.concatenate([people, bots])

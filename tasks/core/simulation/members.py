@@ -115,7 +115,7 @@ def _shown_skills(rng: np.random.Generator, catalog: Catalog, occupation: Ints) 
 def _surfaces(rng: np.random.Generator, catalog: Catalog, occupation: Ints) -> Ints:
     sizes = np.array([len(names) for names in catalog.occupations.surfaces])[occupation]
     other = (rng.random(len(occupation)) * sizes).astype(np.int64)
-    return np.where(rng.random(len(occupation)) < 0.45, 0, other)
+    return np.where(rng.random(len(occupation)) < 0.35, 0, other)
 
 
 def _preferred_industry(rng: np.random.Generator, catalog: Catalog, occupation: Ints) -> Ints:

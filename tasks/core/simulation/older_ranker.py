@@ -16,7 +16,7 @@ from tasks.core.simulation.clicks import POSITIONS, job_appeal
 from tasks.core.simulation.jobs import WORKPLACES, Jobs
 from tasks.core.simulation.members import Members
 from tasks.core.simulation.queries import Queries
-from tasks.core.simulation.sampling import ragged
+from tasks.core.simulation.sampling import grouped, ragged
 from tasks.core.simulation.texts import Vocabulary
 
 _SAME, _NEAR, _FAMILY, _SPECIAL, _ANY = 18, 10, 6, 12, 4
@@ -50,12 +50,12 @@ class OlderRanker:
         self._shown = ~np.isin(jobs.occupation, held_out)
         shown = np.flatnonzero(self._shown)
         self._everything = shown
-        self._of_occupation = _grouped(jobs.occupation, shown, catalog.occupations.count)
-        self._of_family = _grouped(
+        self._of_occupation = grouped(jobs.occupation, shown, catalog.occupations.count)
+        self._of_family = grouped(
             catalog.occupations.family[jobs.occupation], shown, len(catalog.families)
         )
-        self._of_company = _grouped(jobs.company, shown, len(catalog.companies))
-        self._of_skill = _grouped(jobs.required[:, 0], shown, len(catalog.skills))
+        self._of_company = grouped(jobs.company, shown, len(catalog.companies))
+        self._of_skill = grouped(jobs.required[:, 0], shown, len(catalog.skills))
         relation = catalog.occupations.relation
         near = (SPECIALIZATION, GENERALIZATION, ADJACENT, SAME_FAMILY)
         self._near = ragged([np.flatnonzero(np.isin(row, near)).tolist() for row in relation])
@@ -125,17 +125,6 @@ def _habitual_liking(catalog: Catalog, jobs: Jobs) -> Floats:
     liking += HABITS["posted_over_14_days"] * (jobs.posted_days > 14)
     liking += HABITS["fixed_hours"] * ~jobs.flexible
     return liking
-
-
-def _grouped(key: Ints, rows: Ints, groups: int) -> Ints:
-    """Rows by the value of `key`, as a padded table (groups, largest group)."""
-    order = rows[np.argsort(key[rows], kind="stable")]
-    ends = np.searchsorted(key[order], np.arange(groups), side="right")
-    starts = np.searchsorted(key[order], np.arange(groups), side="left")
-    table = np.full((groups, max(1, int((ends - starts).max()))), -1, dtype=np.int64)
-    for group in range(groups):
-        table[group, : ends[group] - starts[group]] = order[starts[group] : ends[group]]
-    return table
 
 
 def _repeated(pool: Ints) -> Bools:

@@ -130,7 +130,7 @@ class QueryWriter:
         return int(options[self._rng.integers(len(options))])
 
     def _surface(self, occupation: int) -> int:
-        if self._chance(0.45):
+        if self._chance(0.35):
             return 0
         return int(self._rng.integers(len(self._catalog.occupations.surfaces[occupation])))
 

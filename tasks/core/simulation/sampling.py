@@ -39,6 +39,17 @@ def ragged(lists: Sequence[Sequence[int]]) -> Ints:
     return table
 
 
+def grouped(key: Ints, rows: Ints, groups: int) -> Ints:
+    """Rows by the value of `key`, as a padded table (groups, largest group)."""
+    order = rows[np.argsort(key[rows], kind="stable")]
+    ends = np.searchsorted(key[order], np.arange(groups), side="right")
+    starts = np.searchsorted(key[order], np.arange(groups), side="left")
+    table = np.full((groups, max(1, int((ends - starts).max()))), -1, dtype=np.int64)
+    for group in range(groups):
+        table[group, : ends[group] - starts[group]] = order[starts[group] : ends[group]]
+    return table
+
+
 def sample_columns(rng: np.random.Generator, table: Ints, counts: Ints, front: float = 0.0) -> Ints:
     """Per row, `counts[i]` different entries of a padded table, as a table padded with -1.
 

@@ -206,6 +206,7 @@ def _grade_golden(
         society.catalog,
         society.jobs,
         society.members,
+        society.shown_members.texts,
         InvertedIndex(postings),
         society.held_out,
     )

@@ -1,0 +1,252 @@
+"""Scoring with a registered model: JSON lines in, the same lines with probabilities out."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.calibration import ActionCalibration
+from tasks.core.domain.catalog import Catalog
+from tasks.core.domain.corpus import read_documents, read_members
+from tasks.core.domain.paths import DomainPaths
+from tasks.core.domain.readers import read_json_lines
+from tasks.core.errors import CookbookError
+from tasks.core.inputs import PairText, render_pair
+from tasks.core.personalization.features import PairFeatureMap, pair_features
+from tasks.core.personalization.game_files import load_game
+from tasks.core.personalization.game_model import GameModel, GivenScores
+from tasks.core.personalization.rows import Rows, ScoreTable
+from tasks.core.store.files import sync_folder
+from tasks.core.store.registry import Registry
+from tasks.core.store.versions import Model
+from tasks.core.tables import Row, read_rows
+from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
+
+ROWS_AT_ONCE = 512
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How relevance and actions make the value that candidates are ranked by.
+
+    value = relevance_weight * relevance + (1 - relevance_weight) * P(first action); below
+    ``relevance_floor`` the second term is 0, so that no click lifts what is irrelevant.
+    """
+
+    relevance_weight: float = 0.5
+    relevance_floor: float = 0.25
+
+    def __call__(self, relevances: Floats, probabilities: Floats | None) -> Floats:
+        """Values (n,) of relevances (n,) and probabilities (n,); relevance alone without these."""
+        if probabilities is None:
+            return relevances
+        credited = np.where(relevances >= self.relevance_floor, probabilities, 0.0)
+        return self.relevance_weight * relevances + (1 - self.relevance_weight) * credited
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Random effects per member and per document on top of the click logit."""
+
+    game: GameModel
+    feature_map: PairFeatureMap
+    vectors: Mapping[str, npt.NDArray[np.float32]]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Effects":
+        stored = read_rows(folder / "document_vectors.parquet")
+        return cls(
+            load_game(folder),
+            PairFeatureMap.load(folder / "features.safetensors"),
+            {row["doc_id"]: np.asarray(row["vector"], dtype=np.float32) for row in stored},
+        )
+
+    def logits(self, rows: Sequence[Row], click_logits: Floats) -> Floats:
+        """Click logits (n,) with each row's member and document added in.
+
+        An unknown member or document has no effect of its own; a document without a vector is
+        seen as the average one.
+        """
+        ids = [str(number) for number in range(len(rows))]
+        average = self.feature_map.embedding_mean
+        embeddings = np.array([self.vectors.get(row.get("doc_id", ""), average) for row in rows])
+        features = pair_features(self.feature_map, click_logits[:, None], embeddings)
+        joined = Rows(
+            row_ids=ids,
+            features={"pair": features},
+            entity_ids={
+                "member": [row.get("member_id", "") for row in rows],
+                "job": [row.get("doc_id", "") for row in rows],
+            },
+            feature_names={"pair": self.feature_map.names},
+        )
+        given = [one.name for one in self.game.coordinates if isinstance(one, GivenScores)]
+        return self.game.score(joined, {name: ScoreTable(ids, click_logits) for name in given})
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A registered version, loaded."""
+
+    version: str
+    scorer: PairScorer
+    effects: Effects | None
+
+    @classmethod
+    def load(cls, model: Model) -> "ServedModel":
+        effects = model.file("effects")
+        return cls(
+            model.version,
+            PairScorer.load(model.file("scorer")),
+            Effects.load(effects) if effects.is_dir() else None,
+        )
+
+    def score(self, rows: Sequence[Row], catalog: Catalog, mix: Mix) -> list[Row]:
+        """The rows with grade_probabilities, relevance, action_probabilities,
+        personalized_probabilities, value and model_version.
+        """
+        scorer = self.scorer
+        grades = scorer.outputs.grade_count
+        logits = scorer.logits([_text(scorer, row, catalog) for row in rows]).astype(np.float64)
+        temperature = scorer.calibration.get("temperature", 1.0)
+        by_grade = grade_probabilities(logits, grades, temperature=temperature)
+        relevances = relevance(by_grade)
+        actions = self._actions(logits[:, grades:])
+        personal = self._personal(rows, logits[:, grades:])
+        first = next(iter(actions.values()), None)
+        values = mix(relevances, next(iter(personal.values()), first))
+        return [
+            {
+                **row,
+                "grade_probabilities": by_grade[number].tolist(),
+                "relevance": float(relevances[number]),
+                "action_probabilities": {k: float(v[number]) for k, v in actions.items()},
+                "personalized_probabilities": {k: float(v[number]) for k, v in personal.items()},
+                "value": float(values[number]),
+                "model_version": self.version,
+            }
+            for number, row in enumerate(rows)
+        ]
+
+    def _calibrations(self) -> dict[str, ActionCalibration]:
+        fitted = self.scorer.calibration.get("actions", {})
+        return {
+            name: ActionCalibration.from_json(fitted[name])
+            for name in self.scorer.outputs.actions
+            if name in fitted
+        }
+
+    def _actions(self, logits: Floats) -> dict[str, Floats]:
+        names = self.scorer.outputs.actions
+        return {
+            name: calibration(logits[:, names.index(name)])
+            for name, calibration in self._calibrations().items()
+        }
+
+    def _personal(self, rows: Sequence[Row], logits: Floats) -> dict[str, Floats]:
+        calibrations = self._calibrations()
+        if self.effects is None or not calibrations:
+            return {}
+        name, calibration = next(iter(calibrations.items()))
+        return {name: calibration(self.effects.logits(rows, logits[:, 0]))}
+
+
+def open_model(registry: Registry, version: str | None = None) -> ServedModel:
+    """The model in service, or the version asked for.
+
+    Raises:
+        CookbookError: there is none, or its files are damaged.
+    """
+    model = registry.model(version) if version else registry.current()
+    if model is None:
+        raise CookbookError(
+            f"Scoring needs a model in service; {registry.folder} has none. Run `cookbook run`, "
+            "or promote a version (`cookbook models list`)."
+        )
+    return ServedModel.load(model)
+
+
+def domain_catalog(paths: DomainPaths) -> Catalog:
+    """The domain's documents and members, as the pipeline reads them."""
+    members = read_members(paths.members) if paths.members else []
+    return Catalog(
+        {row["doc_id"]: row for row in read_documents(paths.documents)},
+        {row["member_id"]: row for row in members},
+    )
+
+
+def score_file(
+    model: ServedModel, source: Path, target: Path, catalog: Catalog, mix: Mix | None = None
+) -> int:
+    """Score a file of JSON lines into another; returns the number of rows.
+
+    The target appears when it is whole; a broken line leaves nothing behind.
+
+    Raises:
+        CookbookError: a line is no object, or lacks a field, or names an unknown document.
+    """
+    if not source.is_file():
+        raise CookbookError(f"Scoring reads a file of JSON lines; there is no {source}.")
+    sibling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    count = 0
+    try:
+        with sibling.open("w", encoding="utf-8") as stream:
+            for rows in _chunks(_checked_rows(source, catalog), ROWS_AT_ONCE):
+                for scored in model.score(rows, catalog, mix or Mix()):
+                    stream.write(json.dumps(scored, ensure_ascii=False, allow_nan=False) + "\n")
+                count += len(rows)
+            stream.flush()
+            os.fsync(stream.fileno())
+        sibling.replace(target)
+    finally:
+        sibling.unlink(missing_ok=True)
+    sync_folder(target.parent)
+    return count
+
+
+def _checked_rows(source: Path, catalog: Catalog) -> Iterator[Row]:
+    for number, row in read_json_lines(source):
+        _check(row, catalog, f"{source}, line {number}")
+        yield row
+
+
+def _check(row: Row, catalog: Catalog, where: str) -> None:
+    texts = [name for name in ("query_id", "query") if not isinstance(row.get(name), str)]
+    texts += [
+        name
+        for name in ("doc_id", "title", "text", "member_id")
+        if not isinstance(row.get(name, ""), str)
+    ]
+    if texts:
+        raise CookbookError(
+            f"{where}: query_id and query are needed, and every field is text; "
+            f"{', '.join(texts)} is not. Correct the line."
+        )
+    if not {"title", "text"} <= row.keys() and row.get("doc_id") not in catalog.documents:
+        raise CookbookError(
+            f"{where}: a pair has title and text, or the doc_id of a known document; came "
+            f"{row.get('doc_id')!r}. Add title and text, or name the right --domain and --root."
+        )
+
+
+def _text(scorer: PairScorer, row: Row, catalog: Catalog) -> PairText:
+    if {"title", "text"} <= row.keys():
+        attributes = json.dumps(row.get("attributes") or {})
+        document: Row = {"title": row["title"], "text": row["text"], "attributes": attributes}
+    else:
+        document = catalog.documents[row["doc_id"]]
+    member_text = catalog.member_text(row.get("member_id", ""))
+    return render_pair(scorer.template, row["query"], member_text, document)
+
+
+def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    waiting = iter(rows)
+    while chunk := list(islice(waiting, size)):
+        yield chunk
