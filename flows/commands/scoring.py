@@ -20,7 +20,9 @@ def score(
     *,
     input: Annotated[Path, Parameter(help="JSON lines: query_id, query, doc_id or title + text.")],
     output: Annotated[Path, Parameter(help="File to write: the same lines with probabilities.")],
-    model: Annotated[str | None, Parameter(help="A version; by default the one in service.")] = None,
+    model: Annotated[
+        str | None, Parameter(help="A version; by default the one in service.")
+    ] = None,
     relevance_weight: Annotated[float, Parameter(help="Share of relevance in the value.")] = 0.5,
     relevance_floor: Annotated[float, Parameter(help="Below it, clicks count nothing.")] = 0.25,
     domain: Domain = DOMAIN,
