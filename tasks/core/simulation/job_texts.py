@@ -32,7 +32,7 @@ _TITLE_FORMS = (
 )
 _SHORT_WORDS = ("chef", "cook", "vet")
 _VAGUE_TITLES = ("Team Member", "Specialist", "Associate", "Professional Needed", "Staff Opening")
-_MIN_WORDS, _MAX_WORDS = 38, 60
+_MIN_WORDS, _MAX_WORDS = 35, 60
 _LEVEL_SILENT, _CREDENTIAL_SILENT, _WORKPLACE_IN_TEXT = 0.5, 0.25, 0.75
 
 

@@ -45,11 +45,6 @@ def test_each_query_has_twenty_different_candidates(world: World) -> None:
     assert all(len(set(row)) == CANDIDATES for row in tables.tolist())
 
 
-def test_every_grade_is_common_enough_to_learn(world: World) -> None:
-    shares = np.bincount(world.golden.truth.grade, minlength=5) / len(world.golden.job)
-    assert shares.min() > 0.04  # 0.08 at the shipped size, where occupations have more jobs
-
-
 def test_raters_agree_about_as_much_as_people_do(world: World) -> None:
     ratings = world.golden.ratings
     kappa = cohen_kappa_score(ratings.rater_1, ratings.rater_2, weights="quadratic")
@@ -58,9 +53,9 @@ def test_raters_agree_about_as_much_as_people_do(world: World) -> None:
     assert adjudicated > kappa + 0.08
 
 
-@pytest.mark.parametrize(("mean", "share"), [(2.0, 0.683), (2.45, 0.511)])
+@pytest.mark.parametrize(("mean", "share"), [(2.0, 0.702), (2.45, 0.518)])
 def test_close_calls_are_the_ones_raters_miss(mean: float, share: float) -> None:
-    """With noise 0.5 a rater is right with P(-0.5 <= N(mean - 2, 0.5) < 0.5)."""
+    """With noise 0.48 a rater is right with P(-0.5 <= N(mean - 2, 0.48) < 0.5)."""
     pairs = 20_000
     truth = Grades(np.full(pairs, 2), np.full(pairs, mean), {})
     young = np.zeros(pairs, dtype=np.int64)

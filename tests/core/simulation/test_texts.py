@@ -29,7 +29,8 @@ def test_texts_have_the_promised_length(world: World) -> None:
     jobs = [len(text.split()) for text in world.shown_jobs.texts]
     members = [len(text.split()) for text in world.shown_members.texts]
     assert max(jobs) <= 60
-    assert 38 <= np.median(jobs) <= 55
+    assert min(jobs) >= 25
+    assert 35 <= np.median(jobs) <= 55
     assert 15 <= np.median(members) <= 30
     assert max(members) <= 40
 
