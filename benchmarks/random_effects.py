@@ -44,7 +44,7 @@ ROUNDS = 7
 class Clicks:
     """Rows sorted by entity: ids (n,), features (n, d), labels (n,); entity e from starts[e]."""
 
-    ids: npt.NDArray[np.str_]
+    ids: pa.StringArray
     features: Array
     labels: Array
     starts: npt.NDArray[np.int64]
@@ -59,7 +59,7 @@ class Clicks:
         rows = np.concatenate([np.arange(self.starts[e], self.starts[e + 1]) for e in numbers])
         sizes = np.diff(self.starts)[numbers]
         starts = np.append(0, np.cumsum(sizes)).astype(np.int64)
-        return Clicks(self.ids[rows], self.features[rows], self.labels[rows], starts)
+        return Clicks(self.ids.take(pa.array(rows)), self.features[rows], self.labels[rows], starts)
 
     def two_class(self) -> npt.NDArray[np.int64]:
         """Entities with both labels: scikit-learn refuses the others."""
@@ -75,7 +75,7 @@ def simulate(sizes: npt.NDArray[np.int64], features: int, seed: int) -> Clicks:
     x = rng.normal(size=(len(owner), features))
     logits = tastes[owner, 0] + (x * tastes[owner, 1:]).sum(axis=1)
     labels = (rng.random(len(owner)) < expit(logits)).astype(np.float64)
-    ids = np.array([f"entity_{number:07d}" for number in range(len(sizes))])[owner]
+    ids = pa.array([f"entity_{number:07d}" for number in range(len(sizes))]).take(pa.array(owner))
     return Clicks(ids, x, labels, np.append(0, np.cumsum(sizes)).astype(np.int64))
 
 

@@ -119,6 +119,23 @@ def test_given_scores_join_by_row_id_in_any_order() -> None:
     np.testing.assert_array_equal(straight.coordinate_scores(rows)["student"], logits)
 
 
+def test_a_linear_fixed_effect_scores_and_has_variances_like_any_other() -> None:
+    """Quirk: GDMix's linear mode is not scored after training and has no variances."""
+    rows = clicks()
+    x, labels = np.asarray(rows.features["pair"]), np.asarray(rows.labels)
+    options = RandomEffectOptions(task="linear", l2_weight=0.0, variances="full")
+    game = coordinate_descent(
+        rows, [FixedEffect("global", "pair", options)], validation=rows, metric="mse"
+    )
+    design = np.column_stack([np.ones(len(rows)), x])
+    best = np.linalg.lstsq(design, labels)[0]
+    np.testing.assert_allclose(game.score(rows), design @ best, atol=1e-9)
+    spread = np.diag(np.linalg.inv(design.T @ design))
+    np.testing.assert_allclose(game.models["global"].variances, spread[1:], atol=1e-12)
+    assert game.best is not None
+    assert game.best.metric == pytest.approx(np.square(design @ best - labels).mean())
+
+
 def test_a_row_without_a_given_score_fails_with_counts_and_is_not_dropped() -> None:
     """Quirk: inner joins lose such rows silently."""
     rows = clicks()
@@ -168,6 +185,21 @@ def test_locked_coordinates_keep_their_model_and_the_others_fit_around_it() -> N
     game = coordinate_descent(more, GAME, warm_start=earlier, locked=["global"])
     assert game.models["global"] is earlier.models["global"]
     assert {step.coordinate for step in game.history} == {"per_member", "per_job"}
+
+
+def test_a_daily_refresh_leans_on_yesterday_and_keeps_those_who_stayed_away() -> None:
+    yesterday, today = clicks(seed=0), clicks(rows=40, members=3, seed=5)
+    options = RandomEffectOptions(intercept="penalized", variances="full")
+    game = (RandomEffect("per_member", "member", "pair", options),)
+    earlier = coordinate_descent(yesterday, game)
+    refreshed = coordinate_descent(today, game, warm_start=earlier, incremental=True)
+    alone = coordinate_descent(today, game)
+    old, new, fresh = (g.models["per_member"] for g in (earlier, refreshed, alone))
+    assert new.entity_ids.equals(old.entity_ids)
+    assert new.coefficients("member_9") == old.coefficients("member_9")
+    seen = slice(0, 3)
+    to_yesterday = np.abs(new.dense()[seen] - old.dense()[seen]).mean()
+    assert to_yesterday < np.abs(fresh.dense() - old.dense()[seen]).mean() / 2
 
 
 def test_locking_without_a_model_or_locking_everything_is_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 import scipy.optimize
 import scipy.sparse as sp
 import statsmodels.api as sm
+from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from tasks.core.errors import CookbookError
@@ -79,6 +80,16 @@ def test_with_lambda_one_every_member_equals_scikit_learn(solver: str) -> None:
         peer.fit(log.features[own], log.labels[own], log.weights[own])
         expected = np.append(peer.intercept_, peer.coef_[0])
         np.testing.assert_allclose(table(found)[number], expected, atol=1e-6, rtol=0)
+
+
+def test_a_real_data_set_with_raw_scales_reaches_the_optimum_of_scikit_learn() -> None:
+    """Features from 1e-3 to 4e3 of the breast cancer set, unscaled: the fit must not care."""
+    data = load_breast_cancer()
+    model = fit_random_effect(["all"] * len(data.target), data.data, data.target)
+    peer = LogisticRegression(C=1.0, tol=1e-12, max_iter=10_000, solver="newton-cholesky")
+    peer.fit(data.data, data.target)
+    np.testing.assert_allclose(model.dense(), peer.coef_, atol=1e-6, rtol=0)
+    assert model.intercepts[0] == pytest.approx(peer.intercept_[0], abs=1e-6)
 
 
 def test_poisson_with_a_penalty_equals_scikit_learn() -> None:

@@ -51,12 +51,12 @@ def sharded_fit(log: ClickLog, folder: Path, calls: list[int], broken: int | Non
             offsets=log.offsets[own],
         )  # fmt: skip
 
-    return fit_shards(fit, 3, folder, key="inputs")
+    return fit_shards(fit, 3, folder, key="inputs", threads=threads)
 
 
 def test_merged_shards_are_the_model_of_one_fit(tmp_path: Path) -> None:
     log = simulate_clicks([20, 30, 10, 25, 40, 15, 12], seed=1)
-    merged = merge_shards(sharded_fit(log, tmp_path, []))
+    merged = merge_shards(sharded_fit(log, tmp_path, [], threads=2))
     whole = fit_random_effect(log.members, log.features, log.labels, offsets=log.offsets)
     assert merged.entity_ids.equals(whole.entity_ids)
     np.testing.assert_allclose(merged.dense(), whole.dense(), atol=1e-12)

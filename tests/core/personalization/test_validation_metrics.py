@@ -22,6 +22,13 @@ def test_ties_count_half() -> None:
     assert auc(labels, np.zeros(4)) == 0.5
 
 
+def test_auc_gives_the_values_that_photon_ml_publishes() -> None:
+    plain = np.array([1.0, 0, 0, 0, 1, 1, 1]), np.array([-1, -0.1, 0, 1, 2, 6, 8])
+    tied = np.array([0.0, 1, 0, 0, 1, 1, 1]), np.array([-0.1, -1, 0, -1, 2, 6, 8])
+    assert auc(*plain) == 0.75
+    assert auc(*tied) == pytest.approx(0.79166667, abs=1e-8)
+
+
 def test_one_class_has_no_auc() -> None:
     """Photon ML's evaluator gives NaN too; a 0 or 1 would enter averages unseen."""
     assert np.isnan(auc(np.ones(3), np.arange(3.0)))
