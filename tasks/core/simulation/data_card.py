@@ -44,16 +44,16 @@ def rater_kappa(world: World) -> float:
     """Quadratic kappa between the two raters, over all golden pairs."""
     ratings = world.golden.ratings
     first, second = ratings.rater_1, ratings.rater_2
-    agree = np.mean((first - second) ** 2)
-    chance = np.mean((first[:, None] - np.arange(5)) ** 2 @ np.bincount(second, minlength=5))
-    return float(1.0 - agree * len(second) / chance)
+    differ = np.mean((first - second) ** 2)
+    by_chance = first.var() + second.var() + (first.mean() - second.mean()) ** 2
+    return float(1.0 - differ / by_chance)
 
 
 def data_card(world: World) -> str:
     """Markdown for people who open the folder."""
     known, golden_data = planted(world), world.golden
     splits = Counter(golden_data.split)
-    shares = np.bincount(golden_data.ratings.grade, minlength=5) / len(golden_data.job)
+    shares = np.bincount(golden_data.ratings.grade) / len(golden_data.job)
     lists = world.log.lists
     return _CARD.format(
         name=world.policy.name,
@@ -111,7 +111,7 @@ pinned library versions.
 | impressions.csv.gz | {rows} rows: {lists} lists of 10; one impression_id names one list |
 | truth/ | what only a simulator knows. Tests and benchmarks read it, the pipeline never does |
 
-Adjudicated grades, 0 to 4: {shares}.
+Adjudicated grades: {shares}.
 Clicks: {clicks} ({last_clicks} of them at position 10), {saved} saved, {applied} applied.
 
 ## How it was made

@@ -155,7 +155,7 @@ def split_counts(queries: int) -> list[int]:
     return [tune, gate, queries - tune - gate]
 
 
-def rate(rng: np.random.Generator, truth: Grades, age_band: Ints) -> Ratings:
+def rate(rng: np.random.Generator, truth: Grades, age_band: Ints, top: int) -> Ratings:
     """Raters read the weighted mean with noise, so that close calls are the ones they miss.
 
     A cap is mostly heeded. Members of RATER_SHIFT_GROUP are seen lower by RATER_SHIFT: a planted
@@ -164,12 +164,11 @@ def rate(rng: np.random.Generator, truth: Grades, age_band: Ints) -> Ratings:
     shift = RATER_SHIFT * (age_band == AGE_BANDS.index(RATER_SHIFT_GROUP))
     above = truth.mean - truth.grade
     exact = truth.grade + np.where(above > 0.5, CAP_TEMPTATION, above) + shift
-    raters = [_read(rng, exact, RATER_NOISE), _read(rng, exact, RATER_NOISE)]
-    third = _read(rng, exact, CAREFUL_NOISE)
+    raters = [_read(rng, exact, RATER_NOISE, top), _read(rng, exact, RATER_NOISE, top)]
+    third = _read(rng, exact, CAREFUL_NOISE, top)
     return Ratings(raters[0], raters[1], np.where(raters[0] == raters[1], raters[0], third))
 
 
-def _read(rng: np.random.Generator, exact: Floats, noise: float) -> Ints:
-    return np.clip(np.floor(exact + rng.normal(0.0, noise, len(exact)) + 0.5), 0, 4).astype(
-        np.int64
-    )
+def _read(rng: np.random.Generator, exact: Floats, noise: float, top: int) -> Ints:
+    seen = np.floor(exact + rng.normal(0.0, noise, len(exact)) + 0.5)
+    return np.clip(seen, 0, top).astype(np.int64)

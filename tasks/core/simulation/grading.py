@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.errors import CookbookError
 from tasks.core.policies.model import Policy
 from tasks.core.policies.table_syntax import Comparison, DecisionTable
 from tasks.core.simulation.catalog import Bools, Floats, Ints
@@ -27,7 +28,11 @@ def grade_columns(policy: Policy, columns: Columns) -> Grades:
     """Grade every row of `columns`; equal to decide(policy, row).grade, without its citations.
 
     `mean` is the weighted mean of the grades that apply, before rounding and caps.
+
+    Raises:
+        CookbookError: the tables ask about a fact that is no column, or no dimension applies.
     """
+    _check_facts(policy, columns)
     rows = len(next(iter(columns.values())))
     dimensions = {
         dimension.id: _dimension(policy, dimension.id, columns, rows)
@@ -39,12 +44,28 @@ def grade_columns(policy: Policy, columns: Columns) -> Grades:
         applies = dimensions[name] >= 0
         total += np.where(applies, weight * dimensions[name], 0)
         weights += np.where(applies, weight, 0)
+    if not weights.all():
+        raise CookbookError(
+            f"policy {policy.name}: expected at least one dimension that applies to every pair, "
+            f"got none for {int((weights == 0).sum())} of {rows}; add a clause that grades them."
+        )
     grade = (2 * total + weights) // (2 * weights)
     for cap in policy.caps:
         reached = dimensions[cap.dimension]
         capped = (reached >= 0) & (reached <= cap.at_most)
         grade = np.where(capped, np.minimum(grade, cap.overall_at_most), grade)
     return Grades(grade, total / weights, dimensions)
+
+
+def _check_facts(policy: Policy, columns: Columns) -> None:
+    asked = {
+        name for clause in policy.clauses for table in clause.tables for name in table.fact_names
+    }
+    if unknown := sorted(asked - columns.keys()):
+        raise CookbookError(
+            f"policy {policy.name}: expected tables over facts that the simulator knows, got "
+            f"{', '.join(unknown)}; use the facts of the shipped policy."
+        )
 
 
 def _dimension(policy: Policy, dimension: str, columns: Columns, rows: int) -> Ints:

@@ -216,7 +216,8 @@ def _grade_golden(
     query = np.repeat(np.arange(len(split)), CANDIDATES)
     truth = grade_columns(policy, facts.columns(query, job))
     age_band = society.members.age_band[queries.member[query]]
-    return Golden(query, job, split, truth, rate(society.stream("raters"), truth, age_band))
+    ratings = rate(society.stream("raters"), truth, age_band, policy.grade_count - 1)
+    return Golden(query, job, split, truth, ratings)
 
 
 def _keep_log(

@@ -59,7 +59,7 @@ def test_close_calls_are_the_ones_raters_miss(mean: float, share: float) -> None
     pairs = 20_000
     truth = Grades(np.full(pairs, 2), np.full(pairs, mean), {})
     young = np.zeros(pairs, dtype=np.int64)
-    ratings = rate(np.random.default_rng(0), truth, young)
+    ratings = rate(np.random.default_rng(0), truth, young, top=4)
     right = np.mean(ratings.rater_1 == 2)
     assert right == pytest.approx(share, abs=0.02)
     assert np.mean(ratings.grade == 2) > right
@@ -69,7 +69,7 @@ def test_planted_rater_shift_is_recovered_from_the_grades() -> None:
     pairs = 40_000
     truth = Grades(np.full(pairs, 2), np.full(pairs, 2.0), {})
     band = np.arange(pairs) % len(AGE_BANDS)
-    ratings = rate(np.random.default_rng(0), truth, band)
+    ratings = rate(np.random.default_rng(0), truth, band, top=4)
     older = band == AGE_BANDS.index("50_plus")
     gap = ratings.rater_1[older].mean() - ratings.rater_1[~older].mean()
     assert gap == pytest.approx(RATER_SHIFT, abs=0.03)

@@ -1,8 +1,10 @@
 """The columnwise execution of a policy is the same function as `decide`."""
 
 import numpy as np
+import pytest
 
 from tasks.core.decision_tables import decide
+from tasks.core.errors import CookbookError
 from tasks.core.policy import Policy
 from tasks.core.simulation.grading import grade_columns
 from tasks.core.simulation.world import World
@@ -35,3 +37,10 @@ def test_mean_is_the_weighted_mean_of_the_dimensions_that_apply(
         mean = sum(weight * grade for weight, grade in applied) / sum(w for w, _ in applied)
         assert abs(truth.mean[row] - mean) < 1e-9
         assert truth.grade[row] <= np.floor(mean + 0.5 + 1e-9)
+
+
+def test_policy_over_facts_the_simulator_lacks_is_refused(policy: Policy, world: World) -> None:
+    columns = world.facts.columns(world.golden.query[:5], world.golden.job[:5])
+    del columns["posting.vague"]
+    with pytest.raises(CookbookError, match=r"facts that the simulator knows, got posting\.vague"):
+        grade_columns(policy, columns)

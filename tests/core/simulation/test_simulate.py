@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from tasks.core.decision_tables import decide
 from tasks.core.errors import CookbookError
 from tasks.core.policy import Policy
+from tasks.core.simulation.data_card import rater_kappa
 from tasks.core.simulation.domain_files import write_domain
 from tasks.core.simulation.simulate import simulate
 from tasks.core.simulation.world import World
@@ -107,6 +109,12 @@ def test_truth_of_a_triple_is_its_stored_grade(world: World) -> None:
         )
         assert world.truth(*ids).grade == golden.truth.grade[row]
     assert (world.grades(golden.query, golden.job) == golden.truth.grade).all()
+
+
+def test_kappa_of_the_data_card_is_scikit_learns(world: World) -> None:
+    ratings = world.golden.ratings
+    expected = cohen_kappa_score(ratings.rater_1, ratings.rater_2, weights="quadratic")
+    assert rater_kappa(world) == pytest.approx(expected)
 
 
 def test_unknown_ids_and_strangers_are_refused(world: World) -> None:
