@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from flows.commands.models import models
-from flows.commands.operations import simulate
+from flows.commands.operations import serve, simulate
 from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
 from flows.commands.policies import policy
 from flows.commands.scoring import score
@@ -21,7 +21,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (run, label, train, distill, personalize, evaluate, score, simulate):
+for command in (run, label, train, distill, personalize, evaluate, score, simulate, serve):
     app.command(command)
 for group in (models, policy):
     app.command(group)

@@ -22,6 +22,12 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
 }
+# What Prefect sets for its own temporary server: no UI, no schedules.
+EPHEMERAL = {
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
 START_S = 120.0
 
 
@@ -44,7 +50,7 @@ def prefect_server() -> Iterator[str]:
         check_server(named, timeout_s=10)
         yield named
         return
-    process, address = _start()
+    process, address = _start(0, EPHEMERAL)
     os.environ["PREFECT_API_URL"] = address
     try:
         yield address
@@ -99,20 +105,43 @@ def hide_run_logs() -> None:
         )
 
 
-def _start() -> tuple[subprocess.Popen[bytes], str]:
-    # The child inherits a socket that already listens: no port to guess, nothing to poll for.
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+@contextmanager
+def prefect_server_with_ui(port: int) -> Iterator[str]:
+    """A server with UI, schedules and all services, on loopback, for the block.
+
+    Raises:
+        CookbookError: another program listens on the port.
+    """
+    keep_prefect_quiet()
+    address = f"http://127.0.0.1:{port}"
+    # The UI runs in a browser and must know where its API is.
+    settings = {"PREFECT_UI_API_URL": f"{address}/api", "PREFECT_SERVER_API_PORT": str(port)}
+    process, _ = _start(port, settings)
+    os.environ["PREFECT_API_URL"] = f"{address}/api"
+    try:
+        check_server(f"{address}/api")
+        yield address
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        _stop(process)
+
+
+def _start(port: int, settings: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
+    try:
+        # The child inherits a socket that already listens: no port to guess, nothing to poll for.
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError:
+        raise CookbookError(
+            f"Port {port} of 127.0.0.1 must be free, and another program listens on it. "
+            "End that one, or give another --port."
+        ) from None
+    with listening:
         port = listening.getsockname()[1]
-        server_only = {
-            "PREFECT_UI_ENABLED": "0",
-            "PREFECT__SERVER_EPHEMERAL": "1",
-            "PREFECT__SERVER_FINAL": "1",
-        }
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.server_process", str(listening.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listening.fileno()],
-            env={**os.environ, **server_only},
+            env={**os.environ, **settings},
             # Ctrl-C is for the run; the server ends after it, when the pipe closes.
             start_new_session=True,
         )

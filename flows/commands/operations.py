@@ -1,11 +1,12 @@
 """`cookbook simulate`, `serve` and `doctor`: around the pipeline."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.options import PROJECT
+from flows.commands.options import PROJECT, STORE, Root, Store
 
 
 def simulate(
@@ -29,3 +30,35 @@ def simulate(
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
     print(f"Simulated domain in {folder}. Grades and clicks are simulated, not people's.")
+
+
+def serve(
+    *,
+    port: Annotated[int, Parameter(help="Port of Prefect's server on 127.0.0.1.")] = 4200,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
+    """Serve the flows: Prefect's server with UI, deployments, schedules, and the reports.
+
+    Everything listens on loopback. Runs started in the UI write to `store`, one at a time.
+    """
+    from flows.local_server import prefect_server_with_ui
+    from flows.places import REPORTS_VARIABLE, ROOT_VARIABLE, STORE_VARIABLE
+
+    os.environ[ROOT_VARIABLE] = str(root.resolve())
+    os.environ[STORE_VARIABLE] = str(store.resolve())
+    with prefect_server_with_ui(port) as address:
+        import prefect
+
+        from flows.deployments import deployments
+        from flows.report_server import serve_reports
+
+        with serve_reports(store.resolve()) as reports:
+            os.environ[REPORTS_VARIABLE] = reports
+            print(f"UI:      {address}", f"Reports: {reports}/job_search/report.html", sep="\n")
+            print(
+                "From a shell, `export PREFECT_API_URL=" + address + "/api` shows runs there too."
+            )
+            print("Ctrl-C ends it.", flush=True)
+            # One store, one writer: the store's own lock is the guarantee, this the waiting room.
+            prefect.serve(*deployments(), limit=1, print_starting_message=False)

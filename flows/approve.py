@@ -1,0 +1,47 @@
+"""Flow: a person promotes or refuses a candidate that waits."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from pydantic import Field
+
+from flows.places import DomainName, served_store
+from tasks.core.report.markdown import escape
+from tasks.core.store.registry import Registry
+
+Version = Annotated[
+    str, Field(pattern=r"^v[0-9]{4,9}$", description="The candidate, such as v0002.")
+]
+Reason = Annotated[
+    str, Field(min_length=3, max_length=1000, description="Why; it is kept in the log.")
+]
+
+
+@flow(name="approve", persist_result=False)
+def approve(
+    version: Version,
+    decision: Literal["promote", "refuse"],
+    reason: Reason,
+    domain: DomainName = "job_search",
+    maximum_age_days: Annotated[int, Field(ge=1, le=365)] = 14,
+) -> dict[str, Any]:
+    """Promote or refuse a candidate.
+
+    It must wait for a decision, be recent, and have been compared with the model that is in
+    service now. The decision holds from the next request on; `models rollback` undoes it.
+    """
+    registry = Registry(served_store() / domain / "registry")
+    if decision == "promote":
+        age = timedelta(days=maximum_age_days)
+        registry.approve(version, reason=reason, by="approve flow", maximum_age=age)
+    else:
+        registry.refuse(version, reason=reason, by="approve flow")
+    served = registry.current()
+    in_service = served.version if served else "none"
+    create_markdown_artifact(
+        f"**{decision.capitalize()} {version}.** {escape(reason)}\n\nIn service: {in_service}.",
+        key="decision",
+    )
+    return {"version": version, "decision": decision, "in_service": in_service}
