@@ -125,6 +125,20 @@ def test_a_storm_of_429_pauses_everybody_until_it_is_over(policy: Policy, journa
     assert done.progress.spent_usd == pytest.approx(20 * CALL_USD)
 
 
+def test_a_first_call_that_hangs_does_not_hold_back_the_others(
+    policy: Policy, journal: Journal
+) -> None:
+    def script(call: Call) -> Answer:
+        hangs = call.number == 1
+        return Answer(grade_answer(0), then="hang") if hangs else right_grade(call)
+
+    with ScriptedEndpoint(script) as server:
+        done = run(server, journal, policy, endpoint={"timeout_s": 4.0})
+        at = [call.at - server.calls[0].at for call in server.calls]
+    assert 0.9 <= at[1] <= 2.5
+    assert len(done.judgments) == 20
+
+
 def test_retry_after_of_one_call_holds_back_all_workers(policy: Policy, journal: Journal) -> None:
     def script(call: Call) -> Answer:
         if call.number == 10:
