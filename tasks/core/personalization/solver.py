@@ -1,13 +1,10 @@
 """Exact fits of many small generalized linear models: damped Newton with Cholesky, compiled.
 
-Each block is one entity: its design matrix with one feature a row (so that every inner loop runs
-over contiguous rows of data), its labels, weights and offsets, and its own quadratic penalty
-`curvature / 2 * (beta - center)^2` per coefficient. An L2 penalty has center 0, a free intercept
-curvature 0, a Gaussian prior its old mean and 1 / variance. L1 and box constraints turn the Newton
-step into a proximal one, solved by coordinate descent on the same quadratic model.
-
-A block costs what its own size costs, so very uneven entities need no padding, and one that has
-converged takes no further part.
+Each block is one entity: its design with one feature a row, so that every inner loop runs over
+neighbors in memory, and its own quadratic penalty per coefficient. An L2 penalty has center 0, a
+free intercept curvature 0, a Gaussian prior its old mean and 1 / variance. L1 and limits turn the
+Newton step into a proximal one, solved by coordinate descent on the same quadratic model. A block
+costs what its own size costs, so uneven entities need no padding.
 """
 
 import numpy as np
@@ -21,8 +18,10 @@ from tasks.core.personalization.blocks import (
     Scratch,
     Stopping,
 )
+from tasks.core.personalization.cholesky import factorize, solve_factored
 from tasks.core.personalization.compiled import compiled
 
+CHOLESKY = "70ca9a3821f90660"  # first digits of the sha256 of cholesky.py: see compiled.py
 LOGISTIC, LINEAR, POISSON = 0, 1, 2
 NO_VARIANCES, SIMPLE, FULL = 0, 1, 2
 FARTHEST = 30.0  # logits a step may move: where all rows are certain, Newton's step is endless
@@ -105,47 +104,10 @@ def fill_hessian(block: Block, penalty: Penalty, scratch: Scratch) -> None:
 
 
 @compiled
-def cholesky(hessian: Floats, factor: Floats, damping: float, floor: float) -> bool:
-    """Lower Cholesky factor of hessian + damping * diagonal; False if a pivot is rounding only."""
-    for j in range(hessian.shape[0]):
-        for k in range(j + 1):
-            total = hessian[j, k]
-            for m in range(k):
-                total -= factor[j, m] * factor[k, m]
-            if j > k:
-                factor[j, k] = total / factor[k, k]
-                continue
-            total += damping * (hessian[j, j] + 1)
-            if not (total > hessian[j, j] * floor and np.isfinite(total)):
-                return False
-            factor[j, j] = np.sqrt(total)
-    return True
-
-
-@compiled
-def solve_factored(factor: Floats, target: Floats) -> None:
-    """Replace `target` (p,) by the solution of (L L') x = target."""
-    size = target.size
-    for j in range(size):
-        total = target[j]
-        for k in range(j):
-            total -= factor[j, k] * target[k]
-        target[j] = total / factor[j, j]
-    for j in range(size - 1, -1, -1):
-        target[j] /= factor[j, j]
-        for k in range(j):
-            target[k] -= factor[j, k] * target[j]
-
-
-@compiled
 def newton_step(beta: Floats, scratch: Scratch) -> float:
     """Newton step; returns the squared Newton decrement g' H^-1 g, the decrease it promises."""
-    damping = 0.0
-    single = scratch.hessian.itemsize == 4
-    while not cholesky(scratch.hessian, scratch.factor, damping, 1e-5 if single else 1e-15):
-        damping = max(damping * 10, 1e-10)  # only a flat direction with no penalty gets here
-        if damping > 1e10 or single:
-            return np.nan  # float32 cannot tell a flat direction from a steep one: try float64
+    if not factorize(scratch.hessian, scratch.factor):
+        return np.nan
     for j in range(beta.size):
         scratch.step[j] = -scratch.gradient[j]
     solve_factored(scratch.factor, scratch.step)
@@ -280,9 +242,9 @@ def write_variances(kind: int, scratch: Scratch, variances: Floats) -> None:
         for j in range(variances.size):
             variances[j] = 1 / (scratch.hessian[j, j] + 1e-300)
         return
-    damping = 0.0
-    while not cholesky(scratch.hessian, scratch.factor, damping, 1e-15):
-        damping = max(damping * 10, 1e-10)
+    if not factorize(scratch.hessian, scratch.factor):
+        variances[:] = np.nan
+        return
     for j in range(variances.size):
         scratch.step[:] = 0
         scratch.step[j] = 1

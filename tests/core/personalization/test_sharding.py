@@ -35,9 +35,9 @@ def test_a_shard_depends_on_the_entity_alone_and_new_entities_have_one() -> None
     assert 0 <= assignment.shard_of(["never seen"])[0] < 4
 
 
-def sharded_fit(log: ClickLog, folder: Path, calls: list[int], broken: int | None = None) -> list[
-    RandomEffectModel
-]:  # fmt: skip
+def sharded_fit(
+    log: ClickLog, folder: Path, calls: list[int], broken: int | None = None, threads: int = 1
+) -> list[RandomEffectModel]:
     ids, counts = np.unique(log.members, return_counts=True)
     owner = shard_entities(ids, counts, 3).shard_of(log.members)
 
