@@ -13,39 +13,13 @@ from tasks.core.labeling.masking import MASKED
 
 # Attributes that say who somebody is, not what they can do. Withheld even if they are allowed.
 PERSONAL = frozenset(
-    [
-        "name",
-        "first_name",
-        "last_name",
-        "full_name",
-        "email",
-        "e_mail",
-        "phone",
-        "telephone",
-        "mobile",
-        "address",
-        "street",
-        "url",
-        "link",
-        "website",
-        "photo",
-        "photo_url",
-        "picture",
-        "linkedin",
-        "birthday",
-        "birth_date",
-        "date_of_birth",
-        "age",
-        "gender",
-        "sex",
-        "pronouns",
-        "ethnicity",
-        "race",
-        "nationality",
-        "religion",
-        "disability",
-        "marital_status",
-    ]
+    {
+        *("name", "first_name", "last_name", "full_name", "pronouns", "photo", "photo_url"),
+        *("picture", "email", "e_mail", "phone", "telephone", "mobile", "address", "street"),
+        *("url", "link", "website", "linkedin", "birthday", "birth_date", "date_of_birth"),
+        *("age", "gender", "sex", "ethnicity", "race", "nationality", "religion"),
+        *("disability", "marital_status"),
+    }
 )
 _TEXTS = ("title", "text")
 
