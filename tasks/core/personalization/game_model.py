@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from tasks.core.errors import CookbookError
 from tasks.core.personalization.entities import Ids
@@ -52,7 +53,7 @@ def entities_of(coordinate: FixedEffect | RandomEffect, rows: Rows) -> Ids:
     """Which model each row uses (n,): its entity's, or the one model of a fixed effect."""
     if isinstance(coordinate, RandomEffect):
         return rows.entities_of(coordinate.entity)
-    return np.full(len(rows), "", np.str_)
+    return pa.repeat("", len(rows))
 
 
 @dataclass(frozen=True)

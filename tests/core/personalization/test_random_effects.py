@@ -6,11 +6,13 @@ import pytest
 import scipy.optimize
 import scipy.sparse as sp
 import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from tasks.core.errors import CookbookError
-from tasks.core.personalization.options import RandomEffectOptions, Task
+from tasks.core.personalization.options import Intercept, RandomEffectOptions, Task
 from tasks.core.personalization.random_effect_model import RandomEffectModel
 from tasks.core.personalization.random_effects import fit_random_effect
 from tests.core.personalization.simulated_clicks import ClickLog, simulate_clicks
@@ -274,6 +276,60 @@ def test_sparse_features_give_the_same_model_as_dense_ones() -> None:
         sparse.score(log.members, sp.csr_array(log.features)),
         dense.score(log.members, log.features), atol=1e-12,
     )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    features=st.integers(0, 5),
+    task=st.sampled_from(["logistic", "linear", "poisson"]),
+    intercept=st.sampled_from(["free", "penalized"]),
+    l2=st.floats(0.05, 20),
+    seed=st.integers(0, 1000),
+)
+def test_every_fit_satisfies_its_optimality_conditions(
+    sizes: list[int], features: int, task: Task, intercept: Intercept, l2: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    x, offsets = rng.normal(size=(len(owner), features)), rng.normal(size=len(owner))
+    labels = one_member_labels(task, rng, offsets + rng.normal(size=len(owner)))
+    weights = rng.uniform(0.5, 2, len(owner))
+    options = RandomEffectOptions(task=task, intercept=intercept, l2_weight=l2)
+    model = fit_random_effect(
+        [f"{number}" for number in owner], x, labels,
+        offsets=offsets, weights=weights, options=options,
+    )  # fmt: skip
+    z = offsets + model.score([f"{number}" for number in owner], x)
+    means = {"logistic": 1 / (1 + np.exp(-z)), "linear": z, "poisson": np.exp(z)}[task]
+    slope = weights * (means - labels)
+    ridge = np.where(model.report.single_class, options.single_class_ridge, 0.0)
+    for number in range(len(sizes)):
+        own = owner == number
+        gradient = slope[own] @ x[own] + l2 * model.dense()[number]
+        pull = l2 if intercept == "penalized" else ridge[number]
+        assert np.abs(gradient).max(initial=0) < 1e-5
+        assert abs(slope[own].sum() + pull * model.intercepts[number]) < 1e-5
+    assert model.report.converged.all()
+
+
+def test_no_rows_and_no_entity_above_the_bound_give_a_model_that_scores_zero() -> None:
+    empty = fit_random_effect([], np.empty((0, 1)), [])
+    held_back = fit_random_effect(
+        ["a", "b"], np.ones((2, 1)), [1, 0], options=RandomEffectOptions(lower_bound=3)
+    )
+    for model in (empty, held_back):
+        assert len(model.entity_ids) == 0
+        assert model.score(["a"], np.ones((1, 1))).tolist() == [0.0]
+    assert held_back.report.passive == 2
+
+
+def test_an_entity_without_any_feature_value_or_intercept_scores_zero() -> None:
+    x = np.array([[0.0], [0.0], [1.0], [2.0]])
+    model = fit_random_effect(
+        ["a", "a", "b", "b"], x, [1, 0, 1, 0], options=RandomEffectOptions(intercept="absent")
+    )
+    assert model.score(["a", "b"], x[2:])[0] == 0
 
 
 def test_local_features_leave_out_what_an_entity_never_shows_and_change_no_score() -> None:
