@@ -152,7 +152,7 @@ class Journal:
 
     def _append(self, record: Mapping[str, Any]) -> int:
         """Hand a line to the kernel, which keeps it even if this process is killed."""
-        line, offset = _render_line(record), self._end
+        line, offset = render_line(record), self._end
         try:
             written = os.write(self._file, line)
             if written < len(line):
@@ -203,7 +203,8 @@ def _lock(file: int, path: Path) -> None:
         ) from None
 
 
-def _render_line(record: Mapping[str, Any]) -> bytes:
+def render_line(record: Mapping[str, Any]) -> bytes:
+    """A record as its line, checksum and line end included."""
     body = json.dumps(record, separators=(",", ":")).encode()
     return body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
