@@ -1,7 +1,7 @@
 """Labeling against a hostile endpoint: ours, AsyncOpenAI with a semaphore, and Curator.
 
     python -m benchmarks.labelling
-    python -m benchmarks.labelling --curator-python PATH    Curator in an environment of its own
+    python -m benchmarks.labelling --curator-env FOLDER    Curator too, installed there if need be
 
 The endpoint answers after 200 ms, holds to a rate, fails 2% of the calls with 5xx, hangs, drops
 connections, sends broken bodies, and refuses everything for a while in the middle. It bills what
@@ -18,193 +18,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import venv
 from pathlib import Path
 from typing import Any
 
 import openai
 
-from tasks.core.labeling.client import label, label_all
-from tasks.core.labeling.endpoint import Endpoint
-from tasks.core.labeling.journal import Journal
-from tasks.core.labeling.prompts import (
-    DEFAULT_PROMPT,
-    LabelRequest,
-    request_key,
-    request_messages,
+from benchmarks.labelling_clients import (
+    CLIENTS,
+    CONCURRENCY,
+    make_endpoint,
+    make_policy,
+    run_curator,
 )
+from benchmarks.labelling_endpoint import HostileEndpoint
+from tasks.core.labeling.client import label, label_all
+from tasks.core.labeling.journal import Journal
+from tasks.core.labeling.prompts import DEFAULT_PROMPT, LabelRequest, request_key
 from tasks.core.labeling.replies import Reply
-from tasks.core.policy import Policy, parse_policy_text
-from tests.core.labeling.conftest import POLICY_TEXT, make_requests, right_grade
-from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint, grade_answer
+from tests.core.labeling.conftest import make_requests, right_grade
+from tests.core.labeling.scripted_endpoint import ScriptedEndpoint, grade_answer
 
-CONCURRENCY = 16
-TIMEOUT_S = 3.0
-LATENCY_S = 0.2
-TOKENS_PER_CALL = 1050
-STORM_S = 2.0
-# Of the endpoint's allowance, so that clocks that differ a little do not meet it.
-PACE = 0.99
+CURATOR = "bespokelabs-curator==0.1.31"
 MEMORY_PAIRS = 200_000
-
-
-@dataclass
-class HostileEndpoint:
-    """Scripts faults by call number, holds to a rate, and counts what it let through."""
-
-    requests_per_minute: float
-    storm_after: int
-    accepted: int = 0
-    refused: int = 0
-    _level: float = 0.0
-    _last: float | None = None
-    _storm_until: float | None = None
-    first: float = 0.0
-    last: float = 0.0
-    fates: dict[str, int] = field(default_factory=dict)
-
-    def __call__(self, call: Call) -> Answer:
-        self.first, self.last = self.first or call.at, call.at
-        wait = self._storm(call) or self._over_rate(call)
-        if wait:
-            self.refused += 1
-            return Answer(status=429, headers={"retry-after": f"{wait:.2f}"})
-        self.accepted += 1
-        fate = call.number * 7919 % 1000  # spread evenly, the same in each run
-        if fate < 20:
-            return Answer(status=500 + fate % 4, delay_s=LATENCY_S)
-        if fate < 23:
-            return Answer(then="hang", billed=False)
-        if fate < 28:
-            return Answer(then="drop", billed=False, delay_s=LATENCY_S)
-        if fate < 33:
-            return Answer(body=b"<html>bad gateway</html>", billed=False, delay_s=LATENCY_S)
-        grade = int(call.pair["document"].split()[-1])
-        return Answer(grade_answer(grade), delay_s=LATENCY_S)
-
-    def _storm(self, call: Call) -> float:
-        """Seconds to wait while everybody is refused; 0 outside the storm."""
-        if self._storm_until is None and call.number >= self.storm_after:
-            self._storm_until = call.at + STORM_S
-        return max(0.0, (self._storm_until or 0.0) - call.at)
-
-    def _over_rate(self, call: Call) -> float:
-        """A leaky bucket of one second's burst; 0 if there is room, else seconds until there is."""
-        per_second = self.requests_per_minute / 60
-        passed = call.at - (self._last if self._last is not None else call.at)
-        self._last = call.at
-        self._level = max(0.0, self._level - passed * per_second)
-        if self._level + 1 > per_second:
-            return (self._level + 1 - per_second) / per_second
-        self._level += 1
-        return 0.0
-
-    def rate_share(self) -> float:
-        """Calls let through, of those allowed outside the storm: the rate, and one burst of 1 s."""
-        open_s = self.last - self.first - STORM_S + 1.0
-        return self.accepted / open_s / (self.requests_per_minute / 60)
-
-
-def make_policy() -> Policy:
-    return parse_policy_text(POLICY_TEXT, "policy.md")
-
-
-def make_endpoint(base_url: str, requests_per_minute: float) -> Endpoint:
-    return Endpoint(
-        base_url=base_url,
-        model="scripted-1",
-        api_key_env="",
-        requests_per_minute=PACE * requests_per_minute,
-        tokens_per_minute=1.5 * TOKENS_PER_CALL * requests_per_minute,
-        concurrency=CONCURRENCY,
-        timeout_s=TIMEOUT_S,
-    )
-
-
-# --- clients, each the main function of a process of its own ------------------
-
-
-def run_ours(base_url: str, pairs: int, rate: float, journal_path: str) -> dict[str, int]:
-    with Journal(Path(journal_path)) as journal:
-        done = label_all(
-            make_requests(pairs),
-            policy=make_policy(),
-            endpoint=make_endpoint(base_url, rate),
-            journal=journal,
-        )
-        return {judgment.pair_id: judgment.grade for judgment in done.judgments}
-
-
-def run_semaphore(base_url: str, pairs: int, rate: float, _: str) -> dict[str, int]:
-    """What one writes first: gather over all pairs, a semaphore, the client's own retries."""
-    policy, grades = make_policy(), {}
-    client = openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=TIMEOUT_S)
-    semaphore = asyncio.Semaphore(CONCURRENCY)
-
-    async def one(request: LabelRequest) -> None:
-        messages: Any = request_messages(policy, request, DEFAULT_PROMPT)
-        async with semaphore:
-            try:
-                answer = await client.chat.completions.create(model="scripted-1", messages=messages)
-                grades[request.pair_id] = json.loads(answer.choices[0].message.content or "")[
-                    "grade"
-                ]
-            except (openai.OpenAIError, ValueError, KeyError, AttributeError, TypeError):
-                pass  # the pair is lost, which is what is counted
-
-    async def everything() -> None:
-        await asyncio.gather(*(one(request) for request in make_requests(pairs)))
-
-    asyncio.run(everything())
-    return grades
-
-
-CLIENTS: dict[str, Callable[[str, int, float, str], dict[str, int]]] = {
-    "ours": run_ours,
-    "semaphore": run_semaphore,
-}
-
-# Runs in Curator's own environment, which has nothing of ours. Its tokenizer would be downloaded;
-# bytes stand in for tokens, and its token limit is wide enough not to matter.
-CURATOR_CLIENT = """
-import json, os, sys, tempfile
-os.environ.update(CURATOR_CACHE_DIR=tempfile.mkdtemp(), CURATOR_DISABLE_RICH_DISPLAY="1",
-                  TELEMETRY_ENABLED="false", OPENAI_API_KEY="none")
-import tiktoken
-tiktoken.get_encoding = lambda name: tiktoken.Encoding(
-    "bytes", pat_str=".", mergeable_ranks={bytes([n]): n for n in range(256)}, special_tokens={})
-from bespokelabs import curator
-base_url, prompts, rate, concurrency, timeout = json.load(sys.stdin)
-class Grader(curator.LLM):
-    def prompt(self, row):
-        return [{"role": "system", "content": row["system"]},
-                {"role": "user", "content": row["user"]}]
-    def parse(self, row, response):
-        return {"pair_id": row["pair_id"], "grade": json.loads(response)["grade"]}
-grader = Grader(model_name="scripted-1", backend="openai", backend_params={
-    "base_url": base_url, "max_requests_per_minute": int(rate),
-    "max_tokens_per_minute": int(rate * 20000), "max_concurrent_requests": concurrency,
-    "request_timeout": int(timeout), "require_all_responses": False})
-result = grader(prompts)
-rows = result.dataset if hasattr(result, "dataset") else result
-print(json.dumps({row["pair_id"]: row["grade"] for row in rows}))
-"""
-
-
-def run_curator(python: str, base_url: str, pairs: int, rate: float) -> dict[str, int]:
-    policy = make_policy()
-    prompts = []
-    for request in make_requests(pairs):
-        system, user = request_messages(policy, request, DEFAULT_PROMPT)
-        texts = {"system": system["content"], "user": user["content"]}
-        prompts.append({"pair_id": request.pair_id, **texts})
-    asked = json.dumps([base_url, prompts, PACE * rate, CONCURRENCY, TIMEOUT_S])
-    done = subprocess.run(
-        [python, "-c", CURATOR_CLIENT], input=asked, capture_output=True, text=True, check=True
-    )
-    grades: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    return grades
 
 
 def spawn(client: str, *arguments: str, fault: str = "") -> tuple[dict[str, int], float]:
@@ -221,6 +57,15 @@ def spawn(client: str, *arguments: str, fault: str = "") -> tuple[dict[str, int]
         return {}, 0.0
     answer = json.loads(done.stdout.splitlines()[-1])
     return answer["grades"], answer["memory_mb"]
+
+
+def curator_python(folder: Path) -> str:
+    """The Python of Curator's environment, which is made if it is not there."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", CURATOR], check=True)
+    return str(python)
 
 
 # --- measurements -------------------------------------------------------------
@@ -363,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--rate", type=float, default=2400.0, help="requests a minute allowed")
-    parser.add_argument("--curator-python", help="python of an environment with Curator")
+    parser.add_argument("--curator-env", type=Path, help="environment for Curator")
     parser.add_argument("--memory-pairs", type=int, default=MEMORY_PAIRS)
     parser.add_argument("--client", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -371,8 +216,9 @@ def main() -> None:
         run_client(chosen.client)
         return
     results = {client: compete(client, chosen.pairs, chosen.rate, None) for client in CLIENTS}
-    if chosen.curator_python:
-        results["curator"] = compete("curator", chosen.pairs, chosen.rate, chosen.curator_python)
+    if chosen.curator_env:
+        python = curator_python(chosen.curator_env)
+        results["curator"] = compete("curator", chosen.pairs, chosen.rate, python)
     ours = results["ours"]
     figures = {
         **{name: value for name, value in ours.items() if name != "wrong"},
