@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from flows.commands.models import models
-from flows.commands.operations import serve, simulate
+from flows.commands.operations import doctor, serve, simulate
 from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
 from flows.commands.policies import policy
 from flows.commands.scoring import score
-from flows.local_server import keep_prefect_quiet
+from flows.local_server import keep_libraries_quiet
 from tasks.core.errors import CookbookError
 
 USERS_MISTAKE, INTERRUPTED = 2, 130
@@ -21,7 +21,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (run, label, train, distill, personalize, evaluate, score, simulate, serve):
+for command in (run, label, train, distill, personalize, evaluate, score, simulate, serve, doctor):
     app.command(command)
 for group in (models, policy):
     app.command(group)
@@ -29,7 +29,7 @@ for group in (models, policy):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake is one line on stderr and exit code 2."""
-    keep_prefect_quiet()
+    keep_libraries_quiet()
     try:
         app(arguments, exit_on_error=False)
     except CookbookError as error:

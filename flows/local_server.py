@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 # What Prefect sets for its own temporary server: no UI, no schedules.
 EPHEMERAL = {
@@ -31,8 +34,10 @@ EPHEMERAL = {
 START_S = 120.0
 
 
-def keep_prefect_quiet() -> None:
+def keep_libraries_quiet() -> None:
     """No telemetry, warnings alone on the terminal; before the first import of prefect."""
+    # What transformers deprecates inside itself is nothing that a user can mend.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 
@@ -44,7 +49,7 @@ def prefect_server() -> Iterator[str]:
     Raises:
         CookbookError: PREFECT_API_URL names a server that does not answer.
     """
-    keep_prefect_quiet()
+    keep_libraries_quiet()
     named = named_server()
     if named:
         check_server(named, timeout_s=10)
@@ -97,6 +102,9 @@ def check_server(address: str, *, timeout_s: float = START_S) -> None:
 def hide_run_logs() -> None:
     """Leave what runs log to the UI: the terminal shows progress and one line for an error."""
     from prefect.logging.configuration import setup_logging
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
     setup_logging()
     for handler in logging.getLogger().handlers:
@@ -112,7 +120,7 @@ def prefect_server_with_ui(port: int) -> Iterator[str]:
     Raises:
         CookbookError: another program listens on the port.
     """
-    keep_prefect_quiet()
+    keep_libraries_quiet()
     address = f"http://127.0.0.1:{port}"
     # The UI runs in a browser and must know where its API is.
     settings = {"PREFECT_UI_API_URL": f"{address}/api", "PREFECT_SERVER_API_PORT": str(port)}

@@ -62,3 +62,28 @@ def serve(
             print("Ctrl-C ends it.", flush=True)
             # One store, one writer: the store's own lock is the guarantee, this the waiting room.
             prefect.serve(*deployments(), limit=1, print_starting_message=False)
+
+
+def doctor(
+    *,
+    store: Store = STORE,
+    ask: Annotated[bool, Parameter(help="Also ask the LLM endpoint for its models.")] = False,
+) -> None:
+    """Look at packages, weights, processor, disk, server, endpoint, locks and models."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from flows.doctor import examine
+    from tasks.core.errors import CookbookError
+    from tasks.core.text import sanitize
+
+    console, bad = Console(), 0
+    colors = {"good": "green", "note": "yellow", "bad": "red"}
+    for finding in examine(PROJECT, store, ask_endpoint=ask):
+        bad += finding.state == "bad"
+        color, seen = colors[finding.state], escape(sanitize(finding.seen))
+        console.print(f"[{color}]{finding.state:<5}[/] {finding.subject}: {seen}", highlight=False)
+        if finding.mend:
+            console.print(f"      {finding.mend}", markup=False, highlight=False)
+    if bad:
+        raise CookbookError(f"{bad} of the above would stop a run; mend them as it says there.")
