@@ -1,0 +1,184 @@
+"""The command line: what a user sees of their own mistakes, and how fast help comes."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.cli import app, main
+from tasks.core.store.registry import Registry
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must fail as a user's mistake; returns its one line."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(argument) for argument in arguments])
+    assert exit_info.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert error.startswith("cookbook: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def test_help_comes_without_loading_torch_or_prefect() -> None:
+    script = (
+        "import sys\nfrom flows.cli import main\ntry:\n    main(['--help'])\nfinally:\n"
+        "    print(sorted({'torch', 'prefect', 'transformers', 'numpy'} & set(sys.modules)))"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("[]\n")
+    assert "Run the whole pipeline" in done.stdout
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in app:
+        if not name.startswith("-"):
+            main([name, "--help"])
+            assert len(capsys.readouterr().out.splitlines()) > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--profile", "desktop"], "A profile is one of"),
+        (["--domain", "absent"], "none named 'absent'"),
+        (["--domain", "../etc"], "small letters"),
+        (["--root", "/nowhere"], "none named 'job_search'"),
+    ],
+)
+def test_a_run_that_cannot_start_says_why_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    assert expected in fails(capsys, "run", *arguments, "--store", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["bake"], ["run", "--profil", "smoke"], ["score"]])
+def test_an_unknown_command_or_option_has_exit_code_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+
+
+def test_an_interrupted_command_has_exit_code_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(self: Registry) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Registry, "versions", interrupt)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["models", "list", "--store", str(tmp_path)])
+    assert exit_info.value.code == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    error = fails(capsys, "run", "--profile", "smoke", "--store", tmp_path)
+    assert "http://127.0.0.1:9/api" in error
+    assert "unset PREFECT_API_URL" in error
+
+
+POLICY = Path(__file__).parents[1] / "policy" / "job_search" / "policy.md"
+
+
+def test_lint_finds_nothing_in_the_shipped_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["policy", "lint", str(POLICY)])
+    assert "nothing to mend" in capsys.readouterr().out
+
+
+def test_diff_names_the_clause_that_changed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = POLICY.read_text(encoding="utf-8")
+    clause = text.index("### TITLE-2")
+    line_end = text.index("\n", clause)
+    edited = tmp_path / "policy.md"
+    edited.write_text(f"{text[:line_end]}\n\nOne more sentence.{text[line_end:]}")
+    main(["policy", "diff", str(POLICY), str(edited)])
+    assert capsys.readouterr().out.splitlines() == ["changed clause TITLE-2"]
+    main(["policy", "diff", str(POLICY), str(POLICY)])
+    assert "Nothing" in capsys.readouterr().out
+
+
+def test_a_malformed_policy_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "policy.md"
+    path.write_text("no front matter")
+    assert str(path) in fails(capsys, "policy", "lint", path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    registry = Registry(tmp_path / "runs" / "job_search" / "registry")
+    for name in ("one", "two", "three"):
+        weights = tmp_path / name
+        weights.write_text(name)
+        registry.register({"scorer/model.safetensors": weights}, {"name": name})
+    registry.promote("v0001", reason="first", by="run")
+    registry.promote("v0002", reason="better", by="run")
+    return tmp_path / "runs"
+
+
+def test_models_are_listed_with_what_was_decided(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    main(["models", "list", "--store", str(store)])
+    lines = capsys.readouterr().out.splitlines()
+    states = {
+        version: line
+        for line in lines
+        for version in ("v0001", "v0002", "v0003")
+        if version in line
+    }
+    assert "promoted" in states["v0001"]
+    assert "in service" in states["v0002"]
+    assert "waits" in states["v0003"]
+
+
+def test_a_model_is_shown_as_json(capsys: pytest.CaptureFixture[str], store: Path) -> None:
+    main(["models", "show", "v0002", "--store", str(store)])
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["card"] == {"name": "two"}
+    assert [event["event"] for event in shown["events"]] == ["registered", "promoted"]
+
+
+def test_rolling_back_and_promoting_move_the_pointer(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    main(["models", "rollback", "--reason", "members complain", "--store", str(store)])
+    assert "v0001 is in service again" in capsys.readouterr().out
+    main(["models", "promote", "v0003", "--reason", "by hand", "--store", str(store)])
+    served = Registry(store / "job_search" / "registry").current()
+    assert served is not None
+    assert served.version == "v0003"
+    unknown = fails(capsys, "models", "promote", "v0009", "--reason", "x", "--store", store)
+    assert "v0001, v0002, v0003; came 'v0009'" in unknown
+
+
+def test_an_export_is_whole_and_never_overwrites(
+    capsys: pytest.CaptureFixture[str], store: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "exported"
+    main(["models", "export", "v0002", str(target), "--store", str(store)])
+    assert (target / "scorer" / "model.safetensors").read_text() == "two"
+    assert "exists" in fails(capsys, "models", "export", "v0001", target, "--store", store)
+    assert (target / "scorer" / "model.safetensors").read_text() == "two"
+
+
+def test_scoring_needs_a_model_in_service(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["score", "--input", tmp_path / "in", "--output", tmp_path / "out"]
+    assert "model in service" in fails(capsys, *arguments, "--store", tmp_path / "runs")
+    assert not (tmp_path / "out").exists()
