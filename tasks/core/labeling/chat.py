@@ -188,15 +188,24 @@ def parse_completion(completion: Any) -> Reply:
         return Reply(
             text=str(text),
             model=str(completion.get("model") or ""),
-            finish_reason=choice.get("finish_reason"),
-            refusal=message.get("refusal"),
+            finish_reason=_text_or_none(choice.get("finish_reason")),
+            refusal=_text_or_none(message.get("refusal")),
             grade_logprobs=grade_token_logprobs(str(text), tokens),
-            input_tokens=int(usage.get("prompt_tokens") or 0),
-            cached_tokens=int(details.get("cached_tokens") or 0),
-            output_tokens=int(usage.get("completion_tokens") or 0),
+            input_tokens=_count(usage.get("prompt_tokens")),
+            cached_tokens=_count(details.get("cached_tokens")),
+            output_tokens=_count(usage.get("completion_tokens")),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _malformed(error) from None
+
+
+def _text_or_none(found: object) -> str | None:
+    return None if found is None else str(found)
+
+
+def _count(found: object) -> int:
+    """A number of tokens; what is none counts as not reported."""
+    return found if type(found) is int and found >= 0 else 0
 
 
 def _parse_body(body: bytes) -> Reply:

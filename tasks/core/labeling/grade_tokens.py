@@ -5,6 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+_DIGITS = tuple("0123456789")
+_ROUNDING = 0.01
+
 
 def grade_distribution(
     logprobs: Mapping[str, float] | None, grade_count: int
@@ -19,7 +22,8 @@ def grade_distribution(
     mass = [0.0] * grade_count
     for token, logprob in logprobs.items():
         digit = token.strip(' \n\t:"')
-        if len(digit) == 1 and digit in "0123456789" and int(digit) < grade_count:
+        # A log-probability above 0 (or NaN) is none; 0.01 is rounding.
+        if digit in _DIGITS[:grade_count] and logprob <= _ROUNDING:
             mass[int(digit)] += math.exp(logprob)
     total = sum(mass)
     return tuple(share / total for share in mass) if total > 0 else None

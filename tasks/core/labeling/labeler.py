@@ -43,7 +43,6 @@ class Labeler:
         done: Outbox = asyncio.Queue(2 * concurrency)
         self._workers = [asyncio.create_task(self._work(source, done)) for _ in range(concurrency)]
         finisher = asyncio.create_task(self._finish(done))
-        self.progress.possibly_billed = self.caller.journal.perhaps_billed_in_crash
         try:
             while (outcome := await done.get()) is not None:
                 self._count(outcome)
@@ -52,9 +51,10 @@ class Labeler:
             for task in (*self._workers, finisher):
                 task.cancel()
             await asyncio.gather(*self._workers, finisher, return_exceptions=True)
-        self._check_quarantine(enough=1)
+            self._tally()
         if self.caller.stop:
             raise self.caller.stop
+        self._check_quarantine(enough=1)
 
     async def _work(self, source: Iterator[LabelRequest], done: Outbox) -> None:
         try:
@@ -135,7 +135,7 @@ class Labeler:
         )
 
     def _count(self, outcome: Outcome) -> None:
-        progress, caller = self.progress, self.caller
+        progress = self.progress
         progress.finished += 1
         progress.by_status[outcome.status] += 1
         if isinstance(outcome, Judgment):
@@ -143,13 +143,16 @@ class Labeler:
             progress.disagreeing += outcome.grade != outcome.stated_grade
         else:
             progress.quarantined += 1
-        progress.calls = caller.calls
-        progress.billed_calls = caller.calls if caller.endpoint.is_llm else 0
-        crashed = caller.journal.perhaps_billed_in_crash
-        progress.possibly_billed = caller.perhaps_billed + crashed
-        progress.spent_usd = caller.budget.spent_usd
+        self._tally()
         if self.on_progress:
             self.on_progress(progress)
+
+    def _tally(self) -> None:
+        progress, caller = self.progress, self.caller
+        progress.calls = caller.calls
+        progress.billed_calls = caller.calls if caller.endpoint.is_llm else 0
+        progress.possibly_billed = caller.perhaps_billed + caller.journal.perhaps_billed_in_crash
+        progress.spent_usd = caller.budget.spent_usd
 
     def _check_quarantine(self, *, enough: int) -> None:
         """Raise once too large a share of the finished pairs has no label."""

@@ -96,6 +96,22 @@ def estimate(
     )
 
 
+def local_tokenizer(model: str) -> Callable[[str], int] | None:
+    """Token counts by the model's own tokenizer if it is on this machine; None if it is not.
+
+    Nothing is downloaded, and no code that comes with a model is run.
+    """
+    from transformers import AutoTokenizer  # costs seconds, and only a plan needs it
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            model, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError):
+        return None
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False))
+
+
 def _answer_tokens(policy: Policy, endpoint: Endpoint) -> int:
     if not endpoint.is_llm:
         return 0

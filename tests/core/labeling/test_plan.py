@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from tasks.core.labeling.client import label_all
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal, answered_keys
-from tasks.core.labeling.plan import estimate
+from tasks.core.labeling.outcomes import Progress
+from tasks.core.labeling.plan import estimate, local_tokenizer
 from tasks.core.labeling.prices import FREE, Price, price_of
 from tasks.core.policy import Policy, parse_policy_text
 from tests.core.labeling.conftest import POLICY_TEXT, make_endpoint, make_requests, right_grade
@@ -88,3 +91,21 @@ def test_what_is_paid_for_is_left_out(policy: Policy, tmp_path: Path) -> None:
 def test_a_plan_without_pairs_costs_nothing(policy: Policy, tmp_path: Path) -> None:
     plan = estimate([], policy, endpoint(), price=PRICE, answered=answered_keys(tmp_path / "none"))
     assert (plan.to_label, plan.usd, plan.seconds) == (0, 0.0, 0.0)
+
+
+def test_a_tokenizer_that_is_not_here_is_not_fetched() -> None:
+    assert local_tokenizer("gpt-4o-mini") is None
+
+
+def test_the_embedded_tokenizer_counts_for_itself(tmp_path: Path) -> None:
+    alphabet = {letter: number for number, letter in enumerate("abc ")}
+    letters = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE(alphabet, [])))
+    letters.save_pretrained(tmp_path)
+    count = local_tokenizer(str(tmp_path))
+    assert count is not None
+    assert count("abc a") == 5
+
+
+def test_progress_projects_the_price_of_what_is_left() -> None:
+    assert Progress(finished=10, spent_usd=0.5).projected_usd(200) == 10.0
+    assert Progress().projected_usd(200) == 0.0

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.core.labeling.chat import CallFailedError, parse_completion
 from tasks.core.labeling.grade_tokens import grade_distribution, grade_token_logprobs
 from tasks.core.labeling.replies import Judgment, Reply, ReplyError, Status, parse_reply
 from tasks.core.policy import parse_policy_text
@@ -163,3 +164,71 @@ def test_the_distribution_is_over_grades_alone() -> None:
 def test_no_logprobs_make_no_distribution() -> None:
     assert grade_distribution(None, 4) is None
     assert grade_distribution({"two": -0.1}, 4) is None
+
+
+def test_a_log_probability_that_is_none_is_left_out() -> None:
+    logprobs = {"1": math.log(0.5), "2": 1000.0, "3": float("nan")}
+    assert grade_distribution(logprobs, 4) == (0, 1, 0, 0)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+PLACES = [
+    ("choices",),
+    ("choices", 0),
+    ("choices", 0, "message"),
+    ("choices", 0, "message", "content"),
+    ("choices", 0, "message", "refusal"),
+    ("choices", 0, "finish_reason"),
+    ("choices", 0, "logprobs"),
+    ("choices", 0, "logprobs", "content"),
+    ("choices", 0, "logprobs", "content", 0),
+    ("choices", 0, "logprobs", "content", 1, "top_logprobs"),
+    ("usage",),
+    ("usage", "prompt_tokens"),
+    ("usage", "prompt_tokens_details"),
+    ("model",),
+]
+
+
+def completion() -> dict[str, Any]:
+    head, tail = grade_answer(2).rsplit("2", 1)
+    pieces = [head, "2", tail]
+    tokens = [{"token": p, "top_logprobs": [{"token": p, "logprob": -0.1}]} for p in pieces]
+    choice = {
+        "message": {"content": grade_answer(2), "refusal": None},
+        "finish_reason": "stop",
+        "logprobs": {"content": tokens},
+    }
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {}}
+    return {"choices": [choice], "usage": usage, "model": "m"}
+
+
+def test_the_completion_that_is_broken_below_is_a_good_one() -> None:
+    reply = parse_completion(completion())
+    assert (reply.grade_logprobs, reply.input_tokens) == ({"2": -0.1}, 3)
+    assert parse(reply.text, grade_logprobs=reply.grade_logprobs).grade == 2
+
+
+@given(st.sampled_from(PLACES), JSON_VALUES)
+def test_no_value_anywhere_in_a_completion_gets_past_the_two_errors(
+    place: tuple[str | int, ...], value: object
+) -> None:
+    """A strange body may cost a retry or a repair; it must never end the run."""
+    body = completion()
+    target: Any = body
+    for step in place[:-1]:
+        target = target[step]
+    target[place[-1]] = value
+    try:
+        reply = parse_completion(body)
+        judgment = parse_reply(reply, POLICY, pair_id="p", prompt_hash="h", needs_dimensions=True)
+    except (CallFailedError, ReplyError):
+        return
+    assert judgment.grade == 2
+    assert reply.input_tokens >= 0
+    if judgment.grade_probabilities is not None:
+        assert sum(judgment.grade_probabilities) == pytest.approx(1.0)
