@@ -1,8 +1,11 @@
 """Killed at any point of a call, a labeling run repeats at most the calls in flight."""
 
 import os
+import random
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from tasks.core.labeling.client import label_all
 from tasks.core.labeling.journal import Journal
 from tasks.core.policy import Policy
 from tests.core.labeling.conftest import make_endpoint, make_requests, right_grade
-from tests.core.labeling.scripted_endpoint import ScriptedEndpoint
+from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint
 
 pytestmark = pytest.mark.faults
 PAIRS, CONCURRENCY = 60, 6
@@ -92,3 +95,47 @@ def test_two_kills_cost_no_more_than_the_calls_in_flight_of_each(
             )
         assert server.billed_calls <= PAIRS + 2 * CONCURRENCY
     assert len(done.judgments) == PAIRS
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing_and_repeat_little(
+    policy: Policy, tmp_path: Path
+) -> None:
+    """Killed from outside, at moments no fault point names; the labels equal a straight run's."""
+    moments = random.Random(0)
+
+    def slow(call: Call) -> Answer:
+        return replace(right_grade(call), delay_s=0.02)
+
+    kills = 0
+    with ScriptedEndpoint(slow) as server:
+        arguments = [server.base_url, str(tmp_path / "j"), str(CONCURRENCY), str(10 * PAIRS)]
+        while True:
+            process = subprocess.Popen([sys.executable, "-c", LABEL, *arguments])
+            wait_for_calls(server, process, 40 + moments.randrange(80))
+            if process.poll() is not None:
+                break
+            time.sleep(moments.random() * 0.02)
+            process.kill()
+            process.wait()
+            kills += 1
+        assert process.returncode == 0
+        with Journal(tmp_path / "j") as journal:
+            endpoint = make_endpoint(server)
+            before = server.billed_calls
+            done = label_all(
+                make_requests(10 * PAIRS), policy=policy, endpoint=endpoint, journal=journal
+            )
+            assert server.billed_calls == before
+        assert server.billed_calls <= 10 * PAIRS + kills * CONCURRENCY
+    assert kills >= 3
+    assert [judgment.grade for judgment in done.judgments] == [i % 4 for i in range(10 * PAIRS)]
+
+
+def wait_for_calls(
+    server: ScriptedEndpoint, process: "subprocess.Popen[bytes]", count: int
+) -> None:
+    """Wait until the endpoint has seen this many more calls, or the process has ended."""
+    wanted = server.call_count + count
+    while server.call_count < wanted and process.poll() is None:
+        time.sleep(0.005)
