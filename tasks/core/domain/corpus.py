@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.core.domain.readers import read_csv, read_json_lines
+from tasks.core.domain.readers import parse_json_line, read_csv, read_json_lines
 from tasks.core.errors import CookbookError
 from tasks.core.tables import Row
 
@@ -47,10 +47,11 @@ def _entities(path: Path, key: str, texts: tuple[str, ...]) -> list[Row]:
         row: Row = {key: _text(raw, key, where)}
         row |= {name: _text(raw, name, where)[:MAX_TEXT_CHARACTERS] for name in texts}
         row |= {name: _object(raw, name, where) for name in ("attributes", "groups")}
-        if not row[key] or row[key] in rows:
+        # A pair's id joins three ids by line breaks: with one inside, two pairs could share it.
+        if not row[key] or row[key] in rows or "\n" in row[key]:
             raise CookbookError(
-                f"{where}: each row has a {key} of its own; came {row[key]!r} again or empty. "
-                "Remove one of the rows, or rename it."
+                f"{where}: each row has a {key} of its own, on one line; came {row[key]!r} again, "
+                "empty or broken. Remove one of the rows, or rename it."
             )
         rows[row[key]] = row
     if not rows:
@@ -61,16 +62,19 @@ def _entities(path: Path, key: str, texts: tuple[str, ...]) -> list[Row]:
 def _text(raw: Mapping[str, Any], name: str, where: str) -> str:
     value = raw.get(name)
     if not isinstance(value, str):
-        raise CookbookError(
-            f"{where}: {name} must be text; came {type(value).__name__}. Put it in quotes."
-        )
+        came = "nothing" if value is None else type(value).__name__
+        raise CookbookError(f"{where}: {name} must be text; came {came}. Add it, in double quotes.")
     return value
 
 
 def _object(raw: Mapping[str, Any], name: str, where: str) -> str:
     value = raw.get(name) or {}
     if isinstance(value, str):
-        value = json.loads(value)
+        value = parse_json_line(value, f"{where}, {name}")
     if not isinstance(value, Mapping):
-        raise CookbookError(f"{where}: {name} must be an object; came {type(value).__name__}.")
-    return json.dumps(value, ensure_ascii=False)
+        raise CookbookError(
+            f"{where}: {name} must be a JSON object; came {type(value).__name__}. "
+            f'Write it as {{"key": "value"}}.'
+        )
+    # A Parquet table may hold dates; as text they mean the same.
+    return json.dumps(value, ensure_ascii=False, default=str)

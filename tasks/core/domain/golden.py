@@ -103,15 +103,15 @@ def assign_splits(rows: Sequence[Row], *, tune_share: float, gate_share: float) 
         CookbookError: one normalized query stands in two splits, or a split is empty.
     """
     forms = sorted({normalize_query(row["query"]) for row in rows}, key=_hash)
-    n_tune = max(1, round(tune_share * len(forms)))
-    n_gate = max(1, round(gate_share * len(forms)))
+    # Each split gets a query, however few there are.
+    n_tune = min(max(1, round(tune_share * len(forms))), max(1, len(forms) - 2))
+    n_gate = min(max(1, round(gate_share * len(forms))), max(1, len(forms) - n_tune - 1))
     names = ["tune"] * n_tune + ["gate"] * n_gate
     names += ["sealed"] * (len(forms) - len(names))
     assigned = dict(zip(forms, names, strict=False))
-    given = {normalize_query(row["query"]): row["split"] for row in rows if row["split"]}
+    assigned |= {normalize_query(row["query"]): row["split"] for row in rows if row["split"]}
     result = [
-        {**row, "split": row["split"] or (given or assigned)[normalize_query(row["query"])]}
-        for row in rows
+        {**row, "split": row["split"] or assigned[normalize_query(row["query"])]} for row in rows
     ]
     _check_splits(result)
     return result

@@ -1,7 +1,7 @@
 """The click log: one row for each document that a member was shown."""
 
-import csv
 import gzip
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from tasks.core.domain.readers import GZIP_ERRORS
 from tasks.core.errors import CookbookError
 
 REQUIRED = (
@@ -26,6 +27,9 @@ REQUIRED = (
     "clicked",
     "timestamp",
 )
+# Names that tables and reports use for something else.
+_RESERVED = ("grade", "pair_id", "use", "weight")
+_ACTION = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 def read_impressions(path: Path) -> pa.Table:
@@ -37,16 +41,9 @@ def read_impressions(path: Path) -> pa.Table:
     Raises:
         CookbookError: a column is missing, or holds what it cannot.
     """
-    table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
-    missing = [name for name in REQUIRED if name not in table.column_names]
-    if missing:
-        raise CookbookError(
-            f"{path} needs the columns {', '.join(REQUIRED)}; {', '.join(missing)} is missing. "
-            "Add it to the log's export."
-        )
-    if not table.num_rows:
-        raise CookbookError(f"{path} has a header and no rows. Remove it, or export the log again.")
-    columns: dict[str, Any] = {name: table[name].cast(pa.string()) for name in REQUIRED[:5]}
+    table = _read(path)
+    _check_columns(table, path)
+    columns: dict[str, Any] = {name: _text(table, name, path) for name in REQUIRED[:5]}
     columns["position"] = _whole(table, "position", path, lowest=1, highest=100_000)
     for name in ("shown_at_random", "clicked", *actions_of(table)[1:]):
         columns[name] = _whole(table, name, path, lowest=0, highest=1)
@@ -74,17 +71,54 @@ def check_documents(table: pa.Table, doc_ids: Collection[str], path: Path) -> No
         )
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read(path: Path) -> pa.Table:
     texts = {name: pa.string() for name in (*REQUIRED[:5], "timestamp")}
     try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return pa_csv.read_csv(
-                stream, convert_options=pa_csv.ConvertOptions(column_types=texts)
-            )
-    except (pa.ArrowInvalid, EOFError, gzip.BadGzipFile, csv.Error) as error:
+            options = pa_csv.ConvertOptions(column_types=texts)
+            table = pa_csv.read_csv(stream, convert_options=options)
+            # Arrow decodes the header late: a name that is not UTF-8 must fail here.
+            return table.rename_columns(table.column_names)
+    except (pa.ArrowException, UnicodeDecodeError, *GZIP_ERRORS) as error:
         raise CookbookError(
-            f"{path} must be CSV in UTF-8 with a header; it cannot be read ({error}). Write it again."
+            f"{path} must be CSV in UTF-8 with a header, or Parquet; it cannot be read ({error}). "
+            "Write it again."
         ) from None
+
+
+def _check_columns(table: pa.Table, path: Path) -> None:
+    missing = [name for name in REQUIRED if name not in table.column_names]
+    if missing:
+        raise CookbookError(
+            f"{path} needs the columns {', '.join(REQUIRED)}; {', '.join(missing)} is missing. "
+            "Add it to the log's export."
+        )
+    repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
+    misnamed = [
+        name for name in actions_of(table) if not _ACTION.fullmatch(name) or name in _RESERVED
+    ]
+    if repeated or misnamed:
+        raise CookbookError(
+            f"{path}: every column beyond the required ones is an action, named once, by small "
+            f"letters, digits and underscores, and not {', '.join(_RESERVED)}; came "
+            f"{sorted(repeated) or misnamed}. Rename or remove it."
+        )
+    if not table.num_rows:
+        raise CookbookError(f"{path} has a header and no rows. Remove it, or export the log again.")
+
+
+def _text(table: pa.Table, name: str, path: Path) -> Any:
+    """An id or a query as text; ``member_id`` alone may be empty: nobody in particular."""
+    values = table[name].cast(pa.string())
+    if name == "member_id":
+        return values.fill_null("")
+    if values.null_count or pc.any(pc.equal(values, "")).as_py():
+        raise CookbookError(
+            f"{path}: {name} stands in every row; some rows have none. Correct the export."
+        )
+    return values
 
 
 def _whole(table: pa.Table, name: str, path: Path, *, lowest: int, highest: int) -> Any:

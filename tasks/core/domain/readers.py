@@ -6,15 +6,21 @@ Every error names the file, the line, what was expected and what to do.
 import csv
 import gzip
 import json
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+
+import pyarrow as pa
 
 from tasks.core.errors import CookbookError
 from tasks.core.tables import Row, iterate_rows
 
 # One field of a profile or a posting; more is a broken file or an attack on the memory.
 MAX_LINE_CHARACTERS = 2_000_000
+# What Python raises on a gzip file that is cut off, none at all, or damaged inside.
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -33,7 +39,10 @@ def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[st
 
 
 def _header(reader: "csv.DictReader[str]", path: Path) -> list[str]:
-    header = [name.strip() for name in reader.fieldnames or []]
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+    except csv.Error as error:
+        raise _broken_csv(path, reader.reader.line_num, error) from None
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
         raise CookbookError(
@@ -57,16 +66,20 @@ def _csv_rows(
                 )
             yield reader.line_num, row
     except csv.Error as error:
-        raise CookbookError(
-            f"{path}, line {reader.line_num}: rows are CSV with double quotes; came one that is "
-            f"not ({error}). Mend that line."
-        ) from None
+        raise _broken_csv(path, reader.reader.line_num, error) from None
+
+
+def _broken_csv(path: Path, line: int, error: csv.Error) -> CookbookError:
+    return CookbookError(
+        f"{path}, line {line}: rows are CSV with double quotes; came one that is not ({error}). "
+        "Mend that line."
+    )
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, Row]]:
     """(line number, object) of a file with one JSON object a line, or of a Parquet table."""
     if path.suffix == ".parquet":
-        yield from enumerate(iterate_rows(path), start=1)
+        yield from _parquet_rows(path)
         return
     with _open(path) as stream:
         for number, line in enumerate(_decoded(stream, path), start=1):
@@ -74,14 +87,28 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Row]]:
                 yield number, parse_json_line(line, f"{path}, line {number}")
 
 
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    try:
+        yield from enumerate(iterate_rows(path), start=1)
+    except pa.ArrowException as error:
+        raise CookbookError(
+            f"{path} must be a Parquet table; it cannot be read ({error}). Write it again."
+        ) from None
+
+
 def parse_json_line(line: str, where: str) -> Row:
-    """One JSON object; duplicate keys, NaN and infinities are refused.
+    """One JSON object; duplicate keys, numbers that are not finite and half characters are refused.
 
     Raises:
         CookbookError: the line is no such object.
     """
     try:
-        value = json.loads(line, parse_constant=_refuse, object_pairs_hook=_unique)
+        value = json.loads(
+            line, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique
+        )
+        if "\\u" in line:
+            # Half of a surrogate pair parses, and fails only once it is hashed or written.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise CookbookError(
             f"{where}: a line holds one JSON object; came one that does not parse ({error}). "
@@ -94,6 +121,13 @@ def parse_json_line(line: str, where: str) -> Row:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is larger than any number")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -125,7 +159,7 @@ def _decoded(stream: TextIO, path: Path) -> Iterator[str]:
             f"{path} must be UTF-8 text; after line {number} comes a byte that is not "
             f"({error.reason}). Save the file as UTF-8."
         ) from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except GZIP_ERRORS as error:
         raise CookbookError(
             f"{path} must be a whole gzip file; after line {number}: {error}. Write it again."
         ) from None

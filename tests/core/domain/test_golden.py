@@ -1,0 +1,171 @@
+"""Guards golden data: no row that could mean two things, no query in two splits."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.core.domain.golden import assign_splits, read_golden
+from tasks.core.errors import CookbookError
+from tasks.core.text import normalize_query
+
+HEADER = "query_id,query,doc_id,grade"
+GIVEN = ("sealed", "tune", "gate")
+ROWS = ("q1,nurse,d1,3", "q2,chef,d1,0", "q3,driver,d2,4")
+
+
+def _read(folder, *rows, header=HEADER):
+    path = folder / "golden.csv"
+    path.write_text("\n".join((header, *rows)) + "\n")
+    return read_golden(path, grade_count=5, doc_ids={"d1", "d2"})
+
+
+def test_rows_come_with_their_pair_id(tmp_path):
+    rows = _read(tmp_path, *ROWS)
+    assert [row["grade"] for row in rows] == [3, 0, 4]
+    # printf 'q1\n\nd1' | sha256sum
+    assert rows[0]["pair_id"] == "ef6e405df5cca3d9"
+
+
+@pytest.mark.parametrize("grade", ["5", "-1", "2.5", "nan", "NaN", "inf", "", "good", "1e400"])
+def test_a_grade_off_the_scale_is_refused(tmp_path, grade):
+    with pytest.raises(CookbookError) as caught:
+        _read(tmp_path, *ROWS, f"q1,nurse,d2,{grade}")
+    assert "line 5: a grade is a whole number from 0 to 4" in str(caught.value)
+    assert f"came {grade!r}. Correct it" in str(caught.value)
+
+
+def test_a_whole_grade_may_be_written_with_a_point(tmp_path):
+    assert _read(tmp_path, *ROWS, "q1,nurse,d2,2.0")[-1]["grade"] == 2
+
+
+def test_an_unknown_document_is_named_with_its_line(tmp_path):
+    with pytest.raises(CookbookError, match=r"line 5: doc_id must be one.*'d9' is not among them"):
+        _read(tmp_path, *ROWS, "q1,nurse,d9,1")
+
+
+def test_a_pair_with_two_grades_is_refused(tmp_path):
+    with pytest.raises(CookbookError, match=r"line 5: a pair has one grade.*came with 3 and 1"):
+        _read(tmp_path, *ROWS, "q1,nurse,d1,1")
+
+
+def test_a_pair_that_stands_twice_with_one_grade_counts_once(tmp_path):
+    assert len(_read(tmp_path, *ROWS, ROWS[0])) == 3
+
+
+def test_two_members_may_grade_one_document_differently(tmp_path):
+    rows = [f"{row},m1" for row in ROWS]
+    assert len(_read(tmp_path, *rows, "q1,nurse,d1,0,m2", header=HEADER + ",member_id")) == 4
+
+
+def test_one_query_in_several_spellings_is_too_few(tmp_path):
+    with pytest.raises(CookbookError, match="at least 3 different queries.*came 1. Grade more"):
+        _read(tmp_path, "q1,ICU nurse,d1,1", "q2,nurse icu,d2,2", "q3,Nurse  ICU,d1,0")
+
+
+def test_a_file_with_a_header_alone_is_refused(tmp_path):
+    with pytest.raises(CookbookError, match="at least 3 different queries.*came 0"):
+        _read(tmp_path)
+
+
+def test_an_empty_query_is_refused(tmp_path):
+    with pytest.raises(CookbookError, match="line 2: query must not be empty"):
+        _read(tmp_path, "q1,  ,d1,1", *ROWS)
+
+
+def test_an_unknown_split_is_refused(tmp_path):
+    with pytest.raises(CookbookError, match="split is one of tune, gate, sealed; came 'test'"):
+        _read(tmp_path, *(f"{row},test" for row in ROWS), header=HEADER + ",split")
+
+
+def test_raters_and_dimensions_keep_the_order_of_the_columns(tmp_path):
+    header = HEADER + ",rater_2,dim_TITLE,rater_1,dim_SKILLS"
+    rows = _read(tmp_path, *(f"{row},1,2,,4" for row in ROWS), header=header)
+    assert rows[0]["raters"] == [1, None]
+    assert rows[0]["dimensions"] == [2, 4]
+
+
+def test_a_rater_off_the_scale_is_refused(tmp_path):
+    with pytest.raises(CookbookError, match="line 2: a grade is a whole number.*came '9'"):
+        _read(tmp_path, *(f"{row},9" for row in ROWS), header=HEADER + ",rater_1")
+
+
+def _queries(n):
+    return [{"query": f"query number {i}", "split": ""} for i in range(n)]
+
+
+def _counts(rows):
+    return {name: sum(row["split"] == name for row in rows) for name in ("tune", "gate", "sealed")}
+
+
+def test_shares_are_of_queries():
+    rows = assign_splits(_queries(100), tune_share=0.5, gate_share=0.2)
+    assert _counts(rows) == {"tune": 50, "gate": 20, "sealed": 30}
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 7])
+def test_a_handful_of_queries_fills_every_split(n):
+    assert min(_counts(assign_splits(_queries(n), tune_share=0.5, gate_share=0.2)).values()) > 0
+
+
+def test_the_same_words_in_another_order_fall_to_one_split():
+    rows = _queries(40) + [{"query": f"{i} NUMBER query", "split": ""} for i in range(40)]
+    found = assign_splits(rows, tune_share=0.5, gate_share=0.2)
+    assert [row["split"] for row in found[:40]] == [row["split"] for row in found[40:]]
+
+
+def test_the_order_of_the_file_does_not_matter():
+    there = assign_splits(_queries(30), tune_share=0.5, gate_share=0.2)
+    back = assign_splits(_queries(30)[::-1], tune_share=0.5, gate_share=0.2)
+    assert there == back[::-1]
+
+
+def test_a_new_query_moves_few_of_the_old_ones():
+    before = assign_splits(_queries(100), tune_share=0.5, gate_share=0.2)
+    after = assign_splits(_queries(101), tune_share=0.5, gate_share=0.2)
+    assert sum(a != b for a, b in zip(before, after, strict=False)) <= 2
+
+
+def test_the_split_column_wins():
+    rows = [row | {"split": s} for row, s in zip(_queries(3), GIVEN, strict=True)]
+    found = assign_splits(rows, tune_share=0.5, gate_share=0.2)
+    assert [row["split"] for row in found] == ["sealed", "tune", "gate"]
+
+
+def test_rows_without_a_split_beside_rows_with_one_are_divided_by_share():
+    rows = [row | {"split": "sealed"} for row in _queries(10)] + _queries(60)[10:]
+    found = assign_splits(rows, tune_share=0.5, gate_share=0.2)
+    assert {row["split"] for row in found[:10]} == {"sealed"}
+    assert {row["split"] for row in found[10:]} == {"tune", "gate", "sealed"}
+
+
+def test_one_query_in_two_splits_is_refused():
+    rows = [row | {"split": s} for row, s in zip(_queries(3), GIVEN, strict=True)]
+    leak = {"query": "NUMBER query 0", "split": "tune"}
+    with pytest.raises(CookbookError, match="lies in sealed and tune. Give all its rows the same"):
+        assign_splits([*rows, leak], tune_share=0.5, gate_share=0.2)
+
+
+def test_an_empty_split_is_refused():
+    rows = [row | {"split": "tune"} for row in _queries(5)]
+    with pytest.raises(CookbookError, match="gate, sealed has none"):
+        assign_splits(rows, tune_share=0.5, gate_share=0.2)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.lists(st.text(max_size=6) | st.sampled_from(["d1", "1", "tune"]), max_size=6),
+        max_size=6,
+    )
+)
+def test_any_rows_are_golden_data_or_a_clear_error(tmp_path, rows):
+    path = tmp_path / "golden.csv"
+    text = "\n".join([HEADER + ",split", *(",".join(row) for row in rows)])
+    path.write_text(text, newline="")
+    try:
+        read = read_golden(path, grade_count=5, doc_ids={"d1"})
+    except CookbookError:
+        return
+    assert len({normalize_query(row["query"]) for row in read}) >= 3

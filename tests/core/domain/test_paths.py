@@ -1,0 +1,62 @@
+"""Guards how a domain is found: by a plain name, with its required files, below one root."""
+
+import pytest
+
+from tasks.core.domain.paths import find_domain, valid_name
+from tasks.core.errors import CookbookError
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in (
+        "policy/shoes/policy.md",
+        "golden_data/shoes/golden.csv",
+        "golden_data/shoes/documents.jsonl",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    return tmp_path
+
+
+def test_optional_files_that_are_not_there_are_none(root):
+    paths = find_domain("shoes", root)
+    assert paths.documents == root / "golden_data/shoes/documents.jsonl"
+    assert (paths.queries, paths.members, paths.impressions) == (None, None, None)
+
+
+def test_the_compressed_documents_come_first(root):
+    (root / "golden_data/shoes/documents.jsonl.gz").write_text("x")
+    assert find_domain("shoes", root).documents.name == "documents.jsonl.gz"
+
+
+def test_an_unknown_domain_is_told_which_there_are(root):
+    with pytest.raises(CookbookError, match=r"none named 'hats'.*It has: shoes.*--root"):
+        find_domain("hats", root)
+
+
+def test_a_root_without_domains_says_so(tmp_path):
+    with pytest.raises(CookbookError, match="It has: none"):
+        find_domain("shoes", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["policy/shoes/policy.md", "golden_data/shoes/golden.csv", "documents.jsonl"]
+)
+def test_a_missing_required_file_is_named(root, name):
+    found = next(root.rglob(name))
+    found.unlink()
+    with pytest.raises(CookbookError, match=f"needs .*{found.name}.*there is none"):
+        find_domain("shoes", root)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../shoes", "a/b", "Shoes", "a b", "-x", ".x", "a\n", "ü", "x" * 65]
+)
+def test_a_name_that_could_leave_the_folder_is_refused(root, name):
+    with pytest.raises(CookbookError, match="A domain is named by 1 to 64 small letters"):
+        find_domain(name, root)
+
+
+def test_a_plain_name_stays_as_it_is():
+    assert valid_name("job_search-2.1", "domain") == "job_search-2.1"
