@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from prefect import flow, runtime
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 from prefect.types.entrypoint import EntrypointType
 from pydantic import Field
 
@@ -21,18 +21,27 @@ from flows.places import DomainName, ends_with_parent, lateness_s, served_root, 
 from flows.score import score
 from flows.ui_artifacts import UiProgress, show_failure, show_report
 from tasks.core.errors import CookbookError
+from tasks.core.report.terminal import verdict_line
 from tasks.run import listening
 from tasks.settings import Settings
 
+Profile = Annotated[
+    ProfileName,
+    Field(description="How large a run: smoke takes seconds and proves nothing, laptop minutes."),
+]
+ChosenSettings = Annotated[
+    Settings | None,
+    Field(description="Every setting by hand, instead of the profile's; leave at None otherwise."),
+]
 Hours = Annotated[float, Field(gt=0, le=168, description="A start later than this is skipped.")]
 
 
 @flow(name="cookbook", persist_result=False)
 def cookbook_in_ui(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     domain: DomainName = "job_search",
-    settings: Settings | None = None,
-) -> str:
+    settings: ChosenSettings = None,
+) -> State[None]:
     """Turn the policy, golden grades and click log into a small ranker; promote or refuse it.
 
     What an earlier run made from the same inputs is used again. `settings`, if given, replaces
@@ -43,10 +52,10 @@ def cookbook_in_ui(
 
 @flow(name="retrain", persist_result=False)
 def retrain(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     domain: DomainName = "job_search",
     maximum_lateness_hours: Hours = 12.0,
-) -> Any:
+) -> State[None]:
     """Take in what is new (impressions, golden rows, policy), retrain what depends on it.
 
     The result is compared with the model in service on the gate queries, then promoted,
@@ -57,17 +66,17 @@ def retrain(
 
 
 @flow(name="label", persist_result=False)
-def label(profile: ProfileName = "laptop", domain: DomainName = "job_search") -> str:
+def label(profile: Profile = "laptop", domain: DomainName = "job_search") -> State[None]:
     """Check the judge against golden grades, then label pairs; stops before any training."""
     return _watched(profile, domain, None, until="label")
 
 
 @flow(name="personalize", persist_result=False)
 def personalize(
-    profile: ProfileName = "laptop",
+    profile: Profile = "laptop",
     domain: DomainName = "job_search",
     maximum_lateness_hours: Hours = 12.0,
-) -> Any:
+) -> State[None]:
     """Bring the effects per member and per job up to date with new impressions."""
     late = _too_late(maximum_lateness_hours)
     return late or _watched(profile, domain, None, until="personalize")
@@ -104,9 +113,10 @@ def _deployment(
 
 def _watched(
     profile: ProfileName, domain: str, settings: Settings | None, until: str | None = None
-) -> str:
-    """Run the pipeline with its steps as this flow's tasks; returns the verdict."""
-    progress, part = UiProgress(), {} if until is None else {"until": until}
+) -> State[None]:
+    """Run the pipeline with its steps as this flow's tasks; the state says the verdict."""
+    progress = UiProgress()
+    part: dict[str, Any] = {} if until is None else {"until": until}
     try:
         with ends_with_parent(), listening(progress):
             report = cookbook.fn(settings, profile, domain, served_root(), served_store(), **part)
@@ -114,12 +124,12 @@ def _watched(
         show_failure(str(error))
         raise
     if until is not None:
-        return f"Finished as far as {until}."
+        return Completed(message=f"Finished as far as {until}.")
     show_report(report, domain, progress.stages)
-    return str(report["promotion"]["decision"])
+    return Completed(message=verdict_line(report))
 
 
-def _too_late(maximum_hours: float) -> Any:
+def _too_late(maximum_hours: float) -> State[None] | None:
     """A cancelled state where the scheduled start is long past, so that missed runs do not pile up.
 
     Source: Prefect runs every late one, oldest first (issue 15886).

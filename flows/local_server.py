@@ -104,7 +104,7 @@ def hide_run_logs() -> None:
     from prefect.logging.configuration import setup_logging
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
 
     setup_logging()
     for handler in logging.getLogger().handlers:

@@ -114,5 +114,8 @@ def _run_flow(
         check_server(address)
         hide_run_logs()
         with RunProgress(Console()) as progress, listening(progress):
-            part = {} if until is None else {"until": until}
-            return cookbook(profile=profile, domain=domain, root=root, store=store, **part)
+            arguments: dict[str, Any] = {"profile": profile, "domain": domain}
+            arguments |= {"root": root, "store": store}
+            arguments |= {} if until is None else {"until": until}
+            report: dict[str, Any] = cookbook(**arguments)
+            return report

@@ -1,0 +1,64 @@
+"""A small simulated domain and runs of the smoke profile in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+COOKBOOK = [sys.executable, "-m", "flows.cli"]
+PROJECT = Path(__file__).resolve().parents[2]
+SCALE = 0.2
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """This environment with a Prefect of the test's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return kept | {"PREFECT_HOME": str(home), "OMP_NUM_THREADS": "1"} | more
+
+
+def small_domain(root: Path) -> Path:
+    """Write a small simulated job_search domain; the same on every call."""
+    command = [*COOKBOOK, "simulate", "--root", str(root), "--scale", str(SCALE)]
+    subprocess.run(command, check=True, cwd=PROJECT, capture_output=True)
+    return root
+
+
+def run_command(root: Path, store: Path) -> list[str]:
+    """The command line of a smoke run."""
+    places = ["--root", str(root), "--store", str(store)]
+    return [*COOKBOOK, "run", "--profile", "smoke", *places]
+
+
+def smoke_run(root: Path, store: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run to the end; ``more`` goes to the environment."""
+    return subprocess.run(
+        run_command(root, store),
+        env=environment(store / "prefect", **more),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def content_digests(store: Path) -> dict[str, str]:
+    """What every artifact of a store holds: kind and digest to a hash over its files' hashes."""
+    found = {}
+    for manifest in sorted(store.glob("artifacts/*/*/manifest.json")):
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        files = {
+            name: sha
+            for name, sha in content["files"].items()
+            if not name.endswith("measured.json")
+        }
+        found[f"{content['kind']}/{content['digest'][:16]}"] = json.dumps(files, sort_keys=True)
+    return found
+
+
+def report_of(store: Path) -> dict[str, Any]:
+    """The last finished run's report.json."""
+    path = store / "job_search" / "latest" / "report.json"
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report

@@ -1,0 +1,168 @@
+"""The whole pipeline on the smoke profile, through the command line, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.core.report.schema import validate_report
+from tests.flows.smoke import (
+    COOKBOOK,
+    PROJECT,
+    environment,
+    report_of,
+    run_command,
+    small_domain,
+    smoke_run,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_domain(tmp_path_factory.mktemp("domain"))
+
+
+@pytest.fixture(scope="module")
+def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one finished run."""
+    store = tmp_path_factory.mktemp("runs")
+    done = smoke_run(root, store)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (store / "first_output.txt").write_text(done.stdout)
+    return store
+
+
+def test_a_run_ends_with_a_verdict_a_table_and_the_place_of_its_report(store: Path) -> None:
+    shown = (store / "first_output.txt").read_text()
+    assert "NDCG@10" in shown
+    assert "Pruned student" in shown
+    assert f"Report: {store}/job_search/latest/report.html" in shown
+    assert (store / "job_search" / "latest" / "report.html").stat().st_size > 10_000
+
+
+def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> None:
+    report = report_of(store)
+    validate_report(report)
+    assert [tier["role"] for tier in report["tiers"]] == [
+        "policy_teacher",
+        "click_teacher",
+        "assistant",
+        "student",
+        "pruned_student",
+    ]
+    assert report["labels"]["labelled"] > 0
+    assert report["labels"]["billed_calls"] == 0
+    assert report["promotion"]["version"] == "v0001"
+
+
+def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
+    root: Path, store: Path
+) -> None:
+    started = time.monotonic()
+    done = smoke_run(root, store)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stderr[-3000:]
+    stages = [line for line in done.stdout.splitlines() if line.startswith(("+ ", "= "))]
+    assert len(stages) > 20
+    assert [line for line in stages if not line.startswith("= ")] == []
+    labels = report_of(store)["labels"]
+    assert (labels["calls"], labels["spent_usd"]) == (0, 0)
+    assert labels["reused"] == labels["labelled"]
+    # The promise is 30 s on two free cores; tests share them.
+    assert seconds < 90
+
+
+def test_the_promoted_model_scores_pairs_from_a_file(
+    root: Path, store: Path, tmp_path: Path
+) -> None:
+    pairs = [
+        {"query_id": "1", "query": "nurse", "doc_id": "j00001", "member_id": "m00001"},
+        {"query_id": "1", "query": "nurse", "doc_id": "j00002"},
+        {"query_id": "1", "query": "nurse", "title": "Nurse", "text": "Night shifts.", "mine": 7},
+    ]
+    source, target = tmp_path / "pairs.jsonl", tmp_path / "scores.jsonl"
+    source.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    command = [*COOKBOOK, "score", "--input", str(source), "--output", str(target)]
+    command += ["--root", str(root), "--store", str(store)]
+    subprocess.run(command, check=True, cwd=PROJECT, capture_output=True)
+    scored = [json.loads(line) for line in target.read_text().splitlines()]
+    for pair, row in zip(pairs, scored, strict=True):
+        assert pair.items() <= row.items()
+        assert sum(row["grade_probabilities"]) == pytest.approx(1)
+        assert 0 <= row["relevance"] <= 1
+        assert set(row["personalized_probabilities"]) == {"clicked"}
+        assert row["model_version"] == "v0001"
+    source.write_text(source.read_text() + '{"query_id": "2"\n')
+    target.unlink()
+    broken = subprocess.run(command, check=False, cwd=PROJECT, capture_output=True, text=True)
+    assert broken.returncode == 2
+    assert "line 4" in broken.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs.jsonl"]
+
+
+def test_a_second_run_on_a_held_store_is_told_who_holds_it(root: Path, store: Path) -> None:
+    hold = (
+        "import sys, time; from pathlib import Path; from tasks.core.store.lock import run_lock\n"
+        "with run_lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(600)\n"
+    )
+    holder = subprocess.Popen(
+        [COOKBOOK[0], "-c", hold, str(store)], stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        done = smoke_run(root, store)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert done.returncode == 2
+    assert f"process {holder.pid}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
+    run = subprocess.Popen(
+        run_command(root, store),
+        env=environment(store / "prefect"),
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    children: list[psutil.Process] = []
+    while not children and run.poll() is None:
+        children = psutil.Process(run.pid).children(recursive=True)
+        time.sleep(0.05)
+    assert children, "the run started no server of its own"
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    gone, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    assert gone
+
+
+def test_ctrl_c_ends_a_run_with_130_and_leaves_no_process_behind(root: Path, store: Path) -> None:
+    run = subprocess.Popen(
+        run_command(root, store),
+        env=environment(store / "prefect"),
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert run.stdout is not None
+    run.stdout.readline()
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=120)
+    assert run.returncode == 130
+    assert "Traceback" not in error
+    assert not psutil.wait_procs(children, timeout=60)[1]
