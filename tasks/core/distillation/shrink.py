@@ -7,7 +7,7 @@ Source: LinkedIn halved every MLP and took the last 8 of 28 layers off Qwen3-0.6
 reconstructing each layer's output (arXiv 2403.12983).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from tasks.core.inputs import PairText
 from tasks.core.training.architecture import Mlp, layers, mlp
 from tasks.core.training.scorer import PairScorer
 
-# Share of the mean squared activation added to the normal equations' diagonal.
+# How far the refit is held to the plain cut, as a share of the mean squared activation.
 RIDGE = 1e-3
 
 
@@ -30,8 +30,9 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     stack.extend(chosen)
     for place, layer in enumerate(chosen):
         # A causal layer finds its keys and values in the cache by its own number.
-        if hasattr(layer, "self_attn"):
-            layer.self_attn.layer_idx = place
+        attention: Any = getattr(layer, "self_attn", None)
+        if attention is not None:
+            attention.layer_idx = place
     model.config.num_hidden_layers = len(chosen)
     if getattr(model.config, "layer_types", None):
         model.config.layer_types = [model.config.layer_types[index] for index in kept]
@@ -54,25 +55,34 @@ def prune_mlps(scorer: PairScorer, share: float, calibration: Sequence[PairText]
 
     Layers are cut in order, so that each is refitted to the inputs it will really get.
     """
-    model = scorer.model
+    cut_mlps(scorer.model, share, lambda output: _gram(scorer, output, calibration))
+
+
+def cut_mlps(
+    model: PreTrainedModel, share: float, second_moments: Callable[[nn.Linear], Tensor]
+) -> None:
+    """As ``prune_mlps``, the moments (units, units) of each MLP's hidden units handed in.
+
+    It asks only for shapes otherwise, so it also runs on the meta device, without weights.
+    """
     width = round(model.config.intermediate_size * share)
     for layer in layers(model):
         part = mlp(model, layer)
-        gram = _gram(scorer, part.output, calibration)
-        _cut(part, gram, width)
+        _cut(part, second_moments(part.output), width)
     model.config.intermediate_size = width
 
 
 def _gram(scorer: PairScorer, output: nn.Linear, pairs: Sequence[PairText]) -> Tensor:
     """Second moments of the MLP's hidden units over real tokens: (units, units), float64."""
-    total = torch.zeros(output.in_features, output.in_features, dtype=torch.float64)
+    shape = (output.in_features, output.in_features)
+    total = torch.zeros(shape, dtype=torch.float64, device=output.weight.device)
     masks: list[Tensor] = []
 
     def see_mask(_: nn.Module, args: tuple[Any, ...], inputs: dict[str, Tensor]) -> None:
         masks.append(inputs["attention_mask"].bool())
 
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        units = inputs[0].detach()[masks[-1]].double().cpu()
+        units = inputs[0].detach()[masks[-1]].double()
         total.addmm_(units.T, units)
 
     hooks = [
@@ -88,18 +98,22 @@ def _gram(scorer: PairScorer, output: nn.Linear, pairs: Sequence[PairText]) -> T
 
 
 def _cut(part: Mlp, gram: Tensor, width: int) -> None:
-    """Keep the units that carry most of the output's energy; refit the output on them."""
-    weight = part.output.weight.detach().double().cpu()
+    """Keep the units that carry most of the output's energy; refit the output on them.
+
+    The refit minimizes the squared error of the output plus a pull towards the plain cut, so
+    that a unit which calibration never lit keeps its weight, and cutting nothing changes nothing.
+    """
+    weight = part.output.weight.detach().double()
     importance = gram.diagonal() * weight.square().sum(dim=0)
     kept = importance.topk(width).indices.sort().values
-    inner = gram[kept][:, kept]
-    inner = inner + RIDGE * inner.diagonal().mean() * torch.eye(width, dtype=torch.float64)
-    refit = torch.linalg.solve(inner, gram[kept] @ weight.T).T
+    pull = RIDGE * gram.diagonal()[kept].mean()
+    inner = gram[kept][:, kept] + pull * torch.eye(width, dtype=gram.dtype, device=gram.device)
+    refit = torch.linalg.solve(inner, gram[kept] @ weight.T + pull * weight.T[kept]).T
     with torch.no_grad():
         for linear in part.inputs:
-            linear.weight = nn.Parameter(linear.weight[kept.to(linear.weight.device)].clone())
+            linear.weight = nn.Parameter(linear.weight[kept].clone())
             if linear.bias is not None:
-                linear.bias = nn.Parameter(linear.bias[kept.to(linear.bias.device)].clone())
+                linear.bias = nn.Parameter(linear.bias[kept].clone())
             linear.out_features = width
         part.output.weight = nn.Parameter(refit.to(part.output.weight).contiguous())
         part.output.in_features = width

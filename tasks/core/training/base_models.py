@@ -5,7 +5,7 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -29,6 +29,7 @@ from transformers import (
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate
 from tasks.core.store.files import file_sha256
+from tasks.core.training.architecture import add_mean_pooling, family
 from tasks.core.training.scorer import Outputs, PairScorer
 
 Source = Literal["embedded", "hub", "random_encoder", "random_decoder"]
@@ -106,11 +107,21 @@ def new_scorer(
     else:
         tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
         model = _pretrained(base, tokenizer, outputs)
+        if family(model) == "bert":
+            add_mean_pooling(model)
+    _switch_dropout_off(model)
+    name = base.name if base.source != "embedded" else "all-MiniLM-L6-v2"
+    return PairScorer(model, tokenizer, template, outputs, base_model=name)
+
+
+def _switch_dropout_off(model: PreTrainedModel) -> None:
+    """In the modules and in the configuration, or a scorer saved and loaded would have it back."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    name = base.name if base.source != "embedded" else "all-MiniLM-L6-v2"
-    return PairScorer(model, tokenizer, template, outputs, base_model=name)
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, 0.0)
 
 
 def encoder_of(base: BaseModel) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -132,12 +143,14 @@ def decoder_scorer(
     """A causal language model as a scorer: its logits of the grade tokens are the grade logits."""
     config = language_model.config
     config.num_labels, config.pad_token_id = outputs.size, tokenizer.pad_token_id
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     model.base_model.load_state_dict(language_model.base_model.state_dict())
-    rows = language_model.get_output_embeddings().weight[grade_tokens(tokenizer, outputs)]
+    vocabulary: Any = language_model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    rows = vocabulary.weight[grade_tokens(tokenizer, outputs)]
+    head: Any = model.score
     with torch.no_grad():
-        model.score.weight.zero_()
-        model.score.weight[: outputs.grade_count] = rows
+        head.weight.zero_()
+        head.weight[: outputs.grade_count] = rows
     return model
 
 
@@ -184,19 +197,20 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")  # type: ignore[no-untyped-call]
 
 
 def _tiny_bert(vocabulary: int, outputs: Outputs) -> BertConfig:
-    return BertConfig(
+    config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=32,
         num_hidden_layers=3,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=512,
-        num_labels=outputs.size,
     )
+    config.num_labels = outputs.size
+    return config
 
 
 def _tiny_qwen(vocabulary: int) -> Qwen3Config:

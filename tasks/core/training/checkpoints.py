@@ -22,7 +22,7 @@ MARKER = "complete.json"
 def save_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """Write ``folder/step-N``; older checkpoints go only after the new one is complete."""
+    """Write ``folder/step-N``; the others go only after the new one is complete."""
     target = folder / f"step-{state['step']:08d}"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -34,8 +34,9 @@ def save_checkpoint(
     fault_point("checkpoint:before_marker")
     files = sorted(path for path in target.iterdir() if path.name != MARKER)
     write_json(target / MARKER, {path.name: file_sha256(path) for path in files})
-    for older in sorted(folder.glob("step-*"))[:-1]:
-        shutil.rmtree(older)
+    for other in folder.glob("step-*"):
+        if other != target:
+            shutil.rmtree(other)
 
 
 def load_checkpoint(

@@ -106,7 +106,7 @@ def train(
         if progress is not None:
             progress(run.step, len(schedule))
     scorer.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    scorer.model.eval()
+    scorer.model.train(False)
     return run.report(sum(len(rows) for rows in schedule))
 
 
@@ -156,10 +156,11 @@ class _Run:
             group["lr"] = group["peak_lr"] * rate_factor
         value = self._backward(rows)
         self.step += 1
-        if self._broken(value):
+        largest = self.optimization.max_grad_norm
+        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), largest))
+        if self._broken(value) or not math.isfinite(norm):
             self._skip(value)
             return
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.optimization.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.first_loss = value if math.isnan(self.first_loss) else self.first_loss
@@ -167,24 +168,39 @@ class _Run:
         self.mean_loss = 0.98 * previous + 0.02 * value
 
     def _backward(self, rows: Rows) -> float:
-        logits, order = self._forward(rows)
-        index = torch.from_numpy(order)
-        targets = {k: v[index].to(logits.device) for k, v in self.examples.targets.items()}
-        loss_mean = self.loss(logits.float(), targets)
-        self.accelerator.backward(loss_mean)
+        """Gradients of the step's mean loss; returns the loss.
+
+        The loss may compare any rows of the step, so it needs all logits at once. Where they
+        are more than one pass, they are first computed without a graph; then each chunk runs
+        again and takes its share of the gradient. Memory is one chunk's, for one more forward.
+        """
+        lengths = self.examples.tokens.take(rows).lengths
+        slots = self.optimization.tokens_per_batch
+        chunks = [rows[chunk] for chunk in chunks_by_tokens(lengths, slots)]
+        if len(chunks) == 1:
+            loss_mean = self._loss(self._logits(chunks[0]), chunks[0])
+            self.accelerator.backward(loss_mean)
+            return float(loss_mean.detach())
+        with torch.no_grad():
+            logits = torch.cat([self._logits(chunk) for chunk in chunks])
+        logits.requires_grad_()
+        loss_mean = self._loss(logits, np.concatenate(chunks))
+        (gradients,) = torch.autograd.grad(loss_mean, logits)
+        parts = torch.split(gradients, [len(chunk) for chunk in chunks])
+        for chunk, part in zip(chunks, parts, strict=True):
+            self.accelerator.backward(self._logits(chunk), gradient=part)
         return float(loss_mean.detach())
 
-    def _forward(self, rows: Rows) -> tuple[Tensor, Rows]:
-        """Logits of the step's rows, run in chunks of equal length: padding is not computed."""
-        tokens, device = self.examples.tokens, self.accelerator.device
-        lengths = tokens.lengths[rows] if len(rows) < 64 else tokens.take(rows).lengths
-        outputs, order = [], []
-        for chunk in chunks_by_tokens(lengths, self.optimization.tokens_per_batch):
-            batch = pad(tokens, rows[chunk], self.scorer.tokenizer, device)
-            with self.accelerator.autocast():
-                outputs.append(self.model(**batch).logits)
-            order.append(rows[chunk])
-        return torch.cat(outputs), np.concatenate(order)
+    def _logits(self, rows: Rows) -> Tensor:
+        batch = pad(self.examples.tokens, rows, self.scorer.tokenizer, self.accelerator.device)
+        with self.accelerator.autocast():
+            logits: Tensor = self.model(**batch).logits
+        return logits
+
+    def _loss(self, logits: Tensor, rows: Rows) -> Tensor:
+        index = torch.from_numpy(rows)
+        targets = {k: v[index].to(logits.device) for k, v in self.examples.targets.items()}
+        return self.loss(logits.float(), targets)
 
     def _broken(self, value: float) -> bool:
         if not math.isfinite(value):

@@ -69,7 +69,7 @@ class PairScorer:
         self, tokenized: Tokenized, *, tokens_per_batch: int = 4096
     ) -> npt.NDArray[np.float32]:
         """As ``logits``. Rows are batched by length, so that little is spent on padding."""
-        self.model.eval()
+        self.model.train(False)
         device = device_of(self.model)
         result = np.empty((len(tokenized), self.outputs.size), dtype=np.float32)
         for rows in chunks_by_tokens(tokenized.lengths, tokens_per_batch):

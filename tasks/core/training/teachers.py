@@ -140,6 +140,9 @@ def _train(
     progress: Progress | None,
 ) -> TrainingReport:
     plain = scorer.model
+    # The adapters' first weights are random: without this, what ran before in the process
+    # would decide them, and a resumed run would end with another teacher.
+    torch.manual_seed(optimization.seed)
     if lora is None:
         freeze_embeddings(plain)
     else:
