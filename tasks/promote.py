@@ -1,5 +1,6 @@
 """Step: the gate split decides whether the candidate serves; the registry keeps what it says."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -112,10 +113,13 @@ def _measure(
 
 def _gain(
     candidate: dict[str, float], current: dict[str, float], settings: PromotionSettings
-) -> Interval | None:
-    """The candidate's NDCG less the served model's, paired over the queries both were held to."""
+) -> Interval:
+    """The candidate's NDCG less the served model's, paired over the queries both were held to.
+
+    Without a query in common nothing tells that the candidate loses nothing: it does not pass.
+    """
     shared = sorted(candidate.keys() & current.keys())
     if not shared:
-        return None
+        return Interval(math.nan, math.nan, math.nan, 0)
     differences = np.array([candidate[query] - current[query] for query in shared])
     return bootstrap_mean(differences, n_resamples=settings.n_resamples, seed=settings.seed)

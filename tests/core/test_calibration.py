@@ -1,0 +1,124 @@
+"""Guards calibration: it finds what was planted, keeps the order, and its error means what it says."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, softmax
+from sklearn.calibration import calibration_curve
+
+from tasks.core.calibration import (
+    ActionCalibration,
+    exceedance,
+    fit_action,
+    fit_temperature,
+    reliability,
+)
+
+
+@pytest.mark.parametrize("planted", [0.4, 1.0, 3.0])
+def test_a_planted_temperature_is_found(planted):
+    logits = np.random.default_rng(0).normal(size=(400, 5))
+    found = fit_temperature(logits * planted, softmax(logits, axis=1))
+    assert found == pytest.approx(planted, rel=1e-3)
+
+
+def test_a_planted_temperature_is_found_in_sampled_grades():
+    rng = np.random.default_rng(1)
+    logits = 2 * rng.normal(size=(20_000, 4))
+    grades = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    assert fit_temperature(logits * 2.0, np.eye(4)[grades]) == pytest.approx(2.0, rel=0.05)
+
+
+def test_exceedance_by_hand():
+    # Probabilities 1/7, 2/7, 4/7.
+    logits = np.log([[1.0, 2.0, 4.0]])
+    assert exceedance(logits, 1, 1.0) == pytest.approx([6 / 7])
+    assert exceedance(logits, 0, 1.0) == pytest.approx([1.0])
+    # At temperature 1/2 they are squared: 1, 4, 16 of 21.
+    assert exceedance(logits, 2, 0.5) == pytest.approx([16 / 21])
+
+
+def test_isotonic_pools_the_violators():
+    # 0, then (1, 0) pooled to 1/2, then 1; ends held off 0 and 1 by a millionth.
+    found = fit_action(np.arange(4.0), np.array([0.0, 1, 0, 1]), np.ones(4))
+    assert found(np.arange(4.0)) == pytest.approx([1e-6, 0.5, 0.5, 1 - 1e-6])
+
+
+def test_isotonic_weighs_rows():
+    # A click of weight 3 before a miss of weight 1: pooled at 3/4.
+    found = fit_action(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([3.0, 1.0]))
+    assert found(np.array([0.0, 1.0])) == pytest.approx([0.75, 0.75])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.floats(-9, 9), st.booleans()), min_size=2, max_size=40))
+def test_a_higher_logit_never_has_a_lower_probability(rows):
+    logits, taken = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    found = fit_action(logits, taken, np.ones_like(logits))(np.linspace(-12, 12, 200))
+    assert (np.diff(found) >= 0).all()
+    assert (found > 0).all()
+    assert (found < 1).all()
+
+
+@pytest.mark.parametrize("taken", [0.0, 1.0])
+def test_without_both_outcomes_the_models_own_probabilities_stay(taken):
+    found = fit_action(np.arange(3.0), np.full(3, taken), np.ones(3))
+    assert found(np.array([-2.0, 0.1, 3.0])) == pytest.approx(expit([-2.0, 0.1, 3.0]), abs=2e-3)
+
+
+def test_a_calibration_survives_its_json():
+    found = fit_action(np.arange(6.0), np.array([0.0, 1, 0, 1, 0, 1]), np.ones(6))
+    again = ActionCalibration.from_json(found.to_json())
+    assert np.array_equal(found(np.linspace(-1, 7, 50)), again(np.linspace(-1, 7, 50)))
+
+
+def test_expected_error_by_hand():
+    # Two bins: |0.1 - 1/2| and |0.9 - 1|, each half the rows: 0.2 + 0.05.
+    found = reliability(np.array([0.1, 0.9, 0.1, 0.9]), np.array([0.0, 1, 1, 1]), n_bins=2)
+    assert found.expected_error == pytest.approx(0.25)
+    assert found.bins == (pytest.approx((0.1, 0.5, 2)), pytest.approx((0.9, 1.0, 2)))
+
+
+def test_expected_error_weighs_rows():
+    # Bin one: rate 3/4 by weights 1 and 3; four fifths of the mass. Bin two is exact.
+    found = reliability(
+        np.array([0.25, 0.25, 1.0]),
+        np.array([0.0, 1.0, 1.0]),
+        n_bins=2,
+        weights=np.array([1.0, 3.0, 1.0]),
+    )
+    assert found.expected_error == pytest.approx(0.8 * 0.5)
+
+
+def test_bins_hold_equally_many_rows():
+    rng = np.random.default_rng(2)
+    probabilities = rng.beta(1, 20, size=1003)
+    found = reliability(probabilities, rng.random(1003) < probabilities)
+    assert len(found.bins) == 15
+    assert {n for _, _, n in found.bins} <= {66, 67}
+
+
+def test_curve_equals_sklearns_quantile_bins():
+    rng = np.random.default_rng(3)
+    probabilities = rng.random(1500)
+    happened = (rng.random(1500) < probabilities**2).astype(float)
+    found = reliability(probabilities, happened)
+    rates, means = calibration_curve(happened, probabilities, n_bins=15, strategy="quantile")
+    assert [mean for mean, _, _ in found.bins] == pytest.approx(means)
+    assert [rate for _, rate, _ in found.bins] == pytest.approx(rates)
+
+
+def test_equal_probabilities_share_a_bin_whatever_the_order_of_rows():
+    """Cut by the order of rows, a constant true rate would show an error of one half."""
+    found = reliability(np.full(100, 0.5), np.repeat([0.0, 1.0], 50))
+    assert found.expected_error == 0
+    assert len(found.bins) == 1
+
+
+def test_true_probabilities_have_a_small_error_and_doubled_odds_a_large_one():
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=30_000)
+    happened = (rng.random(30_000) < expit(logits)).astype(float)
+    assert reliability(expit(logits), happened).expected_error < 0.01
+    assert reliability(expit(2 * logits), happened).expected_error > 0.05
