@@ -1,5 +1,6 @@
 """`cookbook`: the same flows as in the UI, from a shell."""
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,10 @@ from flows.local_server import keep_libraries_quiet
 from tasks.core.errors import CookbookError
 
 USERS_MISTAKE, INTERRUPTED = 2, 130
+NO_ROOM = (
+    "No space is left on the disk of the store. What was finished is kept: make room, or move "
+    "the store to a larger disk (--store), and run the same command again."
+)
 
 app = App(
     name="cookbook",
@@ -34,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments, exit_on_error=False)
     except CookbookError as error:
         print(f"cookbook: {error}", file=sys.stderr)
+        sys.exit(USERS_MISTAKE)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"cookbook: {NO_ROOM}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
     except CycloptsError:
         sys.exit(USERS_MISTAKE)  # it has printed itself

@@ -15,6 +15,7 @@ SCALE = 0.2
 def environment(home: Path, **more: str) -> dict[str, str]:
     """This environment with a Prefect of the test's own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    home.mkdir(parents=True, exist_ok=True)
     return kept | {"PREFECT_HOME": str(home), "OMP_NUM_THREADS": "1"} | more
 
 
@@ -35,7 +36,7 @@ def smoke_run(root: Path, store: Path, **more: str) -> "subprocess.CompletedProc
     """Run to the end; ``more`` goes to the environment."""
     return subprocess.run(
         run_command(root, store),
-        env=environment(store / "prefect", **more),
+        env=environment(root.parent / "prefect", **more),
         cwd=PROJECT,
         capture_output=True,
         text=True,

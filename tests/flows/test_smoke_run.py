@@ -130,7 +130,7 @@ def test_a_second_run_on_a_held_store_is_told_who_holds_it(root: Path, store: Pa
 def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
     run = subprocess.Popen(
         run_command(root, store),
-        env=environment(store / "prefect"),
+        env=environment(root.parent / "prefect"),
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -150,7 +150,7 @@ def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
 def test_ctrl_c_ends_a_run_with_130_and_leaves_no_process_behind(root: Path, store: Path) -> None:
     run = subprocess.Popen(
         run_command(root, store),
-        env=environment(store / "prefect"),
+        env=environment(root.parent / "prefect"),
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,0 +1,108 @@
+"""kill -9 anywhere, then the same command again: the content is that of an undisturbed run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.flows.smoke import PROJECT, content_digests, environment, run_command, smoke_run
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
+POINTS = ("before_build", "after_build", "after_manifest", "after_rename")
+KINDS = ("pairs", "judgments", "policy_teacher", "soft_labels", "student", "effects", "gate")
+
+
+def stages(store: Path) -> list[str]:
+    """Kinds of a store's artifacts, in the order in which they were made."""
+    manifests = sorted(
+        store.glob("artifacts/*/*/manifest.json"), key=lambda p: p.stat().st_mtime_ns
+    )
+    return list(dict.fromkeys(json.loads(path.read_text())["kind"] for path in manifests))
+
+
+def kill_while_building(kind: str, root: Path, store: Path, server: dict[str, str]) -> bool:
+    """Run, and kill as soon as an artifact of the kind is half built; False where it was missed."""
+    run = subprocess.Popen(
+        run_command(root, store),
+        env=environment(root.parent / "prefect", **server),
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while run.poll() is None:
+        if any((store / "artifacts" / kind).glob("*.building")):
+            os.kill(run.pid, signal.SIGKILL)
+        time.sleep(0.002)
+    return run.wait() == -signal.SIGKILL
+
+
+def points_can_be_armed() -> bool:
+    """Whether COOKBOOK_FAULT can name kind:place."""
+    script = "from tasks.core.store.faults import fault_point; fault_point('kind:place')"
+    armed = os.environ | {"COOKBOOK_FAULT": "kind:place"}
+    done = subprocess.run([sys.executable, "-c", script], env=armed, cwd=PROJECT, check=False)
+    return done.returncode == -signal.SIGKILL
+
+
+def test_a_kill_in_the_middle_of_every_stage_changes_no_content(
+    root: Path,
+    undisturbed: Path,
+    straight: dict[str, str],
+    server: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    kinds = stages(undisturbed)
+    killed = [kind for kind in kinds if kill_while_building(kind, root, tmp_path, server)]
+    done = smoke_run(root, tmp_path, **server)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight
+    # A stage of a few milliseconds may end between two looks at it.
+    assert len(killed) > 0.7 * len(kinds), f"killed in {killed} of {kinds}"
+
+
+def test_a_kill_at_every_write_point_changes_no_content(
+    root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
+) -> None:
+    if not points_can_be_armed():
+        pytest.skip("COOKBOOK_FAULT CANNOT NAME kind:place: see tests/core/store/test_faults.py")
+    for kind in KINDS:
+        for point in POINTS:
+            done = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT=f"{kind}:{point}")
+            assert done.returncode == -signal.SIGKILL, (kind, point, done.stderr[-2000:])
+    done = smoke_run(root, tmp_path, **server)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight
+
+
+@pytest.mark.parametrize("point", ["training:step:3", "checkpoint:after_weights:2"])
+def test_two_kills_in_training_change_no_content(
+    point: str, root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
+) -> None:
+    if not points_can_be_armed():
+        pytest.skip("COOKBOOK_FAULT CANNOT NAME kind:place: see tests/core/store/test_faults.py")
+    for _ in range(2):
+        done = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT=point)
+        assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    done = smoke_run(root, tmp_path, **server)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight
+
+
+@pytest.mark.parametrize(
+    "point", ["before_rename:4", "label_after_reply:5", "registry_before_pointer"]
+)
+def test_a_kill_at_a_named_point_changes_no_content(
+    point: str, root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
+) -> None:
+    killed = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT=point)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    done = smoke_run(root, tmp_path, **server)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight
+    pointer = json.loads((tmp_path / "job_search" / "registry" / "current.json").read_text())
+    assert pointer["version"] == "v0001"
