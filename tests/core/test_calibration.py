@@ -1,4 +1,4 @@
-"""Guards calibration: it finds what was planted, keeps the order, and its error means what it says."""
+"""Guards calibration: it finds what was planted, keeps the order, and errs as it says."""
 
 import numpy as np
 import pytest

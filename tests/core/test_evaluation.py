@@ -1,0 +1,203 @@
+"""Guards the yardstick: every tier by what it was taught, every difference paired."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
+
+from tasks.core.evaluation import (
+    TierLogits,
+    Yardstick,
+    calibration_figures,
+    click_figures,
+    golden_figures,
+    kept_figures,
+    paired_gain,
+)
+from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
+
+OUTPUTS = Outputs(5, ("clicked", "applied"))
+
+
+def _yardstick(seed=0, *, n_queries=40, n_members=60):
+    rng = np.random.default_rng(seed)
+    golden = [
+        {"query_id": f"q{q}", "doc_id": f"d{d}", "grade": int(rng.integers(0, 5))}
+        for q in range(n_queries)
+        for d in range(12)
+    ]
+    shown = [
+        {
+            "member_id": f"m{m}",
+            "clicked": int(rng.random() < 0.3),
+            "applied": int(rng.random() < 0.1),
+            "weight": float(rng.uniform(1, 5)),
+        }
+        for m in range(n_members)
+        for _ in range(10)
+    ]
+    return Yardstick.of(golden, shown, ("clicked", "applied"), 200)
+
+
+def _tier(yardstick, seed, *, grades=True, actions=True, skill=1.0, calibration=None):
+    """Noise, plus ``skill`` times the truth: logits that know something of grades and clicks."""
+    rng = np.random.default_rng(seed)
+    golden = rng.normal(size=(len(yardstick.grades), 7))
+    golden[np.arange(len(golden)), yardstick.grades] += 2 * skill
+    golden[:, 5] += skill * yardstick.grades
+    shown = rng.normal(size=(len(yardstick.weights), 7))
+    shown[:, 4] += skill * yardstick.actions["clicked"]
+    shown[:, 5] += skill * yardstick.actions["clicked"]
+    return TierLogits(
+        golden.astype(np.float32),
+        shown.astype(np.float32),
+        OUTPUTS,
+        knows_grades=grades,
+        knows_actions=actions,
+        calibration=calibration or {},
+    )
+
+
+def test_a_teacher_keeps_all_of_itself():
+    yardstick = _yardstick()
+    teacher = _tier(yardstick, 1).scored()
+    for figure in kept_figures(yardstick, teacher, teacher, teacher).values():
+        assert (figure["value"], figure["low"], figure["high"]) == (1.0, 1.0, 1.0)
+
+
+def test_kept_is_the_ratio_of_the_two_means():
+    yardstick = _yardstick()
+    student, teacher = (_tier(yardstick, s, skill=k).scored() for s, k in ((1, 0.3), (2, 1.0)))
+    kept = kept_figures(yardstick, student, teacher, teacher)
+    means = [yardstick.ndcg(one.on_golden).mean for one in (student, teacher)]
+    assert kept["ndcg_at_10"]["value"] == pytest.approx(means[0] / means[1])
+    clicked = yardstick.actions["clicked"]
+    areas = [roc_auc_score(clicked, one.on_clicks["clicked"]) for one in (student, teacher)]
+    assert kept["click_auc"]["value"] == pytest.approx(areas[0] / areas[1])
+    assert kept["click_auc"]["n"] == 60
+
+
+def test_chance_correction_takes_a_random_student_to_zero():
+    """A random order has an NDCG of 0.7 here: uncorrected, it seems to keep most."""
+    yardstick = _yardstick(n_queries=400)
+    teacher = _tier(yardstick, 1, skill=2.0).scored()
+    random = _tier(yardstick, 2, skill=0.0).scored()
+    kept = kept_figures(yardstick, random, teacher, None)
+    assert kept["ndcg_at_10"]["value"] > 0.5
+    assert kept["ndcg_chance_corrected"]["low"] < 0 < kept["ndcg_chance_corrected"]["high"]
+
+
+def test_without_a_click_teacher_nothing_is_kept_of_it():
+    yardstick = _yardstick()
+    teacher = _tier(yardstick, 1).scored()
+    assert kept_figures(yardstick, teacher, teacher, None)["click_auc"] is None
+
+
+def test_a_policy_only_student_ranks_clicks_by_relevance():
+    yardstick = _yardstick()
+    tier = _tier(yardstick, 1, actions=False)
+    expected = relevance(grade_probabilities(tier.shown, 5))
+    assert np.array_equal(tier.scored().on_clicks["clicked"], expected)
+    assert np.array_equal(tier.scored().on_clicks["applied"], expected)
+
+
+def test_a_click_only_student_ranks_golden_pairs_by_its_first_action():
+    tier = _tier(_yardstick(), 1, grades=False)
+    assert np.array_equal(tier.scored().on_golden, tier.golden[:, 5])
+
+
+def test_a_student_of_both_uses_the_output_of_each_goal():
+    tier = _tier(_yardstick(), 1)
+    assert np.array_equal(tier.scored().on_clicks["applied"], tier.shown[:, 6])
+    assert np.array_equal(tier.scored().on_golden, relevance(grade_probabilities(tier.golden, 5)))
+
+
+def test_kappa_is_of_the_most_probable_grade():
+    yardstick = _yardstick()
+    tier = _tier(yardstick, 1)
+    found = golden_figures(yardstick, tier)
+    reference = cohen_kappa_score(
+        yardstick.grades, tier.golden[:, :5].argmax(axis=1), weights="quadratic"
+    )
+    assert found["kappa"] == pytest.approx(reference)
+    assert found["n_queries"] == 40
+    assert found["low"] < found["ndcg_at_10"] < found["high"]
+
+
+def test_a_scorer_that_was_taught_no_grades_has_no_kappa():
+    assert golden_figures(_yardstick(), _tier(_yardstick(), 1, grades=False))["kappa"] is None
+
+
+def test_click_areas_are_by_action_and_by_member():
+    yardstick = _yardstick()
+    tier = _tier(yardstick, 1)
+    figures = click_figures(yardstick, tier.scored())
+    assert figures["applied"]["value"] == pytest.approx(
+        roc_auc_score(yardstick.actions["applied"], tier.shown[:, 6])
+    )
+    assert figures["clicked"]["n"] == 60
+
+
+def test_no_click_at_all_gives_no_figure_rather_than_a_guess():
+    yardstick = _yardstick()
+    yardstick.actions["clicked"][:] = 0
+    assert click_figures(yardstick, _tier(yardstick, 1).scored()) is None
+
+
+def test_an_action_that_nobody_took_is_null_beside_the_others():
+    yardstick = _yardstick()
+    yardstick.actions["applied"][:] = 0
+    figures = click_figures(yardstick, _tier(yardstick, 1).scored())
+    assert figures["applied"] is None
+    assert figures["clicked"]["value"] > 0.5
+
+
+def test_a_domain_without_impressions_is_measured_on_grades_alone():
+    golden = [{"query_id": "q", "doc_id": d, "grade": g} for d, g in (("a", 1), ("b", 0))]
+    yardstick = Yardstick.of(golden, [], (), 100)
+    assert not yardstick.has_clicks
+    assert yardstick.ndcg(np.array([1.0, 0.0])).mean == 1.0
+
+
+def test_a_gain_over_itself_is_zero_without_width():
+    yardstick = _yardstick()
+    tier = _tier(yardstick, 1).scored()
+    for figure in paired_gain(yardstick, tier, tier).values():
+        assert (figure["value"], figure["low"], figure["high"]) == (0.0, 0.0, 0.0)
+
+
+def test_a_gain_changes_its_sign_with_its_sides():
+    yardstick = _yardstick()
+    ours, theirs = (_tier(yardstick, s, skill=k).scored() for s, k in ((1, 1.0), (2, 0.2)))
+    there, back = paired_gain(yardstick, ours, theirs), paired_gain(yardstick, theirs, ours)
+    for name, figure in there.items():
+        assert figure["value"] > 0
+        assert back[name]["value"] == pytest.approx(-figure["value"])
+
+
+def test_calibration_is_told_before_and_after():
+    yardstick = _yardstick(n_queries=200)
+    grid = np.linspace(-8.0, 8.0, 65)
+    knots = {"knots": grid.tolist(), "values": (0.3 * expit(grid)).tolist()}
+    tier = _tier(yardstick, 1, calibration={"temperature": 1.0, "actions": {"clicked": knots}})
+    errors, curves = calibration_figures(yardstick, tier, n_bins=15)
+    assert errors["grade"]["ece_before"] == errors["grade"]["ece_after"]
+    assert errors["clicked"]["ece_after"] != errors["clicked"]["ece_before"]
+    assert errors["applied"]["ece_after"] is None
+    assert "after" not in curves["applied"]
+
+
+def test_the_event_of_a_grade_is_the_middle_grade_or_more():
+    """Logits that are sure and right have no error; sure and one grade too low, a large one."""
+    yardstick = _yardstick()
+    sure = 40.0 * np.eye(7, dtype=np.float32)[yardstick.grades]
+    below = 40.0 * np.eye(7, dtype=np.float32)[np.maximum(yardstick.grades - 1, 0)]
+    shown = np.zeros((len(yardstick.weights), 7), dtype=np.float32)
+    found = [
+        calibration_figures(
+            yardstick, TierLogits(logits, shown, OUTPUTS, True, False, {}), n_bins=15
+        )[0]["grade"]["ece_before"]
+        for logits in (sure, below)
+    ]
+    assert found[0] == pytest.approx(0.0, abs=1e-6)
+    assert found[1] == pytest.approx((yardstick.grades == 2).mean(), abs=1e-6)

@@ -1,0 +1,57 @@
+"""Guards what a scorer reads: one template, no groups, nothing invisible."""
+
+import json
+
+from tasks.core.inputs import InputTemplate, render_attributes, render_candidate, render_pair
+
+DOCUMENT = {
+    "doc_id": "d1",
+    "title": "Nurse",
+    "text": "Night shifts.",
+    "attributes": json.dumps({"work_mode": "on site", "skills": ["ICU", "triage"], "pay": 0}),
+    "groups": json.dumps({"gender": "secret"}),
+}
+
+
+def test_attributes_keep_the_users_order_without_empty_ones():
+    attributes = {"work_mode": "remote", "b": None, "a": [], "skills": ["x", "y"], "c": "", "n": 2}
+    assert render_attributes(attributes) == "work mode: remote; skills: x, y; n: 2"
+
+
+def test_a_zero_or_a_no_is_a_value():
+    assert render_attributes({"pay": 0, "remote": False}) == "pay: 0; remote: False"
+
+
+def test_a_pair_is_rendered_by_the_template():
+    text = render_pair(InputTemplate(max_tokens=64), "icu nurse", "", DOCUMENT)
+    assert text.left == "icu nurse"
+    assert text.right == "Nurse. Night shifts. work mode: on site; skills: ICU, triage; pay: 0"
+
+
+def test_who_asks_stands_on_the_left_side():
+    template = InputTemplate(max_tokens=64, member="{member} asks {query}")
+    assert render_pair(template, "nurse", "A cook", DOCUMENT).left == "A cook asks nurse"
+    assert render_pair(template, "nurse", "", DOCUMENT).left == "nurse"
+
+
+def test_groups_reach_no_model():
+    text = render_pair(InputTemplate(max_tokens=64), "nurse", "A cook", DOCUMENT)
+    assert "secret" not in text.left + text.right
+
+
+def test_braces_in_a_users_text_are_text():
+    """A document that writes a placeholder must not be filled in or break the run."""
+    document = DOCUMENT | {"text": "{query} {0} {", "attributes": "{}"}
+    text = render_pair(InputTemplate(max_tokens=64), "{title}", "{", document)
+    assert text.left == "{title} | {"
+    assert text.right == "Nurse. {query} {0} {"
+
+
+def test_invisible_characters_are_gone():
+    document = DOCUMENT | {"title": "Nu\u200brse\u202e", "attributes": ""}
+    assert render_candidate(InputTemplate(max_tokens=64), document) == "Nurse. Night shifts."
+
+
+def test_a_template_survives_its_json():
+    template = InputTemplate(max_tokens=9, prefix="a", suffix="b")
+    assert InputTemplate(**json.loads(json.dumps(template.to_json()))) == template
