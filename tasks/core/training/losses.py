@@ -10,8 +10,12 @@ from torch.nn import functional as F
 
 
 def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean over the rows, both (B,); zero where no row has weight."""
-    return (values * weights).sum() / weights.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    """Weighted mean over the rows, both (B,) or (B, A); zero where no row has weight.
+
+    Nothing is divided by a tiny number, whose inverse would turn zero gradients into NaN.
+    """
+    total = weights.sum(dim=0)
+    return (values * weights).sum(dim=0) / torch.where(total > 0, total, 1.0)
 
 
 def grade_kl(student: Tensor, teacher: Tensor, *, temperature: float, weights: Tensor) -> Tensor:
@@ -34,8 +38,7 @@ def action_kl(student: Tensor, teacher: Tensor, *, temperature: float, weights: 
     kl = probability * (F.logsigmoid(target) - F.logsigmoid(output)) + (1 - probability) * (
         F.logsigmoid(-target) - F.logsigmoid(-output)
     )
-    per_action = (kl * weights).sum(0) / weights.sum(0).clamp_min(torch.finfo(kl.dtype).tiny)
-    return temperature**2 * per_action.mean()
+    return temperature**2 * masked_mean(kl, weights).mean()
 
 
 def listwise_kl(student: Tensor, teacher: Tensor, queries: Tensor, *, temperature: float) -> Tensor:
@@ -73,8 +76,7 @@ def action_cross_entropy(logits: Tensor, actions: Tensor, *, weights: Tensor) ->
     Weights carry 1/propensity and mask rows in which an action had no chance to be taken.
     """
     losses = F.binary_cross_entropy_with_logits(logits, actions, reduction="none")
-    total = weights.sum(0).clamp_min(torch.finfo(losses.dtype).tiny)
-    return ((losses * weights).sum(0) / total).mean()
+    return masked_mean(losses, weights).mean()
 
 
 def expected_grade(logits: Tensor) -> Tensor:
