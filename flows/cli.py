@@ -1,15 +1,18 @@
 """`cookbook`: the same flows as in the UI, from a shell."""
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from flows.commands.golden import golden
 from flows.commands.models import models
 from flows.commands.operations import doctor, serve, simulate
 from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
 from flows.commands.policies import policy
+from flows.commands.runs import compare, explain, forget, plan
 from flows.commands.scoring import score
 from flows.local_server import keep_libraries_quiet
 from tasks.core.errors import CookbookError
@@ -26,9 +29,11 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (run, label, train, distill, personalize, evaluate, score, simulate, serve, doctor):
+PARTS = (run, plan, label, train, distill, personalize, evaluate)
+AROUND = (score, explain, compare, simulate, forget, serve, doctor)
+for command in (*PARTS, *AROUND):
     app.command(command)
-for group in (models, policy):
+for group in (models, policy, golden):
     app.command(group)
 
 
@@ -40,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CookbookError as error:
         print(f"cookbook: {error}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; Python must not write to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

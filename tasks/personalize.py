@@ -69,10 +69,9 @@ def personalize(
             tables[0],
             [GivenScores(FIXED, offsets), *_effects(settings)],
             passes=settings.passes,
-            validation=tables[1],
         )
         _save(bench.out / EFFECTS, model, feature_map, vectors)
-        write_json(bench.out / PERSONALIZATION, _metrics(model, tables, logits, later))
+        write_json(bench.out / PERSONALIZATION, _metrics(model, tables[1], logits[1], later))
         return {"fitting_rows": len(fitting), "later_rows": len(later)}
 
     return make(
@@ -153,31 +152,44 @@ def _save(
 
 
 def _metrics(
-    model: GameModel, tables: Sequence[Rows], logits: Sequence[Floats], later: Sequence[Row]
+    model: GameModel, rows: Rows, fixed: Floats, later: Sequence[Row]
 ) -> dict[str, object]:
     """The report's personalization part, on later impressions of members seen before."""
-    labels = tables[1].checked_labels()
-    total = model.score(tables[1])
+    labels = rows.checked_labels()
+    scores = model.coordinate_scores(rows)
     members = number_clusters([row["member_id"] for row in later])
+    total = np.sum(list(scores.values()), axis=0)
+
+    def interval(values: Floats) -> dict[str, float | int]:
+        return bootstrap_statistic(lambda w: weighted_auc(labels, values, w), members).to_json()
 
     def gain(weights: Floats) -> float:
-        personal, fixed = (weighted_auc(labels, s, weights) for s in (total, logits[1]))
-        return personal - fixed
+        return weighted_auc(labels, total, weights) - weighted_auc(labels, fixed, weights)
 
+    summaries = {name: effect.report.summary() for name, effect in model.models.items()}
     return {
-        "auc_fixed": bootstrap_statistic(
-            lambda weights: weighted_auc(labels, logits[1], weights), members
-        ).to_json(),
-        "auc_personal": bootstrap_statistic(
-            lambda weights: weighted_auc(labels, total, weights), members
-        ).to_json(),
-        "passes": [
-            {"coordinate": one.coordinate, "pass": one.descent_pass, "auc": one.metric}
-            for one in model.history
-        ],
+        "auc_fixed": interval(fixed),
+        "auc_personal": interval(total),
+        "passes": _by_coordinate(model, scores, labels),
         "entities": {
-            name: {key: int(value) for key, value in effect.report.summary().items()}
-            for name, effect in model.models.items()
+            name: {key: int(summary[key]) for key in ("trained", "passive", "single_class")}
+            for name, summary in summaries.items()
         },
         "gain": bootstrap_statistic(gain, members).to_json(),
     }
+
+
+def _by_coordinate(
+    model: GameModel, scores: dict[str, Floats], labels: Floats
+) -> list[dict[str, object]]:
+    """Area under the curve as the coordinates of the final model are added one by one.
+
+    The model was chosen without these rows, so they may report on it.
+    """
+    total, found = np.zeros(len(labels)), []
+    for name, score in scores.items():
+        total = total + score
+        auc = weighted_auc(labels, total, np.ones(len(labels)))
+        last = max((step.descent_pass for step in model.history), default=1)
+        found.append({"coordinate": name, "pass": last, "auc": auc})
+    return found

@@ -1,8 +1,11 @@
 """The embedded judge's model: what a small encoder finds similar, and how people grade that.
 
 No LLM: it cannot read a policy. The encoder stays as it was pretrained, for fine-tuning it on
-a thousand golden pairs forgets more about similarity than it learns (DECISIONS.md); a
-multinomial logistic regression on similarities and shared words learns the grades.
+a thousand golden pairs forgets more about similarity than it learns (DECISIONS.md). A
+multinomial logistic regression learns the grades from similarities of whole texts, from late
+interaction (for each token of one text, the nearest of the other), and from shared words.
+
+Source: late interaction is ColBERT's MaxSim, Khattab and Zaharia, arXiv 2004.12832.
 """
 
 import json
@@ -22,10 +25,12 @@ from tasks.core.retrieval.embeddings import TextEncoder
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
+Vectors = npt.NDArray[np.float16]
 SHORT_TOKENS, LONG_TOKENS = 24, 64
-_REMEMBERED_TEXTS = 50_000
-# Inverse strength of the L2 penalty; golden sets are small and the features few.
-_REGULARIZATION = 1.0
+# A text's token vectors take about 50 kB.
+_REMEMBERED_TEXTS = 8_000
+# Inverse strength of the L2 penalty: golden sets are small.
+_REGULARIZATION = 0.1
 
 
 @dataclass
@@ -40,7 +45,7 @@ class EmbeddedModel:
     intercepts: Floats
 
     def __post_init__(self) -> None:
-        self._vectors: OrderedDict[tuple[str, int], npt.NDArray[np.float32]] = OrderedDict()
+        self._tokens: OrderedDict[tuple[str, int], Vectors] = OrderedDict()
 
     def grade_probabilities(self, pairs: Sequence[Pair]) -> Floats:
         """Shape (pairs, grades); a pair is (query and member, each on a line; document)."""
@@ -52,24 +57,31 @@ class EmbeddedModel:
         return result
 
     def features(self, pairs: Sequence[Pair]) -> Floats:
-        """Similarities and word overlaps of each pair, shape (pairs, 15)."""
+        """Similarities, late interactions and word overlaps of each pair, shape (pairs, 31)."""
         parts = [_parts(pair) for pair in pairs]
         queries, members, titles, documents = zip(*parts, strict=True)
-        query = self._embed(queries, SHORT_TOKENS)
-        member = self._embed(members, LONG_TOKENS)
-        title = self._embed(titles, SHORT_TOKENS)
-        document = self._embed(documents, LONG_TOKENS)
-        similar = [
-            (query * title).sum(1),
-            (query * document).sum(1),
-            (member * title).sum(1),
-            (member * document).sum(1),
-        ]
-        asks = np.array([bool(text) for text in members], dtype=np.float64)
-        similar[2:] = [values * asks for values in similar[2:]]
-        overlap = np.array([self._overlap(*part) for part in parts])
-        curved = [similar[0] ** 2, similar[1] ** 2, similar[0] * similar[1]]
-        return np.column_stack([*similar, *curved, overlap]).astype(np.float64)
+        query = self._vectors(queries, SHORT_TOKENS)
+        member = self._vectors(members, LONG_TOKENS)
+        title = self._vectors(titles, SHORT_TOKENS)
+        document = self._vectors(documents, LONG_TOKENS)
+        rows = zip(parts, query, member, title, document, strict=True)
+        return np.array([self._row(*row) for row in rows])
+
+    def _row(
+        self,
+        part: tuple[str, str, str, str],
+        query: Vectors,
+        member: Vectors,
+        title: Vectors,
+        document: Vectors,
+    ) -> list[float]:
+        asks = float(bool(part[1]))
+        near = [_cosine(query, title), _cosine(query, document)]
+        own = [asks * _cosine(member, title), asks * _cosine(member, document)]
+        curved = [near[0] ** 2, near[1] ** 2, near[0] * near[1]]
+        late = [*_late(query, title), *_late(query, document)]
+        late += [asks * value for value in (*_late(member, title), *_late(member, document))]
+        return [*near, *own, *curved, *late, *self._overlap(*part)]
 
     def _overlap(self, query: str, member: str, title: str, document: str) -> list[float]:
         asked, known = words(query), set(words(member))
@@ -92,16 +104,13 @@ class EmbeddedModel:
         hits = sum(w for w, word in zip(weights, asked, strict=True) if word in found)
         return hits / max(sum(weights), 1e-9)
 
-    def _embed(self, texts: Sequence[str], max_tokens: int) -> npt.NDArray[np.float32]:
-        missing = [t for t in dict.fromkeys(texts) if (t, max_tokens) not in self._vectors]
-        if missing:
-            vectors = self.encoder.embed_alone(missing, max_tokens=max_tokens)
-            self._vectors.update(
-                {(t, max_tokens): v for t, v in zip(missing, vectors, strict=True)}
-            )
-        result = np.array([self._vectors[text, max_tokens] for text in texts])
-        while len(self._vectors) > _REMEMBERED_TEXTS:
-            self._vectors.popitem(last=False)
+    def _vectors(self, texts: Sequence[str], max_tokens: int) -> list[Vectors]:
+        missing = [t for t in dict.fromkeys(texts) if (t, max_tokens) not in self._tokens]
+        found = self.encoder.token_vectors(missing, max_tokens=max_tokens) if missing else []
+        self._tokens.update({(t, max_tokens): v for t, v in zip(missing, found, strict=True)})
+        result = [self._tokens[text, max_tokens] for text in texts]
+        while len(self._tokens) > _REMEMBERED_TEXTS:
+            self._tokens.popitem(last=False)
         return result
 
     def save(self, path: Path) -> None:
@@ -164,6 +173,29 @@ def _word_weights(documents: Sequence[str]) -> dict[str, float]:
         for word in set(words(text)):
             counts[word] = counts.get(word, 0) + 1
     return {word: float(np.log1p(len(documents) / n)) for word, n in sorted(counts.items())}
+
+
+def _cosine(first: Vectors, second: Vectors) -> float:
+    """Cosine of two texts' mean vectors, marks included, as the encoder was pretrained."""
+    a, b = first.astype(np.float32).mean(0), second.astype(np.float32).mean(0)
+    return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9))
+
+
+def _late(first: Vectors, second: Vectors) -> list[float]:
+    """Mean and least of each side's nearest-token cosines, marks left out."""
+    a, b = _directions(first), _directions(second)
+    if not len(a) or not len(b):
+        return [0.0, 0.0, 0.0, 0.0]
+    similar = a @ b.T
+    there, back = similar.max(axis=1), similar.max(axis=0)
+    return [float(there.mean()), float(there.min()), float(back.mean()), float(back.min())]
+
+
+def _directions(vectors: Vectors) -> npt.NDArray[np.float32]:
+    inner = vectors[1:-1].astype(np.float32)
+    lengths = np.linalg.norm(inner, axis=1, keepdims=True)
+    directions: npt.NDArray[np.float32] = inner / np.maximum(lengths, 1e-9)
+    return directions
 
 
 def _parts(pair: Pair) -> tuple[str, str, str, str]:

@@ -98,9 +98,7 @@ class Throttle:
         while True:
             if (pause := self._resume_at - _now()) > 0:
                 await asyncio.sleep(pause)
-            elif self._is_open or not self._is_probing:
-                return
-            elif await self._nothing_changes():
+            elif self._is_open or not self._is_probing or await self._nothing_changes():
                 return
 
     async def _nothing_changes(self) -> bool:

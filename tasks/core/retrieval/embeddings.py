@@ -47,12 +47,16 @@ class TextEncoder:
         return result
 
     @torch.inference_mode()
-    def embed_alone(self, texts: Sequence[str], *, max_tokens: int) -> Floats:
-        """As ``embed``, but a text's vector does not depend on its neighbors by a single bit.
+    def token_vectors(
+        self, texts: Sequence[str], *, max_tokens: int
+    ) -> list[npt.NDArray[np.float16]]:
+        """Vectors of each text's tokens, shape (tokens, width); the first and last are marks.
 
-        Batches have one fixed shape, padded with empty texts: whichever texts happen to be asked
-        for together, as requests to a server are, each gets the same answer.
+        A text's vectors do not depend on its neighbors by a single bit: batches have one fixed
+        shape, padded with empty texts, so that whichever texts happen to be asked for together,
+        as requests to a server are, each gets the same answer.
         """
+        device = best_device()
         padded = [*texts, *[""] * (-len(texts) % _FIXED_ROWS)]
         encoded = self._tokenizer(
             padded,
@@ -60,15 +64,15 @@ class TextEncoder:
             max_length=max_tokens,
             padding="max_length",
             return_tensors="pt",
-        ).to(best_device())
-        parts = [
-            self._embed_batch(
-                {name: value[start : start + _FIXED_ROWS] for name, value in encoded.items()},
-                best_device(),
-            )
-            for start in range(0, len(padded), _FIXED_ROWS)
-        ]
-        return np.concatenate(parts)[: len(texts)]
+        ).to(device)
+        found: list[npt.NDArray[np.float16]] = []
+        for start in range(0, len(padded), _FIXED_ROWS):
+            batch = {name: rows[start : start + _FIXED_ROWS] for name, rows in encoded.items()}
+            with autocast(device):
+                states = self._model(**batch).last_hidden_state.cpu().to(torch.float16).numpy()
+            sizes = batch["attention_mask"].sum(dim=1).tolist()
+            found.extend(row[:size] for row, size in zip(states, sizes, strict=True))
+        return found[: len(texts)]
 
     def _embed_batch(self, batch: dict[str, torch.Tensor], device: torch.device) -> Floats:
         with autocast(device):

@@ -1,0 +1,140 @@
+"""Reading finished runs: where a pair's score comes from, and how two runs differ."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.core.errors import CookbookError
+from tasks.core.tables import Row, iterate_rows
+from tasks.core.training.scorer import grade_probabilities
+
+# Timings differ between two equal runs, and curves say what their errors say.
+_LEFT_OUT = ("lineage", "reliability", "environment", "seconds_by_step")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run's folder: report.json, manifest.json, and the store it lies in."""
+
+    report: dict[str, Any]
+    manifest: dict[str, Any]
+    store: Path
+
+    @classmethod
+    def load(cls, folder: Path) -> "FinishedRun":
+        """Read a folder such as runs/job_search/latest.
+
+        Raises:
+            CookbookError: it holds no finished run.
+        """
+        try:
+            report, manifest = (
+                json.loads((folder / name).read_text(encoding="utf-8"))
+                for name in ("report.json", "manifest.json")
+            )
+        except (OSError, ValueError):
+            raise CookbookError(
+                f"A finished run's folder holds report.json and manifest.json; {folder} does not. "
+                "Run `cookbook run`, or name a folder such as runs/job_search/latest."
+            ) from None
+        store = next(up for up in folder.resolve().parents if (up / "artifacts").is_dir())
+        return cls(report, manifest, store)
+
+    def folders(self, kind: str) -> list[Path]:
+        """Folders of the run's artifacts of one kind."""
+        return [
+            self.store / "artifacts" / kind / entry["digest"][:16]
+            for entry in self.report["lineage"]
+            if entry["step"] == kind
+        ]
+
+
+def explain(run: FinishedRun, pair_id: str) -> dict[str, Any]:
+    """Everything the run recorded of a pair: label, clauses, judge, teachers, lineage.
+
+    Raises:
+        CookbookError: the run knows no such pair.
+    """
+    label = _find(run.folders("judgments"), "judgments.parquet", pair_id)
+    pair = label or _find(run.folders("transfer_set"), "transfer.parquet", pair_id)
+    golden = _find(run.folders("golden"), "golden.parquet", pair_id)
+    if pair is None and golden is None:
+        raise CookbookError(
+            f"The run labelled and scored pairs by id; {pair_id!r} is none of them. Take a pair_id "
+            "from the judgments, or compute it from query_id, member_id and doc_id."
+        )
+    grades = len(run.report["judge"]["by_grade"])
+    return {
+        "pair": {k: (pair or golden or {})[k] for k in ("pair_id", "query", "member_id", "doc_id")},
+        "label": label and {k: v for k, v in label.items() if k not in ("text", "title")},
+        "golden": golden and {"grade": golden["grade"], "split": golden["split"]},
+        "teachers": dict(_teachers(run, pair_id, grades)),
+        "policy_version": run.report["policy_version"],
+        "model": run.report["promotion"].get("version"),
+        "code_and_data": {e["step"]: e["digest"] for e in run.report["lineage"]},
+        "lock": run.manifest["lock"],
+    }
+
+
+def _teachers(run: FinishedRun, pair_id: str, grades: int) -> Iterator[tuple[str, Any]]:
+    teachers = {
+        entry["digest"]: entry["step"]
+        for entry in run.report["lineage"]
+        if entry["step"].endswith("_teacher")
+    }
+    for entry in run.report["lineage"]:
+        if entry["step"] != "soft_labels":
+            continue
+        folder = run.store / "artifacts" / "soft_labels" / entry["digest"][:16]
+        found = _find([folder], "shard-*.parquet", pair_id)
+        name = next((teachers[d] for d in entry["inputs"] if d in teachers), "teacher")
+        if found is not None:
+            logits = np.array([found["logits"]], dtype=np.float64)
+            yield (
+                name,
+                {
+                    "logits": found["logits"],
+                    "grade_probabilities": grade_probabilities(logits, grades)[0].tolist(),
+                },
+            )
+
+
+def _find(folders: list[Path], name: str, pair_id: str) -> Row | None:
+    paths = (path for folder in folders for path in sorted(folder.glob(name)))
+    rows = (row for path in paths for row in iterate_rows(path))
+    return next((row for row in rows if row["pair_id"] == pair_id), None)
+
+
+def compare(first: FinishedRun, second: FinishedRun) -> list[str]:
+    """Lines of what differs: settings, then results, then artifacts made anew."""
+    settings = _differences(first.manifest["settings"], second.manifest["settings"])
+    results = _differences(
+        *(
+            {k: v for k, v in run.report.items() if k not in _NOT_SETTINGS}
+            for run in (first, second)
+        )
+    )
+    artifacts = _differences(first.manifest["artifacts"], second.manifest["artifacts"])
+    made_anew = [f"artifact {line.split(':')[0]}" for line in artifacts]
+    return [*(f"setting {line}" for line in settings), *results, *made_anew]
+
+
+def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in [*one, *(key for key in other if key not in one)]:
+            yield from _differences(one.get(key), other.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            name = pair[0].get("role", number) if isinstance(pair[0], Mapping) else number
+            yield from _differences(*pair, f"{path}[{name}]")
+    elif one != other:
+        yield f"{path}: {_short(one)} -> {_short(other)}"
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
