@@ -38,6 +38,8 @@ def keep_libraries_quiet() -> None:
     """No telemetry, warnings alone on the terminal; before the first import of prefect."""
     # What transformers deprecates inside itself is nothing that a user can mend.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    # Prefect 3.8.8's runner, ended by a signal, forgets to await its own end.
+    warnings.filterwarnings("ignore", message="coroutine 'Runner.astop' was never awaited")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 

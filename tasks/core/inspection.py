@@ -112,12 +112,11 @@ def _find(folders: list[Path], name: str, pair_id: str) -> Row | None:
 def compare(first: FinishedRun, second: FinishedRun) -> list[str]:
     """Lines of what differs: settings, then results, then artifacts made anew."""
     settings = _differences(first.manifest["settings"], second.manifest["settings"])
-    results = _differences(
-        *(
-            {k: v for k, v in run.report.items() if k not in _NOT_SETTINGS}
-            for run in (first, second)
-        )
-    )
+    shown = [
+        {name: part for name, part in run.report.items() if name not in _LEFT_OUT}
+        for run in (first, second)
+    ]
+    results = _differences(*shown)
     artifacts = _differences(first.manifest["artifacts"], second.manifest["artifacts"])
     made_anew = [f"artifact {line.split(':')[0]}" for line in artifacts]
     return [*(f"setting {line}" for line in settings), *results, *made_anew]

@@ -52,7 +52,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     report = next(line for line in lines if line.startswith("Reports:")).split()[1]
     yield f"http://127.0.0.1:{port}", report
     server.terminate()
-    server.wait(timeout=60)
+    server.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,8 @@ def test_a_run_from_the_form_ends_with_a_verdict_and_a_report_that_opens(
     named = {"deployments": {"name": {"any_": ["cookbook"]}}}
     deployment = api(address, "/deployments/filter", named)[0]["id"]
     browser.get(f"{address}/deployments/deployment/{deployment}/run")
-    shown(browser, "How large a run")
-    form = next(one for one in browser.find_elements(By.TAG_NAME, "select") if one.is_displayed())
-    Select(form).select_by_visible_text("smoke")
+    profile = wait_for(60, "the form", lambda: shown_select(browser))
+    Select(profile).select_by_visible_text("smoke")
     browser.save_screenshot(str(screenshots / "form.png"))
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
     run = wait_for(RUN_S, "the end of the run", lambda: ended_run(address, deployment))
@@ -150,6 +149,12 @@ def test_a_run_from_the_form_ends_with_a_verdict_and_a_report_that_opens(
     browser.get(report)
     assert "Promoted" in browser.find_element(By.TAG_NAME, "h1").text
     browser.save_screenshot(str(screenshots / "report.png"))
+
+
+def shown_select(browser: webdriver.Chrome) -> WebElement | None:
+    """The form's first list of choices."""
+    found = browser.find_elements(By.TAG_NAME, "select")
+    return next((one for one in found if one.is_displayed()), None)
 
 
 def ended_run(address: str, deployment: str) -> Any:
