@@ -25,18 +25,24 @@ from tasks.synthesize import synthesize
 from tasks.train_teachers import train_click_teacher, train_policy_teacher
 
 PROJECT = Path(__file__).resolve().parents[1]
+Part = Literal["label", "train", "distill", "personalize", "evaluate"]
 ProfileName = Literal["smoke", "laptop", "single_gpu", "linkedin"]
 
 
 @flow(name="cookbook", persist_result=False, validate_parameters=True)
 def cookbook(
     settings: Settings | None = None,
-    profile: ProfileName = "laptop",
+    profile: Part = Literal["label", "train", "distill", "personalize", "evaluate"]
+ProfileName = "laptop",
     domain: str = "job_search",
     root: Path = PROJECT,
     store: Path = Path("runs"),
+    until: Part | None = None,
 ) -> dict[str, Any]:
-    """Product policy in; promoted or refused small ranker, and its report, out."""
+    """Product policy in; promoted or refused small ranker, and its report, out.
+
+    With ``until`` the flow ends after that part, without a verdict; its artifacts are kept.
+    """
     s = settings or settings_of(profile)
     with open_run(store, domain):
         # Data: the policy is the source of truth, golden data keeps the judge honest.
@@ -46,6 +52,8 @@ def cookbook(
         verdict = validate_judge(data, judge, s.encoder, s.judge)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge)
         clicks = collect_impressions(data, s.impressions)
+        if until == "label":
+            return {}
 
         # Teachers: one knows the policy, one knows the clicks. Each scores once.
         policy_teacher = train_policy_teacher(data, judgments, clicks, s.policy_teacher)
@@ -53,6 +61,8 @@ def cookbook(
         transfer = gather_transfer_set(judgments, clicks)
         by_policy = score(data, policy_teacher, transfer)
         by_clicks = score(data, click_teacher, transfer)
+        if until == "train":
+            return {}
 
         # Students: both teachers into an assistant, a student, and a pruned student.
         assistant = distill(
@@ -68,12 +78,16 @@ def cookbook(
         click_only = distill(
             "click_only", data, transfer, None, by_clicks, click_teacher, s.student
         )
+        if until == "distill":
+            return {}
 
         # Serving: calibrated for everybody, then personal.
         student = calibrate(data, student, judgments, clicks, s.calibration)
         pruned = calibrate(data, pruned, judgments, clicks, s.calibration)
         served = {"student": student, "pruned_student": pruned}[s.promotion.served_role]
         effects = personalize(data, served, clicks, s.encoder, s.personalization)
+        if until == "personalize":
+            return {}
 
         # Verdict: every tier on one yardstick, then the gate, then the report.
         scorers = {
@@ -92,6 +106,8 @@ def cookbook(
         others = evaluate_baselines(data, s.encoder, clicks)
         ledger = measure_ledger(data, tiers, others, clicks, s.calibration, s.evaluation)
         fairness = measure_fairness(data, tiers, clicks, s.fairness)
+        if until == "evaluate":
+            return {}
         promotion = promote(data, served, effects, policy_teacher, ledger, s.promotion)
         return report(
             s, data, verdict, judgments, clicks, tiers, ledger, effects, fairness, promotion

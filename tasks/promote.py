@@ -14,7 +14,7 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
 from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
 from tasks.core.tables import Row
-from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
+from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance, rounded_grades
 from tasks.exchange import EFFECTS, SCORER, Domain, golden_rows
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
@@ -107,7 +107,7 @@ def _measure(
     probabilities = grade_probabilities(logits, scorer.outputs.grade_count)
     scores = relevance(probabilities)
     ndcg = ndcg_at_10([r["query_id"] for r in rows], [r["doc_id"] for r in rows], grades, scores)
-    kappa = weighted_kappa(grades, probabilities.argmax(axis=1), scorer.outputs.grade_count)
+    kappa = weighted_kappa(grades, rounded_grades(probabilities), scorer.outputs.grade_count)
     return kappa, ndcg
 
 

@@ -23,7 +23,7 @@ from tasks.core.intervals import (
 from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.ranking import QueryScores, ndcg_at_10, random_ndcg_at_10, weighted_auc
 from tasks.core.tables import Row
-from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
+from tasks.core.training.scorer import Outputs, grade_probabilities, relevance, rounded_grades
 
 Floats = npt.NDArray[np.float64]
 
@@ -109,13 +109,14 @@ class TierLogits:
 
 
 def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
-    """The report's golden part of a tier; kappa of the most probable grade, null if not taught."""
+    """The report's golden part of a tier; kappa of the rounded grade, null if not taught."""
     scores = tier.scored().on_golden
     interval = yardstick.ndcg_interval(scores)
     grades = tier.outputs.grade_count
     kappa = None
     if tier.knows_grades:
-        kappa = weighted_kappa(yardstick.grades, tier.golden[:, :grades].argmax(axis=1), grades)
+        graded = rounded_grades(grade_probabilities(tier.golden, grades))
+        kappa = weighted_kappa(yardstick.grades, graded, grades)
     left_out = yardstick.ndcg(scores).left_out
     return {
         "kappa": kappa,

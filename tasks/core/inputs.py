@@ -11,20 +11,24 @@ from typing import Any
 
 from tasks.core.text import sanitize
 
+MAX_FACETS, MAX_FACET_WORDS = 8, 4
+
 
 @dataclass(frozen=True)
 class InputTemplate:
     """How a pair becomes text.
 
     ``query`` and ``member`` (used when a member asks) make the left side, ``candidate`` the
-    right side. ``suffix`` follows the right side for causal models: it ends where the grade
-    token would come. The right side is cut to fit ``max_tokens``; the rest is never cut away.
+    right side: ``facets`` are the short attribute values alone (a place, a kind, a maker), which
+    decide much and take few tokens, ``attributes`` all of them by name. ``suffix`` follows the
+    right side for causal models: it ends where the grade token would come. The right side is
+    cut to fit ``max_tokens``; the rest is never cut away.
     """
 
     max_tokens: int
     query: str = "{query}"
     member: str = "{query} | {member}"
-    candidate: str = "{title}. {text} {attributes}"
+    candidate: str = "{title}. {facets}. {text} {attributes}"
     prefix: str = ""
     suffix: str = ""
 
@@ -56,9 +60,17 @@ def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> st
     fields = {
         "title": document["title"],
         "text": document["text"],
+        "facets": render_facets(document["attributes"]),
         "attributes": render_attributes_json(document["attributes"]),
     }
     return sanitize(template.candidate.format(**fields))
+
+
+def render_facets(attributes: str) -> str:
+    """The short texts among a JSON object's values, each once: ``Lisbon, remote, nursing``."""
+    values = json.loads(attributes or "{}").values()
+    short = (v for v in values if isinstance(v, str) and 0 < len(v.split()) <= MAX_FACET_WORDS)
+    return ", ".join(list(dict.fromkeys(short))[:MAX_FACETS])
 
 
 def render_attributes_json(attributes: str) -> str:

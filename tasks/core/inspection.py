@@ -116,7 +116,7 @@ def compare(first: FinishedRun, second: FinishedRun) -> list[str]:
         {name: part for name, part in run.report.items() if name not in _LEFT_OUT}
         for run in (first, second)
     ]
-    results = _differences(*shown)
+    results = _differences(shown[0], shown[1])
     artifacts = _differences(first.manifest["artifacts"], second.manifest["artifacts"])
     made_anew = [f"artifact {line.split(':')[0]}" for line in artifacts]
     return [*(f"setting {line}" for line in settings), *results, *made_anew]

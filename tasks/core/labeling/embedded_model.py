@@ -26,7 +26,7 @@ from tasks.core.retrieval.embeddings import TextEncoder
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
 Vectors = npt.NDArray[np.float16]
-SHORT_TOKENS, LONG_TOKENS = 24, 64
+SHORT_TOKENS, LONG_TOKENS = 24, 96
 # A text's token vectors take about 50 kB.
 _REMEMBERED_TEXTS = 8_000
 # Inverse strength of the L2 penalty: golden sets are small.

@@ -133,3 +133,14 @@ def relevance(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]
     grades = np.arange(probabilities.shape[1])
     expected: npt.NDArray[np.float64] = probabilities @ grades / grades[-1]
     return expected
+
+
+def rounded_grades(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The expected grade rounded half up: the best single grade under quadratic disagreement.
+
+    The most probable grade jumps between the ends of the scale where a model is unsure;
+    quadratic kappa punishes just that. (0.4, 0, 0, 0.6) has the most probable grade 3 and
+    the rounded grade 2.
+    """
+    expected = probabilities @ np.arange(probabilities.shape[1])
+    return np.floor(expected + 0.5).astype(np.int64)
