@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
 from tasks.core.domain.corpus import read_documents, read_members, read_queries
-from tasks.core.domain.golden import assign_splits, read_golden
+from tasks.core.domain.golden import assign_splits, check_grades, read_golden
 from tasks.core.domain.impressions import check_documents, read_impressions
 from tasks.core.domain.paths import DomainPaths, find_domain
 from tasks.core.policies.parse import parse_policy
@@ -73,6 +73,7 @@ def _golden(
         grade_count = len(parse_policy(policy.file(POLICY)).grades)
         rows = read_golden(paths.golden, grade_count=grade_count, doc_ids=known)
         rows = assign_splits(rows, tune_share=settings.tune_share, gate_share=settings.gate_share)
+        check_grades(rows)
         write_table(bench.out / GOLDEN, columns_of(rows))
         return {"pairs": len(rows), **_queries_by_split(rows)}
 

@@ -100,8 +100,7 @@ def assign_splits(rows: Sequence[Row], *, tune_share: float, gate_share: float) 
     query stay together and a new row moves no old one far.
 
     Raises:
-        CookbookError: one normalized query stands in two splits, or a split has fewer than two
-            grades, which neither fit a judge nor measure one.
+        CookbookError: one normalized query stands in two splits, or a split is empty.
     """
     forms = sorted({normalize_query(row["query"]) for row in rows}, key=_hash)
     # Each split gets a query, however few there are.
@@ -127,12 +126,26 @@ def _check_splits(rows: Sequence[Row]) -> None:
                 f"A query lies in one split; {row['query']!r} (or the same words in another order) "
                 f"lies in {seen[form]} and {row['split']}. Give all its rows the same split."
             )
+    empty = [split for split in SPLITS if split not in seen.values()]
+    if empty:
+        raise CookbookError(
+            f"Each of {', '.join(SPLITS)} needs at least one query; {', '.join(empty)} has none. "
+            "Grade more queries, or change the split column."
+        )
+
+
+def check_grades(rows: Sequence[Row]) -> None:
+    """Every split must hold two grades at least: one alone neither fits a judge nor measures it.
+
+    Raises:
+        CookbookError: a split has one grade only.
+    """
     for split in SPLITS:
         grades = {row["grade"] for row in rows if row["split"] == split}
         if len(grades) < 2:
             raise CookbookError(
-                f"Each of {', '.join(SPLITS)} needs queries with at least two different grades; "
-                f"{split} has {len(grades)}. Grade more queries, or change the split column."
+                f"Each of {', '.join(SPLITS)} needs pairs of at least two different grades; all of "
+                f"{split} have {min(grades)}. Grade more queries, or change the split column."
             )
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core.domain.golden import assign_splits, read_golden
+from tasks.core.domain.golden import assign_splits, check_grades, read_golden
 from tasks.core.errors import CookbookError
 from tasks.core.text import normalize_query
 
@@ -90,11 +90,21 @@ def test_a_rater_off_the_scale_is_refused(tmp_path):
 
 
 def _queries(n):
-    return [{"query": f"query number {i}", "split": ""} for i in range(n)]
+    return [
+        {"query": f"query number {i}", "split": "", "grade": grade}
+        for i in range(n)
+        for grade in (0, 3)
+    ]
+
+
+def _with_splits():
+    splits = [split for split in GIVEN for _ in range(2)]
+    return [row | {"split": split} for row, split in zip(_queries(3), splits, strict=True)]
 
 
 def _counts(rows):
-    return {name: sum(row["split"] == name for row in rows) for name in ("tune", "gate", "sealed")}
+    queries = {row["query"]: row["split"] for row in rows}
+    return {name: list(queries.values()).count(name) for name in ("tune", "gate", "sealed")}
 
 
 def test_shares_are_of_queries():
@@ -108,9 +118,10 @@ def test_a_handful_of_queries_fills_every_split(n):
 
 
 def test_the_same_words_in_another_order_fall_to_one_split():
-    rows = _queries(40) + [{"query": f"{i} NUMBER query", "split": ""} for i in range(40)]
+    rows = _queries(40)
+    rows += [row | {"query": " ".join(row["query"].upper().split()[::-1])} for row in rows]
     found = assign_splits(rows, tune_share=0.5, gate_share=0.2)
-    assert [row["split"] for row in found[:40]] == [row["split"] for row in found[40:]]
+    assert [row["split"] for row in found[:80]] == [row["split"] for row in found[80:]]
 
 
 def test_the_order_of_the_file_does_not_matter():
@@ -122,33 +133,45 @@ def test_the_order_of_the_file_does_not_matter():
 def test_a_new_query_moves_few_of_the_old_ones():
     before = assign_splits(_queries(100), tune_share=0.5, gate_share=0.2)
     after = assign_splits(_queries(101), tune_share=0.5, gate_share=0.2)
-    assert sum(a != b for a, b in zip(before, after, strict=False)) <= 2
+    assert sum(a != b for a, b in zip(before, after, strict=False)) <= 4
 
 
 def test_the_split_column_wins():
-    rows = [row | {"split": s} for row, s in zip(_queries(3), GIVEN, strict=True)]
-    found = assign_splits(rows, tune_share=0.5, gate_share=0.2)
-    assert [row["split"] for row in found] == ["sealed", "tune", "gate"]
+    found = assign_splits(_with_splits(), tune_share=0.5, gate_share=0.2)
+    assert [row["split"] for row in found[::2]] == list(GIVEN)
 
 
 def test_rows_without_a_split_beside_rows_with_one_are_divided_by_share():
-    rows = [row | {"split": "sealed"} for row in _queries(10)] + _queries(60)[10:]
+    rows = [row | {"split": "sealed"} for row in _queries(10)] + _queries(60)[20:]
     found = assign_splits(rows, tune_share=0.5, gate_share=0.2)
-    assert {row["split"] for row in found[:10]} == {"sealed"}
-    assert {row["split"] for row in found[10:]} == {"tune", "gate", "sealed"}
+    assert {row["split"] for row in found[:20]} == {"sealed"}
+    assert {row["split"] for row in found[20:]} == {"tune", "gate", "sealed"}
+
+
+def test_one_empty_split_cell_takes_the_split_of_its_query():
+    rows = _with_splits()
+    rows[1] = rows[1] | {"split": ""}
+    assert assign_splits(rows, tune_share=0.5, gate_share=0.2)[1]["split"] == "sealed"
 
 
 def test_one_query_in_two_splits_is_refused():
-    rows = [row | {"split": s} for row, s in zip(_queries(3), GIVEN, strict=True)]
-    leak = {"query": "NUMBER query 0", "split": "tune"}
+    leak = {"query": "NUMBER query 0", "split": "tune", "grade": 1}
     with pytest.raises(CookbookError, match="lies in sealed and tune. Give all its rows the same"):
-        assign_splits([*rows, leak], tune_share=0.5, gate_share=0.2)
+        assign_splits([*_with_splits(), leak], tune_share=0.5, gate_share=0.2)
 
 
 def test_an_empty_split_is_refused():
     rows = [row | {"split": "tune"} for row in _queries(5)]
     with pytest.raises(CookbookError, match="gate, sealed has none"):
         assign_splits(rows, tune_share=0.5, gate_share=0.2)
+
+
+def test_a_split_whose_pairs_all_have_one_grade_is_refused():
+    """Kappa has no value there, and no classifier of grades can be fitted."""
+    rows = [row | {"grade": 2} if row["split"] == "gate" else row for row in _with_splits()]
+    with pytest.raises(CookbookError, match="two different grades; all of gate have 2. Grade more"):
+        check_grades(rows)
+    check_grades(_with_splits())
 
 
 @settings(
