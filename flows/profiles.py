@@ -35,32 +35,34 @@ def laptop() -> Settings:
     cores; DECISIONS.md holds the measurements.
     """
     student = TrainingSettings(epochs=1, learning_rate=3e-4)
+    short = TrainingSettings(epochs=0.6, learning_rate=3e-4)
+    longer = TrainingSettings(epochs=1.25, learning_rate=3e-4)
     return Settings(
         profile="laptop",
         encoder=EMBEDDED,
-        synthesis=SynthesisSettings(generated_queries=500, max_pairs=4500),
+        synthesis=SynthesisSettings(generated_queries=500, max_pairs=3200),
         policy_teacher=TeacherSettings(
             base=EMBEDDED,
             training=TrainingSettings(epochs=2, learning_rate=1e-3),
-            lora=LoraSettings(rank=32, alpha=64),
+            lora=LoraSettings(rank=16, alpha=32),
             max_tokens=80,
         ),
         click_teacher=TeacherSettings(
             base=EMBEDDED,
             training=TrainingSettings(epochs=1, learning_rate=1e-3),
-            lora=LoraSettings(rank=32, alpha=64),
+            lora=LoraSettings(rank=16, alpha=32),
             max_tokens=80,
         ),
         impressions=ImpressionSettings(
-            training_rows=4000,
+            training_rows=2000,
             calibration_rows=1000,
             evaluation_rows=4000,
-            personalization_rows=8000,
-            later_rows=4000,
+            personalization_rows=7000,
+            later_rows=3000,
         ),
-        assistant=DistillationSettings(layers=6, training=student),
+        assistant=DistillationSettings(layers=6, training=short),
         student=DistillationSettings(layers=5, training=student),
-        pruned_student=DistillationSettings(layers=4, mlp_share=0.5, training=student),
+        pruned_student=DistillationSettings(layers=4, mlp_share=0.5, training=longer),
     )
 
 
@@ -70,7 +72,12 @@ def smoke() -> Settings:
     training = TrainingSettings(
         epochs=1, learning_rate=1e-3, max_rows=200, checkpoint_every_steps=2
     )
-    teacher = TeacherSettings(base=tiny, training=training, lora=LoraSettings(rank=2, alpha=4))
+    teacher = TeacherSettings(
+        base=tiny,
+        training=training,
+        lora=LoraSettings(rank=2, alpha=4),
+        max_tokens=128,  # a token is a byte, and the question alone has 60
+    )
     return Settings(
         profile="smoke",
         encoder=BaseModelSettings(source="random_encoder", name="tiny"),

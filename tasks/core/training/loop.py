@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tasks.core.errors import CookbookError
 from tasks.core.store.faults import fault_point
+from tasks.core.training.architecture import use_attention
 from tasks.core.training.batches import Rows, epoch_batches
 from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.precision import best_device, compute_dtype
@@ -92,6 +93,7 @@ def train(
     torch.manual_seed(optimization.seed)
     accelerator = _accelerator()
     scorer.model.train()
+    use_attention(scorer.model, training=True)
     optimizer = _optimizer(scorer.model, optimization)
     model, optimizer = accelerator.prepare(scorer.model, optimizer)
     schedule = _schedule(examples.groups, optimization)
@@ -107,6 +109,7 @@ def train(
             progress(run.step, len(schedule))
     scorer.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     scorer.model.train(False)
+    use_attention(scorer.model, training=False)
     return run.report(sum(len(rows) for rows in schedule))
 
 

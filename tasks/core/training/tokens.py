@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
 
 Rows = npt.NDArray[np.int64]
@@ -39,6 +40,9 @@ def tokenize(
 
     Only the right side is cut to fit, and the left side to half of the room at most, so that a
     long profile can neither push the candidate out nor take the suffix with it.
+
+    Raises:
+        CookbookError: the template alone fills ``max_tokens``, so nothing of a pair would be read.
     """
     if not pairs:
         return Tokenized([], np.zeros(0, dtype=np.int64), False)
@@ -46,7 +50,13 @@ def tokenize(
     left = _ids(tokenizer, [pair.left for pair in pairs])
     right = _ids(tokenizer, [pair.right for pair in pairs])
     start, middle, end = _frame(tokenizer, template, segmented)
-    room = template.max_tokens - len(start) - len(middle) - len(end)
+    own = len(start) + len(middle) + len(end)
+    room = template.max_tokens - own
+    if room < 2:
+        raise CookbookError(
+            f"A pair needs room beside the template's own {own} tokens; max_tokens is "
+            f"{template.max_tokens}. Raise max_tokens."
+        )
     rows, left_lengths = [], []
     for left_ids, right_ids in zip(left, right, strict=True):
         kept_left = left_ids[: max(room // 2, room - len(right_ids))]
