@@ -32,8 +32,7 @@ ProfileName = Literal["smoke", "laptop", "single_gpu", "linkedin"]
 @flow(name="cookbook", persist_result=False, validate_parameters=True)
 def cookbook(
     settings: Settings | None = None,
-    profile: Part = Literal["label", "train", "distill", "personalize", "evaluate"]
-ProfileName = "laptop",
+    profile: ProfileName = "laptop",
     domain: str = "job_search",
     root: Path = PROJECT,
     store: Path = Path("runs"),
