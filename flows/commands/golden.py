@@ -29,7 +29,7 @@ def sample(
     from tasks.core.policy import parse_policy
     from tasks.core.retrieval.bm25 import Bm25Index, top
 
-    paths = find_domain(domain, root)
+    paths = find_domain(domain, root, graded=False)
     if paths.queries is None:
         raise CookbookError(
             f"Sampling takes queries from queries.csv; {paths.golden.parent} has none. Add it."
@@ -75,7 +75,8 @@ def import_sheets(
     )
     from tasks.core.policy import parse_policy
 
-    grades = parse_policy(find_domain(domain, root).policy).grade_count
+    paths = find_domain(domain, root, graded=False)
+    grades = parse_policy(paths.policy).grade_count
     decided = read_adjudication(settled, grade_count=grades) if settled else None
     pairs = import_ratings(sheets, grade_count=grades, settled=decided)
     waiting = adjudication_list(pairs)

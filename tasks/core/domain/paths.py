@@ -39,14 +39,15 @@ def valid_name(name: str, what: str) -> str:
     return name
 
 
-def find_domain(name: str, root: Path) -> DomainPaths:
-    """Find a domain's files under a root folder.
+def find_domain(name: str, root: Path, *, graded: bool = True) -> DomainPaths:
+    """Find a domain's files under a root folder; without ``graded``, golden.csv may be missing.
 
     Raises:
         CookbookError: there is no such domain, or a required file is missing.
     """
     valid_name(name, "domain")
     golden = root / "golden_data" / name
+    grades = golden / "golden.csv"
     policy = root / "policy" / name / "policy.md"
     if not policy.is_file() and not golden.is_dir():
         known = sorted(path.parent.name for path in root.glob("policy/*/policy.md"))
@@ -57,7 +58,7 @@ def find_domain(name: str, root: Path) -> DomainPaths:
     return DomainPaths(
         name=name,
         policy=_required(policy, policy.parent, (policy.name,)),
-        golden=_required(_first(golden, ("golden.csv",)), golden, ("golden.csv",)),
+        golden=_required(grades, golden, ("golden.csv",)) if graded else grades,
         documents=_required(_first(golden, _DOCUMENTS), golden, _DOCUMENTS),
         queries=_first(golden, ("queries.csv",)),
         members=_first(golden, _MEMBERS),

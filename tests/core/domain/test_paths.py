@@ -58,5 +58,11 @@ def test_a_name_that_could_leave_the_folder_is_refused(root, name):
         find_domain(name, root)
 
 
+def test_before_people_have_graded_a_domain_is_found_without_grades(root):
+    (root / "golden_data/shoes/golden.csv").unlink()
+    paths = find_domain("shoes", root, graded=False)
+    assert paths.golden == root / "golden_data/shoes/golden.csv"
+
+
 def test_a_plain_name_stays_as_it_is():
     assert valid_name("job_search-2.1", "domain") == "job_search-2.1"
