@@ -1,7 +1,7 @@
 """Calibration: probabilities that match frequencies, and the error where they do not.
 
-Fitted on data that trained nothing. Temperature keeps the order of candidates, so calibration
-never changes a ranking; isotonic steps may tie neighbors and are used for actions only.
+Fitted on data that trained nothing. Temperature keeps the most probable grade of each pair;
+isotonic steps may tie neighbors and are used for actions only.
 """
 
 from dataclasses import dataclass
