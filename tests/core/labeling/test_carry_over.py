@@ -168,7 +168,10 @@ def true_facts(policy: Policy) -> dict[str, dict[str, str | int | float | bool]]
             "| title.relation = generalization | grade 2 |",
             "| title.relation = generalization | grade 1 |",
         ),
-        ("| title.relation = synonym | grade 4 |", "| title.relation = synonym | grade 3 |"),
+        (
+            "| title.relation = same_family | grade 1 |",
+            "| title.relation = same_family | grade 0 |",
+        ),
     ],
 )
 def test_on_job_search_a_one_clause_edit_relabels_few_and_equals_a_full_relabeling(

@@ -135,7 +135,7 @@ def test_a_first_call_that_hangs_does_not_hold_back_the_others(
     with ScriptedEndpoint(script) as server:
         done = run(server, journal, policy, endpoint={"timeout_s": 4.0})
         at = [call.at - server.calls[0].at for call in server.calls]
-    assert 0.9 <= at[1] <= 3.9
+    assert 0.2 <= at[1] <= 3.9
     assert len(done.judgments) == 20
 
 
@@ -257,7 +257,7 @@ def test_a_server_error_is_tried_again_as_perhaps_billed(
 def test_a_hang_after_billing_counts_as_perhaps_billed(policy: Policy, journal: Journal) -> None:
     hang = Answer(grade_answer(0), then="hang")
     with ScriptedEndpoint(once(hang)) as server:
-        done = run(server, journal, policy, 4, endpoint={"timeout_s": 0.3})
+        done = run(server, journal, policy, 4, endpoint={"timeout_s": 1.0})
         billed_calls = server.billed_calls
     assert done.progress.possibly_billed == 4
     assert billed_calls == 8
