@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import app, main
+from flows.cli_reference import reference
 from tasks.core.store.registry import Registry
 
 
@@ -182,3 +183,8 @@ def test_scoring_needs_a_model_in_service(
     arguments = ["score", "--input", tmp_path / "in", "--output", tmp_path / "out"]
     assert "model in service" in fails(capsys, *arguments, "--store", tmp_path / "runs")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    page = POLICY.parents[2] / "docs" / "cli.md"
+    assert page.read_text(encoding="utf-8") == reference(), "run `make docs`"

@@ -1,0 +1,60 @@
+"""The value that candidates are ranked by, and which lines may be scored."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.core.domain.catalog import Catalog
+from tasks.core.errors import CookbookError
+from tasks.core.serving import Mix, ServedModel, open_model, score_file
+from tasks.core.store.registry import Registry
+
+EMPTY = Catalog({}, {})
+
+
+def test_the_value_is_the_weighted_mean_above_the_floor_and_relevance_alone_below() -> None:
+    mix = Mix(relevance_weight=0.75, relevance_floor=0.5)
+    values = mix(np.array([0.8, 0.4]), np.array([0.2, 1.0]))
+    # 0.75 * 0.8 + 0.25 * 0.2 and 0.75 * 0.4: a sure click lifts nothing irrelevant.
+    np.testing.assert_allclose(values, [0.65, 0.3])
+
+
+def test_without_clicks_the_value_is_the_relevance() -> None:
+    relevances = np.array([0.1, 0.9])
+    np.testing.assert_array_equal(Mix()(relevances, None), relevances)
+
+
+def test_a_registry_without_a_model_in_service_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(CookbookError, match="model in service"):
+        open_model(Registry(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("{", "line 2: a line holds one JSON object"),
+        ("[]", "line 2: a line holds one JSON object"),
+        ('{"query_id": 7, "query": "nurse", "title": "a", "text": "b"}', "query_id is not"),
+        ('{"query_id": "7", "query": "nurse", "doc_id": "absent"}', "'absent'"),
+        ('{"query_id": "7", "query": "nurse", "title": "a"}', "title and text"),
+        ('{"query_id": "7", "query": "nurse", "title": "a", "text": NaN}', "NaN"),
+    ],
+)
+def test_a_broken_line_is_named_and_leaves_nothing_behind(
+    tmp_path: Path, line: str, expected: str
+) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    good = json.dumps({"query_id": "1", "query": "nurse", "title": "Nurse", "text": "Nights."})
+    source.write_text(f"{good}\n{line}\n")
+    nothing_loaded = ServedModel.__new__(ServedModel)  # the lines are read before any model is
+    with pytest.raises(CookbookError, match=expected):
+        score_file(nothing_loaded, source, target, EMPTY)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_missing_input_is_a_clear_error(tmp_path: Path) -> None:
+    nothing_loaded = ServedModel.__new__(ServedModel)
+    with pytest.raises(CookbookError, match=r"no .*absent\.jsonl"):
+        score_file(nothing_loaded, tmp_path / "absent.jsonl", tmp_path / "out", EMPTY)
