@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands' own help: ``python -m flows.cli_reference > docs/cli.md``."""
+"""Writes docs/cli.md from the commands' own help (`make docs`)."""
 
 import io
 from collections.abc import Iterator
