@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 
 from tasks.core.inputs import InputTemplate, PairText
@@ -31,6 +32,17 @@ def tiny_scorer(
     suffix = " Grade: " if source == "random_decoder" else ""
     template = InputTemplate(max_tokens=48, prefix="Q: " if suffix else "", suffix=suffix)
     return new_scorer(BaseModel(source, "tiny"), Outputs(grades, actions), template, seed=seed)
+
+
+def lively_scorer(source: Source, *, actions: tuple[str, ...] = ()) -> PairScorer:
+    """As ``tiny_scorer``, with weights ten times as large: fresh ones hardly tell pairs apart."""
+    scorer = tiny_scorer(source, actions=actions)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in scorer.model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.2, generator=generator)
+    return scorer
 
 
 def pairs_of(count: int, *, seed: int = 0) -> list[PairText]:
