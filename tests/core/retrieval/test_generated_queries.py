@@ -1,0 +1,56 @@
+"""Guards queries by template: repeatable, different from each other, made of the documents."""
+
+import json
+
+from tasks.core.retrieval.bm25 import words
+from tasks.core.retrieval.generated_queries import generate_queries
+from tasks.core.text import normalize_query
+
+
+def _document(i):
+    place = ("Oslo", "Bergen", "Trondheim")[i % 3]
+    attributes = {"place": place, "own": f"only{i}", "years": 3, "long": "a b c d e f"}
+    return {
+        "doc_id": f"d{i}",
+        "title": f"Senior{i % 17} nurse number{i} nights",
+        "text": "",
+        "attributes": json.dumps(attributes),
+    }
+
+
+DOCUMENTS = [_document(i) for i in range(200)]
+
+
+def test_the_seed_decides():
+    assert generate_queries(DOCUMENTS, count=50, seed=1) == generate_queries(
+        DOCUMENTS, count=50, seed=1
+    )
+    assert generate_queries(DOCUMENTS, count=50, seed=1) != generate_queries(
+        DOCUMENTS, count=50, seed=2
+    )
+
+
+def test_no_two_are_the_same_question():
+    queries = generate_queries(DOCUMENTS, count=80, seed=0)
+    assert len(queries) == 80
+    assert len({normalize_query(query) for query in queries}) == 80
+
+
+def test_words_come_from_titles_and_shared_values():
+    allowed = {word for d in DOCUMENTS for word in words(d["title"])} | {
+        "oslo",
+        "bergen",
+        "trondheim",
+    }
+    used = {word for q in generate_queries(DOCUMENTS, count=150, seed=0) for word in words(q)}
+    assert used <= allowed
+    assert used & {"oslo", "bergen", "trondheim"}
+
+
+def test_few_documents_give_few_queries_rather_than_repeats():
+    assert 1 <= len(generate_queries(DOCUMENTS[:2], count=50, seed=0)) <= 2
+
+
+def test_a_document_without_words_gives_none():
+    empty = {"doc_id": "d", "title": "!!", "text": "", "attributes": ""}
+    assert generate_queries([empty], count=5, seed=0) == []
