@@ -1,0 +1,233 @@
+"""Run profiles: every one builds within its bounds, and the code never asks which one it is in.
+
+Models of one GPU are built from their published shapes on the meta device, without weights.
+"""
+
+import copy
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from pydantic import ValidationError
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from flows.cookbook import ProfileName
+from flows.profiles import PROFILES, changed, laptop, linkedin, profile, single_gpu, smoke
+from tasks.core.distillation.shrink import cut_mlps, keep_layers
+from tasks.core.errors import CookbookError
+from tasks.core.training.architecture import layers, with_lora
+from tasks.core.training.base_models import byte_tokenizer, decoder_scorer
+from tasks.core.training.scorer import Outputs
+from tasks.settings import (
+    BaseModelSettings,
+    DistillationSettings,
+    Settings,
+    TeacherSettings,
+    TrainingSettings,
+)
+from tests.core.training.published_shapes import BY_NAME
+
+PROJECT = Path(__file__).resolve().parents[1]
+NAMES = ("smoke", "laptop", "single_gpu", "linkedin")
+ROLES = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
+
+
+def test_the_four_profiles_are_the_ones_that_the_form_offers() -> None:
+    assert tuple(PROFILES) == NAMES == get_args(ProfileName)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_profile_names_itself_and_is_the_same_each_time(name: str) -> None:
+    settings = profile(name)
+    assert settings.profile == name
+    assert settings == profile(name)
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(CookbookError, match="smoke, laptop, single_gpu, linkedin; came 'huge'"):
+        profile("huge")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_branch_of_a_profile_can_be_changed_in_place(name: str) -> None:
+    settings = profile(name)
+    for branch in (settings, settings.judge, settings.student, settings.student.training):
+        field = next(iter(type(branch).model_fields))
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(branch, field, getattr(branch, field))
+
+
+def test_the_smoke_profile_is_for_seconds() -> None:
+    """Tiny random models of a few hundred rows, no network, no key."""
+    settings = smoke()
+    assert settings.synthesis.max_pairs <= 200
+    assert settings.judge.kind == "embedded"
+    assert settings.encoder.source == "random_encoder"
+    for role in ROLES:
+        branch = getattr(settings, role)
+        assert branch.training.max_rows <= 200
+        assert branch.training.epochs <= 1
+        assert branch.base is None or branch.base.source == "random_decoder"
+
+
+def test_the_laptop_profile_needs_no_network() -> None:
+    settings = laptop()
+    assert settings.judge.kind == "embedded"
+    bases = [getattr(settings, role).base for role in ROLES]
+    assert {base.source for base in [*bases, settings.encoder] if base} == {"embedded"}
+
+
+@pytest.mark.parametrize(
+    ("branch", "values"),
+    [
+        (TrainingSettings, {"epochs": 0, "learning_rate": 1e-3}),
+        (TrainingSettings, {"epochs": 1, "learning_rate": 1.0}),
+        (TrainingSettings, {"epochs": 1, "learning_rate": 1e-3, "rows_per_step": 0}),
+        (TrainingSettings, {"epochs": 1, "learning_rate": 1e-3, "list_size": 1}),
+        (TrainingSettings, {"epochs": 1, "learning_rate": 1e-3, "rows": 3}),
+        (BaseModelSettings, {"source": "pickle"}),
+    ],
+)
+def test_values_out_of_bounds_are_refused(
+    branch: type[TrainingSettings], values: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationError):
+        branch.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    "change", [{"alpha": 1.1}, {"mlp_share": 0.0}, {"layers": 0}, {"temperature": 0.0}]
+)
+def test_a_derived_profile_is_held_to_the_same_bounds(change: dict[str, float]) -> None:
+    """pydantic's own model_copy takes any value."""
+    with pytest.raises(ValidationError):
+        changed(laptop().student, **change)
+
+
+def test_a_derived_branch_differs_in_the_fields_named_alone() -> None:
+    student = laptop().student
+    other = changed(student, alpha=0.25)
+    assert other.alpha == 0.25
+    assert changed(other, alpha=student.alpha) == student
+
+
+def test_no_code_below_the_flows_knows_a_profile() -> None:
+    # "linkedin" is also a site and a package of Java classes: only a comparison would give it away.
+    words = re.compile(r"\b(smoke|laptop|single_gpu)\b|profile\)? *(==|!=| in )|[!=]= *.linkedin")
+    sources = sorted((PROJECT / "tasks").rglob("*.py"))
+    assert len(sources) > 50
+    found = [path.name for path in sources if words.search(path.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+def test_a_role_without_a_base_starts_from_the_tier_before_it() -> None:
+    assert DistillationSettings.model_fields["base"].default is None
+    for name in ("smoke", "laptop"):
+        assert [getattr(profile(name), role).base for role in ROLES[2:]] == [None] * 3
+    one = single_gpu()
+    assert (one.assistant.base, one.student.base) == (
+        BaseModelSettings(source="hub", name="Qwen/Qwen3-1.7B"),
+        BaseModelSettings(source="hub", name="Qwen/Qwen3-0.6B"),
+    )
+    assert one.pruned_student.base is None
+
+
+@pytest.mark.parametrize("settings", [single_gpu(), linkedin()], ids=lambda s: s.profile)
+def test_a_gpus_step_fits_one_pass_and_its_rows_are_all_read(settings: Settings) -> None:
+    """A pass too small computes every step twice; rows beyond max_rows would be paid and unused."""
+    judged, shown = settings.synthesis.max_pairs, settings.impressions.training_rows
+    for role in ROLES:
+        training = getattr(settings, role).training
+        tokens = settings.policy_teacher.max_tokens
+        assert training.rows_per_step * tokens <= training.tokens_per_batch
+        wanted = max(judged, shown) if "teacher" in role else judged + shown
+        assert training.max_rows >= wanted
+
+
+def test_the_node_profile_is_one_gpus_with_more_data_and_a_teacher_trained_whole() -> None:
+    one, node = single_gpu(), linkedin()
+    assert node.policy_teacher.lora is None
+    assert one.policy_teacher.lora is not None
+    assert node.synthesis.max_pairs > one.synthesis.max_pairs
+    assert node.impressions.training_rows > one.impressions.training_rows
+    for role in ROLES[2:]:
+        same = changed(getattr(node, role).training, max_rows=getattr(one, role).training.max_rows)
+        assert changed(getattr(node, role), training=same) == getattr(one, role)
+
+
+def on_meta(name: str) -> PreTrainedModel:
+    """A scorer of five grades and a click, of a published shape, without weights."""
+    with torch.device("meta"):
+        language_model = AutoModelForCausalLM.from_config(copy.deepcopy(BY_NAME[name]))
+        return decoder_scorer(language_model, byte_tokenizer(), Outputs(5, ("clicked",)))
+
+
+def backbone_parameters(model: PreTrainedModel) -> int:
+    return sum(parameter.numel() for parameter in model.base_model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        # Embedding, then 28 layers of attention, MLP and norms, then the last norm:
+        # 152064 x 3584 + 28 x (2 x 3584 x (3584 + 512) + 3584 + 2 x 512 + 3 x 3584 x 18944
+        # + 2 x 3584) + 3584.
+        ("Qwen/Qwen2.5-7B-Instruct", 7_070_619_136),
+        # 151936 x 2048 + 28 x (2 x 2048 x (2048 + 1024) + 3 x 2048 x 6144 + 2 x 2048 + 2 x 128)
+        # + 2048.
+        ("Qwen/Qwen3-1.7B", 1_720_574_976),
+        # 151936 x 1024 + 28 x (2 x 1024 x (2048 + 1024) + 3 x 1024 x 3072 + 2 x 1024 + 2 x 128)
+        # + 1024.
+        ("Qwen/Qwen3-0.6B", 596_049_920),
+    ],
+)
+def test_the_models_of_one_gpu_have_their_published_size(name: str, parameters: int) -> None:
+    model = on_meta(name)
+    assert backbone_parameters(model) == parameters
+    assert tuple(model.get_parameter("score.weight").shape) == (6, BY_NAME[name].hidden_size)
+
+
+def test_one_gpus_profile_names_models_of_known_shape_at_their_own_depth() -> None:
+    settings = single_gpu()
+    for role in ROLES[:4]:
+        branch: TeacherSettings | DistillationSettings = getattr(settings, role)
+        assert branch.base is not None
+        depth = BY_NAME[branch.base.name].num_hidden_layers
+        assert not isinstance(branch, DistillationSettings) or branch.layers == depth
+
+
+def test_the_pruned_student_of_one_gpu_has_375_830_528_parameters() -> None:
+    """LinkedIn's 375M: the first 20 of 28 layers, half of every MLP. The real code cuts it."""
+    settings = single_gpu()
+    assert settings.student.base is not None
+    model = on_meta(settings.student.base.name)
+    pruned = settings.pruned_student
+    assert pruned.kept_layers == "first"
+    keep_layers(model, range(pruned.layers))
+    assert backbone_parameters(model) == 470_202_368
+    cut_mlps(
+        model,
+        pruned.mlp_share,
+        lambda output: torch.zeros(
+            output.in_features, output.in_features, dtype=torch.float64, device="meta"
+        ),
+    )
+    assert backbone_parameters(model) == 375_830_528
+    assert (model.config.num_hidden_layers, model.config.intermediate_size) == (20, 1536)
+    assert len(layers(model)) == 20
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+def test_the_policy_teacher_of_one_gpu_takes_its_adapters() -> None:
+    """Rank 16 on the seven linear maps of 28 layers, plus the head: 40 million, not 7 billion."""
+    lora = single_gpu().policy_teacher.lora
+    assert lora is not None
+    with torch.device("meta"):
+        model = with_lora(on_meta("Qwen/Qwen2.5-7B-Instruct"), rank=lora.rank, alpha=lora.alpha)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    hidden, kv, mlp = 3584, 512, 18_944
+    widths = 4 * hidden + 2 * (hidden + kv) + 3 * (hidden + mlp)
+    assert trained == 28 * lora.rank * widths + 6 * hidden
