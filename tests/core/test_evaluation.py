@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from tasks.core.evaluation import (
@@ -112,13 +112,13 @@ def test_a_student_of_both_uses_the_output_of_each_goal():
     assert np.array_equal(tier.scored().on_golden, relevance(grade_probabilities(tier.golden, 5)))
 
 
-def test_kappa_is_of_the_most_probable_grade():
+def test_kappa_is_of_the_expected_grade_rounded_half_up():
     yardstick = _yardstick()
     tier = _tier(yardstick, 1)
     found = golden_figures(yardstick, tier)
-    reference = cohen_kappa_score(
-        yardstick.grades, tier.golden[:, :5].argmax(axis=1), weights="quadratic"
-    )
+    expected = softmax(tier.golden[:, :5].astype(float), axis=1) @ np.arange(5)
+    rounded = np.floor(expected + 0.5).astype(int)
+    reference = cohen_kappa_score(yardstick.grades, rounded, weights="quadratic")
     assert found["kappa"] == pytest.approx(reference)
     assert found["n_queries"] == 40
     assert found["low"] < found["ndcg_at_10"] < found["high"]
