@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tasks.core.store.files import file_sha256
+
 COOKBOOK = [sys.executable, "-m", "flows.cli"]
 PROJECT = Path(__file__).resolve().parents[2]
 SCALE = 0.2
@@ -45,17 +47,14 @@ def smoke_run(root: Path, store: Path, **more: str) -> "subprocess.CompletedProc
 
 
 def content_digests(store: Path) -> dict[str, str]:
-    """What every artifact of a store holds: kind and digest to a hash over its files' hashes."""
-    found = {}
-    for manifest in sorted(store.glob("artifacts/*/*/manifest.json")):
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        files = {
-            name: sha
-            for name, sha in content["files"].items()
-            if not name.endswith("measured.json")
-        }
-        found[f"{content['kind']}/{content['digest'][:16]}"] = json.dumps(files, sort_keys=True)
-    return found
+    """Hash of every file of every finished artifact; files of timings left out."""
+    finished = [path.parent for path in store.glob("artifacts/*/*/manifest.json")]
+    return {
+        path.relative_to(store).as_posix(): file_sha256(path)
+        for folder in finished
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith(("manifest.json", "measured.json"))
+    }
 
 
 def report_of(store: Path) -> dict[str, Any]:
