@@ -32,7 +32,7 @@ def label(
     store: Store = STORE,
 ) -> None:
     """Check the judge against golden data and label pairs; no label is paid for twice."""
-    _run_flow(profile, domain, root, store, until="label")
+    _run_part(profile, domain, root, store, until="label")
 
 
 def train(
@@ -43,7 +43,7 @@ def train(
     store: Store = STORE,
 ) -> None:
     """As `label`, then train the policy teacher and the click teacher."""
-    _run_flow(profile, domain, root, store, until="train")
+    _run_part(profile, domain, root, store, until="train")
 
 
 def distill(
@@ -54,7 +54,7 @@ def distill(
     store: Store = STORE,
 ) -> None:
     """As `train`, then teach the assistant, the student and the pruned student."""
-    _run_flow(profile, domain, root, store, until="distill")
+    _run_part(profile, domain, root, store, until="distill")
 
 
 def personalize(
@@ -65,7 +65,7 @@ def personalize(
     store: Store = STORE,
 ) -> None:
     """As `distill`, then calibrate, and fit an effect per member and per job."""
-    _run_flow(profile, domain, root, store, until="personalize")
+    _run_part(profile, domain, root, store, until="personalize")
 
 
 def evaluate(
@@ -76,7 +76,12 @@ def evaluate(
     store: Store = STORE,
 ) -> None:
     """As `personalize`, then measure every model; promotes nothing."""
-    _run_flow(profile, domain, root, store, until="evaluate")
+    _run_part(profile, domain, root, store, until="evaluate")
+
+
+def _run_part(profile: str, domain: str, root: Path, store: Path, *, until: str) -> None:
+    _run_flow(profile, domain, root, store, until=until)
+    print(f"Finished as far as {until}; a later command goes on from here.")
 
 
 def show_report(report: dict[str, Any], page: Path) -> None:
