@@ -81,6 +81,7 @@ def cookbook(
             return {}
 
         # Serving: calibrated for everybody, then personal.
+        assert student is not None and pruned is not None  # only a baseline can lack its teacher
         student = calibrate(data, student, judgments, clicks, s.calibration)
         pruned = calibrate(data, pruned, judgments, clicks, s.calibration)
         served = {"student": student, "pruned_student": pruned}[s.promotion.served_role]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.labeling.client import LabelRun, label_all
@@ -26,6 +25,8 @@ from tasks.settings import BaseModelSettings, JudgeSettings
 
 MODEL = "embedded_model.json"
 OPENAI = "https://api.openai.com/v1"
+# Per minute; the endpoint's own refusals (429) are heeded all the same.
+NO_LIMIT = 1e9
 
 
 def ask_judge(
@@ -74,19 +75,15 @@ def _endpoint(
 
 
 def _remote(settings: JudgeSettings) -> Endpoint:
-    endpoint = partial(
-        Endpoint,
+    return Endpoint(
         base_url=settings.base_url or OPENAI,
         model=settings.model,
         api_key_env=settings.api_key_variable,
         concurrency=settings.concurrency,
         timeout_s=settings.timeout_s,
+        requests_per_minute=float(settings.requests_per_minute or NO_LIMIT),
+        tokens_per_minute=float(settings.tokens_per_minute or NO_LIMIT),
     )
-    limits = {
-        "requests_per_minute": float(settings.requests_per_minute),
-        "tokens_per_minute": float(settings.tokens_per_minute),
-    }
-    return endpoint(**{name: value for name, value in limits.items() if value})
 
 
 def _request(catalog: Catalog, row: Row) -> LabelRequest:

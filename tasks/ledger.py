@@ -106,7 +106,7 @@ def _other_rankers(
     found = {}
     for name in ("bm25", "embedding"):
         scores = np.array(table[name], dtype=np.float64)
-        by_action = {action: scores[n_sealed:] for action in actions}
+        by_action = dict.fromkeys(actions, scores[n_sealed:])
         found[name] = Scored(scores[:n_sealed], by_action)
     return found
 

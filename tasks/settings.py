@@ -58,7 +58,7 @@ class JudgeSettings(Branch):
 
     kind: Literal["embedded", "endpoint"] = Field(
         default="embedded",
-        description="embedded: the small loopback model, no LLM; endpoint: any OpenAI-compatible one.",
+        description="embedded: small, on loopback, no LLM; endpoint: any OpenAI-compatible one.",
     )
     model: str = Field(default="embedded-minilm", description="Model name sent to the endpoint.")
     base_url: str | None = Field(default=None, description="Endpoint; None is the openai default.")

@@ -6,7 +6,7 @@ are not persisted, nothing is cached by Prefect, and a step returns a small Arti
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -26,13 +26,13 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
 
     Retrying a failed training hides its bug; labelling retries its own requests.
     """
-    return task(
-        function,
+    made = task(
         name=function.__name__,
         cache_policy=NO_CACHE,
         persist_result=False,
         log_prints=False,
-    )  # type: ignore[return-value]
+    )(function)
+    return cast("Callable[P, R]", made)
 
 
 def make(

@@ -194,9 +194,7 @@ def calibration_figures(
             "ece_before": before.expected_error,
             "ece_after": after.expected_error if after else None,
         }
-        curves[name] = {"before": before.points()} | (
-            {"after": after.points()} if after else {}
-        )
+        curves[name] = {"before": before.points()} | ({"after": after.points()} if after else {})
     return errors, curves
 
 

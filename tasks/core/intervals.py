@@ -1,4 +1,4 @@
-"""95% intervals by the bootstrap, resampled by cluster: by query for golden data, by member for clicks.
+"""95% intervals by the bootstrap, resampled by cluster: golden data by query, clicks by member.
 
 Rows of one query (or of one member) stand or fall together, so they are resampled together;
 resampling rows would make every interval too narrow.

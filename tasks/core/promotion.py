@@ -11,7 +11,7 @@ Decision = Literal["promoted", "refused", "waiting"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate on the gate split; ``gain`` is its NDCG less the served model's, None if first."""
+    """A candidate on the gate split; ``gain`` is its NDCG less the served one's, if any."""
 
     kappa: float
     ndcg: float
@@ -64,5 +64,6 @@ def _not_worse(gain: Interval, margin: float) -> tuple[bool, str]:
     word = "does not lose" if passed else "may lose"
     return passed, (
         f"Against the model in service NDCG@10 changes by {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} queries: it {word} more than {margin:.3f}."
+        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} queries: "
+        f"it {word} more than {margin:.3f}."
     )

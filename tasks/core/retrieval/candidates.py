@@ -42,7 +42,8 @@ def block_leaks(
     if not len(blocked_vectors) or not len(vectors):
         return ~exact
     nearest = (vectors @ blocked_vectors.T).max(axis=1)
-    return ~exact & (nearest < NEAR_DUPLICATE_COSINE)
+    allowed: npt.NDArray[np.bool_] = ~exact & (nearest < NEAR_DUPLICATE_COSINE)
+    return allowed
 
 
 def find_candidates(

@@ -23,7 +23,9 @@ class TextEncoder:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._model = model.eval().to(best_device())
+        model.train(False)
+        torch.nn.Module.to(model, best_device())
+        self._model = model
 
     @classmethod
     def of(cls, base: BaseModel) -> "TextEncoder":

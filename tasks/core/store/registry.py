@@ -237,12 +237,13 @@ class Registry:
         waiting = self.waiting()
         if version not in waiting:
             raise CookbookError(
-                f"A decision is about a candidate that waits ({', '.join(waiting) or 'none does'}); "
-                f"came {version!r}. See `cookbook models list`."
+                "A decision is about a candidate that waits "
+                f"({', '.join(waiting) or 'none does'}); came {version!r}. "
+                "See `cookbook models list`."
             )
 
     def _served_version(self) -> str | None:
-        """The version the pointer names; None also where it is damaged, so that a promotion mends it."""
+        """The version the pointer names; None where it is damaged too: a promotion mends it."""
         try:
             return str(json.loads(self._pointer.read_text(encoding="utf-8"))["version"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -3,13 +3,13 @@
 import ast
 import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
-@lru_cache(maxsize=None)
+@cache
 def source_digest(module: str) -> str:
     """Hex sha256 over the sources of ``module`` and of every tasks module it reaches.
 
@@ -30,7 +30,7 @@ def source_digest(module: str) -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str) -> tuple[str, ...]:
     tree = ast.parse(_path(module).read_text(encoding="utf-8"))
     return tuple(name for node in ast.walk(tree) for name in _imported(node) if _exists(name))
