@@ -1,0 +1,59 @@
+"""What the UI offers: six deployments with forms, limits, and schedules with a time zone."""
+
+from typing import Any
+
+import pytest
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+
+from flows.deployments import deployments
+from flows.ui_artifacts import artifact_key
+
+
+@pytest.fixture(scope="module")
+def offered() -> dict[str, RunnerDeployment]:
+    return {str(one.name): one for one in deployments()}
+
+
+def properties(deployment: RunnerDeployment) -> dict[str, Any]:
+    found: dict[str, Any] = deployment._parameter_openapi_schema.properties
+    return found
+
+
+def test_all_six_are_offered_with_a_description_and_tags(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    assert set(offered) == {"cookbook", "retrain", "personalize", "label", "score", "approve"}
+    assert all(len(str(one.description)) > 60 and one.tags for one in offered.values())
+
+
+def test_no_two_runs_of_one_deployment_and_no_schedule_that_queues(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    for name, one in offered.items():
+        assert one.concurrency_limit == 1
+        assert one.concurrency_options is not None
+        strategy = one.concurrency_options.collision_strategy.value
+        scheduled = name in ("retrain", "personalize")
+        assert strategy == ("CANCEL_NEW" if scheduled else "ENQUEUE")
+        assert bool(one.schedules) == scheduled
+        for entry in one.schedules or []:
+            assert isinstance(entry.schedule, CronSchedule)
+            assert entry.schedule.timezone == "UTC"
+
+
+def test_forms_have_choices_and_bounds_and_carry_no_path(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    assert "smoke" in properties(offered["cookbook"])["profile"]["enum"]
+    assert properties(offered["approve"])["decision"]["enum"] == ["promote", "refuse"]
+    assert properties(offered["approve"])["reason"]["minLength"] == 3
+    assert properties(offered["retrain"])["maximum_lateness_hours"]["maximum"] == 168
+    for one in offered.values():
+        assert not any(field.get("format") == "path" for field in properties(one).values())
+        assert not {"root", "store"} & properties(one).keys()
+
+
+def test_artifact_keys_are_what_prefect_allows() -> None:
+    assert artifact_key("evaluated_policy_teacher") == "evaluated-policy-teacher"
+    assert artifact_key("A  b_") == "a-b"
