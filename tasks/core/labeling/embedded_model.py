@@ -48,7 +48,7 @@ class EmbeddedModel:
         self._tokens: OrderedDict[tuple[str, int], Vectors] = OrderedDict()
 
     def grade_probabilities(self, pairs: Sequence[Pair]) -> Floats:
-        """Shape (pairs, grades); a pair is (query and member, each on a line; document)."""
+        """Shape (pairs, grades); a pair is (query and member, document), parts joined by a mark."""
         logits = (self.features(pairs) - self.mean) / self.scale @ self.coefficients.T
         logits += self.intercepts
         logits -= logits.max(axis=1, keepdims=True)
@@ -199,6 +199,6 @@ def _directions(vectors: Vectors) -> npt.NDArray[np.float32]:
 
 
 def _parts(pair: Pair) -> tuple[str, str, str, str]:
-    query, _, member = pair[0].partition("\n")
+    query, _, member = pair[0].partition(FIELD_MARK)
     title = pair[1].partition(FIELD_MARK)[0]
     return query, member, title, pair[1]
