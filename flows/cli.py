@@ -1,6 +1,5 @@
 """`cookbook`: the same flows as in the UI, from a shell."""
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from flows.local_server import keep_libraries_quiet
 from tasks.core.errors import CookbookError
 
 USERS_MISTAKE, INTERRUPTED = 2, 130
+FULL = "No space left on device"
 NO_ROOM = (
     "No space is left on the disk of the store. What was finished is kept: make room, or move "
     "the store to a larger disk (--store), and run the same command again."
@@ -45,16 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CookbookError as error:
         print(f"cookbook: {error}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
+    except CycloptsError:
+        sys.exit(USERS_MISTAKE)  # it has printed itself
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; Python must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        # Writers in Rust and C++ raise kinds of their own for a full disk.
+        if FULL not in str(error):
             raise
         print(f"cookbook: {NO_ROOM}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
-    except CycloptsError:
-        sys.exit(USERS_MISTAKE)  # it has printed itself
     except KeyboardInterrupt:
         print("cookbook: stopped; run the same command again to go on.", file=sys.stderr)
         sys.exit(INTERRUPTED)
