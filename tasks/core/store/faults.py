@@ -15,6 +15,8 @@ def fault_point(name: str) -> None:
     if armed is None:
         return
     _seen[name] = _seen.get(name, 0) + 1
-    wanted, _, count = armed.partition(":")
-    if wanted == name and _seen[name] == int(count or 1):
+    # Names hold colons themselves, so only a last part that is a number is a count.
+    head, _, last = armed.rpartition(":")
+    wanted, count = (head, int(last)) if head and last.isdigit() else (armed, 1)
+    if wanted == name and _seen[name] == count:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -35,7 +35,6 @@ def test_an_armed_point_kills_at_the_passing_named(fault: str, passed: int) -> N
     assert passings("after_write", fault) == (passed, -9)
 
 
-@pytest.mark.xfail(strict=False, reason="COOKBOOK_FAULT cannot name a point with a colon yet")
 @pytest.mark.parametrize(("fault", "passed"), [("pairs:after", 0), ("pairs:after:2", 1)])
 def test_a_point_may_be_named_by_kind_and_place(fault: str, passed: int) -> None:
     assert passings("pairs:after", fault) == (passed, -9)
