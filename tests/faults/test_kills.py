@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -41,14 +40,6 @@ def kill_while_building(kind: str, root: Path, store: Path, server: dict[str, st
     return run.wait() == -signal.SIGKILL
 
 
-def points_can_be_armed() -> bool:
-    """Whether COOKBOOK_FAULT can name kind:place."""
-    script = "from tasks.core.store.faults import fault_point; fault_point('kind:place')"
-    armed = os.environ | {"COOKBOOK_FAULT": "kind:place"}
-    done = subprocess.run([sys.executable, "-c", script], env=armed, cwd=PROJECT, check=False)
-    return done.returncode == -signal.SIGKILL
-
-
 def test_a_kill_in_the_middle_of_every_stage_changes_no_content(
     root: Path,
     undisturbed: Path,
@@ -68,8 +59,6 @@ def test_a_kill_in_the_middle_of_every_stage_changes_no_content(
 def test_a_kill_at_every_write_point_changes_no_content(
     root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
 ) -> None:
-    if not points_can_be_armed():
-        pytest.skip("COOKBOOK_FAULT CANNOT NAME kind:place: see tests/core/store/test_faults.py")
     for kind in KINDS:
         for point in POINTS:
             done = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT=f"{kind}:{point}")
@@ -83,8 +72,6 @@ def test_a_kill_at_every_write_point_changes_no_content(
 def test_two_kills_in_training_change_no_content(
     point: str, root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
 ) -> None:
-    if not points_can_be_armed():
-        pytest.skip("COOKBOOK_FAULT CANNOT NAME kind:place: see tests/core/store/test_faults.py")
     for _ in range(2):
         done = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT=point)
         assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]

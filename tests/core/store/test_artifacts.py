@@ -184,7 +184,6 @@ def test_a_kill_while_the_manifest_is_written_leaves_the_same_content_after_resu
     assert reused == "False"
 
 
-@pytest.mark.xfail(strict=False, reason="COOKBOOK_FAULT cannot name a point with a colon yet")
 @pytest.mark.parametrize("point", ["before_build", "after_build", "after_manifest", "after_rename"])
 def test_a_kill_at_any_point_of_a_build_leaves_the_same_content_after_resuming(
     tmp_path: Path, point: str
