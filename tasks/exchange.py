@@ -27,6 +27,7 @@ EFFECTS, PERSONALIZATION = "effects", "personalization.json"
 LOGITS, SPEED = "logits.parquet", "speed.measured.json"
 LEDGER = "ledger.json"
 FAIRNESS = "fairness.json"
+PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Domain:
     catalog: Artifact
     traffic: Artifact | None
     impressions: Artifact | None
+    data_card: Artifact | None
 
 
 def golden_rows(domain: Domain, split: str) -> list[Row]:

@@ -6,12 +6,12 @@ from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
 from tasks.core.domain.corpus import read_documents, read_members, read_queries
 from tasks.core.domain.golden import assign_splits, check_grades, read_golden
 from tasks.core.domain.impressions import check_documents, read_impressions
-from tasks.core.domain.paths import DomainPaths, find_domain
+from tasks.core.domain.paths import DomainPaths, find_domain, provenance
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
-from tasks.core.store.files import file_sha256
+from tasks.core.store.files import file_sha256, write_json
 from tasks.core.tables import Row, columns_of, read_rows, write_table
-from tasks.exchange import GOLDEN, LOG, POLICY, QUERIES, Domain
+from tasks.exchange import GOLDEN, LOG, POLICY, PROVENANCE, QUERIES, Domain
 from tasks.run import current_run
 from tasks.settings import GoldenSettings
 from tasks.step import make, step
@@ -35,7 +35,9 @@ def ingest(domain: str, root: Path, settings: GoldenSettings) -> Domain:
     if paths.impressions is None:
         for part in ("click_teacher", "personalization"):
             current_run().skip(part, NO_CLICKS)
-    return Domain(policy, golden, catalog, _traffic(paths), _impressions(paths, catalog))
+    return Domain(
+        policy, golden, catalog, _traffic(paths), _impressions(paths, catalog), _data_card(paths)
+    )
 
 
 def _policy(paths: DomainPaths) -> Artifact:
@@ -90,6 +92,18 @@ def _golden(
 def _queries_by_split(rows: list[Row]) -> Counts:
     queries = {(row["split"], row["query_id"]) for row in rows}
     return {f"{split}_queries": sum(s == split for s, _ in queries) for split, _ in sorted(queries)}
+
+
+def _data_card(paths: DomainPaths) -> Artifact | None:
+    source = paths.data_card
+    if source is None:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        write_json(bench.out / PROVENANCE, {"data_note": provenance(source)})
+        return {}
+
+    return make("data_card", build, module=__name__, outside={"data_card": file_sha256(source)})
 
 
 def _traffic(paths: DomainPaths) -> Artifact | None:

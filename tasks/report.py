@@ -27,6 +27,7 @@ from tasks.exchange import (
     PERSONALIZATION,
     POLICY,
     PROPENSITIES,
+    PROVENANCE,
     SCORER,
     SPEED,
     VERDICT,
@@ -60,6 +61,7 @@ def report(
         "profile": settings.profile,
         "domain": run.domain,
         **_policy(domain),
+        **_provenance(domain),
         "judge": _judge(settings, verdict),
         "labels": _labels(judgments),
         "tiers": _tiers(tiers, figures),
@@ -91,6 +93,11 @@ def _policy(domain: Domain) -> dict[str, Any]:
         "precedents": len(policy.precedents),
     }
     return {"policy_version": policy.version, "policy": counts}
+
+
+def _provenance(domain: Domain) -> dict[str, Any]:
+    """Where the data comes from, if its card says so: simulated data must be called that."""
+    return domain.data_card.json(PROVENANCE) if domain.data_card else {}
 
 
 def _judge(settings: Settings, verdict: Artifact) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from tasks.core.errors import CookbookError
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _DOCUMENTS = ("documents.jsonl.gz", "documents.jsonl", "documents.parquet")
 _MEMBERS = ("members.jsonl.gz", "members.jsonl", "members.parquet")
+MAX_PROVENANCE_CHARACTERS = 1000
 _IMPRESSIONS = ("impressions.csv.gz", "impressions.csv", "impressions.parquet")
 
 
@@ -23,6 +24,7 @@ class DomainPaths:
     queries: Path | None
     members: Path | None
     impressions: Path | None
+    data_card: Path | None
 
 
 def valid_name(name: str, what: str) -> str:
@@ -63,6 +65,7 @@ def find_domain(name: str, root: Path, *, graded: bool = True) -> DomainPaths:
         queries=_first(golden, ("queries.csv",)),
         members=_first(golden, _MEMBERS),
         impressions=_first(golden, _IMPRESSIONS),
+        data_card=_first(golden, ("DATA_CARD.md",)),
     )
 
 
@@ -77,3 +80,11 @@ def _required(path: Path | None, folder: Path, names: tuple[str, ...]) -> Path:
             "Write it as docs/your_own_domain.md shows."
         )
     return path
+
+
+def provenance(data_card: Path) -> str:
+    """The data card's first paragraph, on one line: where the data comes from."""
+    lines = data_card.read_text(encoding="utf-8", errors="replace").splitlines()
+    paragraphs = "\n".join(line for line in lines if not line.startswith("#")).strip()
+    first = paragraphs.partition("\n\n")[0][:MAX_PROVENANCE_CHARACTERS]
+    return " ".join(first.replace("*", "").split())

@@ -1,8 +1,10 @@
 """Guards how a domain is found: by a plain name, with its required files, below one root."""
 
+from pathlib import Path
+
 import pytest
 
-from tasks.core.domain.paths import find_domain, valid_name
+from tasks.core.domain.paths import find_domain, provenance, valid_name
 from tasks.core.errors import CookbookError
 
 
@@ -66,3 +68,9 @@ def test_before_people_have_graded_a_domain_is_found_without_grades(root):
 
 def test_a_plain_name_stays_as_it_is():
     assert valid_name("job_search-2.1", "domain") == "job_search-2.1"
+
+
+def test_the_data_card_s_first_paragraph_says_where_the_data_comes_from(tmp_path: Path) -> None:
+    card = tmp_path / "DATA_CARD.md"
+    card.write_text("# Card\n\n**All of it is simulated.** By the\nsimulator.\n\nMore.\n")
+    assert provenance(card) == "All of it is simulated. By the simulator."
