@@ -28,7 +28,7 @@ class InputTemplate:
     max_tokens: int
     query: str = "{query}"
     member: str = "{query} | {member}"
-    candidate: str = "{title}. {facets}. {text} {attributes}"
+    candidate: str = "{title}. {facets}{text} {attributes}"
     prefix: str = ""
     suffix: str = ""
 
@@ -67,10 +67,14 @@ def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> st
 
 
 def render_facets(attributes: str) -> str:
-    """The short texts among a JSON object's values, each once: ``Lisbon, remote, nursing``."""
+    """The short texts among a JSON object's values as a sentence: ``Lisbon, remote, nursing. ``.
+
+    Empty where there are none, so that no stray full stop stands in the text.
+    """
     values = json.loads(attributes or "{}").values()
     short = (v for v in values if isinstance(v, str) and 0 < len(v.split()) <= MAX_FACET_WORDS)
-    return ", ".join(list(dict.fromkeys(short))[:MAX_FACETS])
+    facets = ", ".join(list(dict.fromkeys(short))[:MAX_FACETS])
+    return f"{facets}. " if facets else ""
 
 
 def render_attributes_json(attributes: str) -> str:

@@ -25,7 +25,8 @@ def test_a_zero_or_a_no_is_a_value():
 def test_a_pair_is_rendered_by_the_template():
     text = render_pair(InputTemplate(max_tokens=64), "icu nurse", "", DOCUMENT)
     assert text.left == "icu nurse"
-    assert text.right == "Nurse. Night shifts. work mode: on site; skills: ICU, triage; pay: 0"
+    named = "work mode: on site; skills: ICU, triage; pay: 0"
+    assert text.right == f"Nurse. on site. Night shifts. {named}"
 
 
 def test_who_asks_stands_on_the_left_side():
