@@ -5,22 +5,24 @@ Groups stay on this machine: no prompt, label request, training feature or log h
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
-from tasks.core.fairness.attributes import small_groups
+from tasks.core.fairness.attributes import group_sizes, small_groups
 from tasks.core.fairness.dataset import dataset_fairness
 from tasks.core.fairness.gaps import GroupMetric, correct_p_values
 from tasks.core.fairness.groups import group_metrics
+from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import Row, read_table
 from tasks.core.training.scorer import grade_probabilities, relevance
-from tasks.exchange import FAIRNESS, LOGITS, Domain, golden_rows, shown_rows
+from tasks.exchange import FAIRNESS, LOGITS, POLICY, Domain, golden_rows, shown_rows
 from tasks.run import current_run
 from tasks.settings import FairnessSettings
 from tasks.step import make, step
@@ -44,40 +46,21 @@ def measure_fairness(
         current_run().skip("fairness", "neither members nor documents state groups")
         return None
     present = {role: one for role, (_, one) in tiers.items() if one is not None and role in ROLES}
+    policy = parse_policy(domain.policy.file(POLICY))
 
     def build(bench: Workbench) -> Counts:
-        groups = _groups(catalog, rows)
-        grades = np.array([row["grade"] for row in rows], dtype=np.float64)
-        middle = float(int(grades.max()) // 2 + 1)
-        found: list[GroupMetric] = []
-        for role, evaluated in present.items():
-            found += group_metrics(
-                role,
-                _relevance(evaluated, len(rows), int(grades.max()) + 1),
-                grades,
-                groups,
-                np.array([row["query_id"] for row in rows]),
-                correction="none",
-                positive_from=middle,
-                n_resamples=settings.n_resamples,
-                seed=settings.seed,
-                minimum_clusters=settings.minimum_group_clusters,
-            )
-        corrected = correct_p_values(found)
-        write_json(
-            bench.out / FAIRNESS,
-            {
-                "groups": _sizes(groups),
-                "small_groups": small_groups(
-                    groups,
-                    np.array([row["query_id"] for row in rows]),
-                    minimum_clusters=settings.minimum_group_clusters,
-                ),
-                "metrics": [asdict(metric) for metric in corrected],
-                "mitigation": None,
-                "dataset": _dataset(catalog, rows, shown_rows(impressions, "train"), middle),
-            },
+        measured = _Measured(catalog, rows, policy.grade_count, policy.middle_grade, settings)
+        found = correct_p_values(
+            [metric for role, one in present.items() for metric in measured.gaps(role, one)]
         )
+        content = {
+            "groups": group_sizes(measured.groups),
+            "small_groups": measured.small_groups(),
+            "metrics": [asdict(metric) for metric in found],
+            "mitigation": None,
+            "dataset": measured.before_training(shown_rows(impressions, "train")),
+        }
+        write_json(bench.out / FAIRNESS, content)
         return {"comparisons": len(found)}
 
     return make(
@@ -85,7 +68,7 @@ def measure_fairness(
         build,
         module=__name__,
         settings={**settings.model_dump(mode="json"), "roles": list(present)},
-        upstream=[domain.golden, domain.catalog, impressions, *present.values()],
+        upstream=[domain.policy, domain.golden, domain.catalog, impressions, *present.values()],
     )
 
 
@@ -100,28 +83,55 @@ def _groups(catalog: Catalog, rows: Sequence[Row]) -> Groups:
     return found
 
 
-def _sizes(groups: Groups) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for row in groups:
-        for name, value in row.items():
-            sizes[f"{name}: {value}"] = sizes.get(f"{name}: {value}", 0) + 1
-    return dict(sorted(sizes.items()))
+@dataclass(frozen=True)
+class _Measured:
+    """The rows that groups are compared on; a grade from ``middle`` on counts as positive."""
 
+    catalog: Catalog
+    rows: Sequence[Row]
+    grade_count: int
+    middle: int
+    settings: FairnessSettings
 
-def _relevance(evaluated: Artifact, n_rows: int, grade_count: int) -> npt.NDArray[np.float64]:
-    logits = np.array(read_table(evaluated.file(LOGITS))["logits"].to_pylist(), dtype=np.float32)
-    return relevance(grade_probabilities(logits[:n_rows], grade_count))
+    @cached_property
+    def groups(self) -> Groups:
+        return _groups(self.catalog, self.rows)
 
+    @cached_property
+    def queries(self) -> npt.NDArray[np.str_]:
+        return np.array([row["query_id"] for row in self.rows])
 
-def _dataset(
-    catalog: Catalog, rows: Sequence[Row], shown: Sequence[Row], middle: float
-) -> list[dict[str, Any]]:
-    """Measures on golden grades and clicks, before anything trains on them."""
-    grades = np.array([row["grade"] for row in rows], dtype=np.float64)
-    found = dataset_fairness(
-        grades, _groups(catalog, rows), target="golden grade", positive_from=middle
-    )
-    if shown:
-        clicks = np.array([row["clicked"] for row in shown], dtype=np.float64)
-        found += dataset_fairness(clicks, _groups(catalog, shown), target="click")
-    return [asdict(metric) for metric in found]
+    @cached_property
+    def grades(self) -> npt.NDArray[np.float64]:
+        return np.array([row["grade"] for row in self.rows], dtype=np.float64)
+
+    def gaps(self, role: str, evaluated: Artifact) -> list[GroupMetric]:
+        """Gaps of one tier's relevance, their p-values not yet corrected."""
+        table = read_table(evaluated.file(LOGITS))
+        logits = np.array(table["logits"].to_pylist(), dtype=np.float32)[: len(self.rows)]
+        return group_metrics(
+            role,
+            relevance(grade_probabilities(logits, self.grade_count)),
+            self.grades,
+            self.groups,
+            self.queries,
+            correction="none",
+            positive_from=float(self.middle),
+            n_resamples=self.settings.n_resamples,
+            seed=self.settings.seed,
+            minimum_clusters=self.settings.minimum_group_clusters,
+        )
+
+    def small_groups(self) -> dict[str, int]:
+        least = self.settings.minimum_group_clusters
+        return small_groups(self.groups, self.queries, minimum_clusters=least)
+
+    def before_training(self, shown: Sequence[Row]) -> list[dict[str, Any]]:
+        """Measures on golden grades and clicks, before anything trains on them."""
+        found = dataset_fairness(
+            self.grades, self.groups, target="golden grade", positive_from=float(self.middle)
+        )
+        if shown:
+            clicks = np.array([row["clicked"] for row in shown], dtype=np.float64)
+            found += dataset_fairness(clicks, _groups(self.catalog, shown), target="click")
+        return [asdict(metric) for metric in found]
