@@ -49,7 +49,7 @@ def laptop() -> Settings:
         ),
         click_teacher=TeacherSettings(
             base=EMBEDDED,
-            training=TrainingSettings(epochs=1, learning_rate=1e-3),
+            training=TrainingSettings(epochs=1, learning_rate=3e-4),
             lora=LoraSettings(rank=16, alpha=32),
             max_tokens=80,
         ),

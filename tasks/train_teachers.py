@@ -10,7 +10,7 @@ from tasks.core.training.base_models import BaseModel, new_scorer
 from tasks.core.training.scorer import Outputs, PairScorer
 from tasks.core.training.teachers import (
     Lora,
-    rare_action_weights,
+    click_weights,
 )
 from tasks.core.training.teachers import (
     train_click_teacher as learn_clicks,
@@ -96,8 +96,7 @@ def train_click_teacher(
         scorer = PairScorer.load(policy_teacher.file(SCORER))
         lists = list_numbers([row["impression_id"] for row in rows])
         taken = np.array([[row[name] for name in scorer.outputs.actions] for row in rows], float)
-        weights = rare_action_weights(taken, lists)
-        weights *= np.array([row["weight"] for row in rows])[:, None]
+        weights = click_weights(taken, lists, np.array([row["weight"] for row in rows]))
         report = learn_clicks(
             scorer,
             Catalog.load(domain.catalog.folder).pairs(scorer.template, rows),

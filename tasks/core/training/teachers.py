@@ -112,6 +112,23 @@ def train_click_teacher(
     return _train(scorer, examples, loss, optimization, lora, checkpoints, progress)
 
 
+def click_weights(
+    actions: npt.NDArray[np.float64],
+    lists: npt.NDArray[np.int64],
+    inverse_propensities: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Weight of each row and action, (rows, actions): 1 / propensity where taken, else 1.
+
+    A click far down speaks for all that were never looked at. A row without a click must not
+    weigh more for standing far down: it says less there, not more, and weighing it by its
+    place teaches the old ranker's order backwards. ``inverse_propensities`` has shape (rows,).
+
+    Source: Joachims, Swaminathan and Schnabel, arXiv 1608.04468, section 4.
+    """
+    taken = np.where(actions > 0, inverse_propensities[:, None], 1.0)
+    return rare_action_weights(actions, lists) * taken
+
+
 def rare_action_weights(
     actions: npt.NDArray[np.float64], lists: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:

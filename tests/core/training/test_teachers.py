@@ -8,6 +8,7 @@ from tasks.core.training.base_models import Source
 from tasks.core.training.loop import Optimization
 from tasks.core.training.teachers import (
     Lora,
+    click_weights,
     rare_action_weights,
     train_click_teacher,
     train_policy_teacher,
@@ -83,3 +84,10 @@ def test_the_cosine_teaches_the_policy_teacher_an_order_where_grades_are_even() 
         gaps[weight] = expected[0] - expected[1]
     assert gaps[1.0] > 0.3
     assert abs(gaps[0.0]) < 0.1
+
+
+def test_only_taken_rows_weigh_by_their_place():
+    """Unclicked rows weighed by 1 / propensity made the click teacher worse than chance."""
+    actions = np.array([[1.0], [0.0], [0.0]])
+    weights = click_weights(actions, np.array([0, 0, 0]), np.array([3.0, 3.0, 1.0]))
+    assert weights.tolist() == [[3.0], [1.0], [1.0]]
