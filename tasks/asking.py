@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tasks.core.domain.catalog import Catalog
-from tasks.core.labeling.client import LabelRun, label_all
+from tasks.core.labeling.client import LabelRun
 from tasks.core.labeling.embedded_judge import (
     embedded_endpoint,
     query_and_member,
@@ -13,6 +14,7 @@ from tasks.core.labeling.embedded_judge import (
 from tasks.core.labeling.embedded_model import EmbeddedModel
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal
+from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.policies.parse import parse_policy
 from tasks.core.retrieval.embeddings import TextEncoder
@@ -37,26 +39,40 @@ def ask_judge(
     rows: Sequence[Row],
 ) -> LabelRun:
     """Grades of rows (query, member_id, doc_id) from the judge, through the payment journal."""
-    policy = parse_policy(domain.policy.file(POLICY))
     catalog = Catalog.load(domain.catalog.folder)
     run = current_run()
-    journal_path = store_root() / run.domain / "labels" / "journal.jsonl"
-    journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open_judge(domain, judge, encoder, settings) as asked:
+        return asked.label(
+            (label_request(catalog, row) for row in rows),
+            max_quarantine_share=settings.max_quarantine_share,
+            on_progress=lambda seen: run.progress("judgments", seen.finished, len(rows)),
+        )
+
+
+@contextmanager
+def open_judge(
+    domain: Domain, judge: Artifact, encoder: BaseModelSettings, settings: JudgeSettings
+) -> Iterator[Judge]:
+    """The judge that the settings name, bound to its endpoint and to the payment journal."""
     with (
         _endpoint(judge, encoder, settings) as (endpoint, key),
-        Journal(journal_path) as journal,
+        Journal(labels_folder() / "journal.jsonl") as journal,
     ):
-        return label_all(
-            (_request(catalog, row) for row in rows),
-            policy=policy,
+        yield Judge(
+            policy=parse_policy(domain.policy.file(POLICY)),
             endpoint=endpoint,
             journal=journal,
             key=key,
             budget_usd=settings.budget_usd,
-            max_quarantine_share=settings.max_quarantine_share,
             run=judge.digest[:16],
-            on_progress=lambda seen: run.progress("judgments", seen.finished, len(rows)),
         )
+
+
+def labels_folder() -> Path:
+    """Where the payment journal lies; its answers quote members, so it is its owner's alone."""
+    folder = store_root() / current_run().domain / "labels"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 @contextmanager
@@ -86,7 +102,8 @@ def _remote(settings: JudgeSettings) -> Endpoint:
     )
 
 
-def _request(catalog: Catalog, row: Row) -> LabelRequest:
+def label_request(catalog: Catalog, row: Row) -> LabelRequest:
+    """A row's texts as the judge gets them."""
     return LabelRequest(
         pair_id=row["pair_id"],
         query=row["query"],
@@ -97,5 +114,5 @@ def _request(catalog: Catalog, row: Row) -> LabelRequest:
 
 def golden_pair(catalog: Catalog, row: Row) -> tuple[str, str]:
     """The two texts of a pair as the embedded judge gets them out of a request."""
-    request = _request(catalog, row)
+    request = label_request(catalog, row)
     return query_and_member(request.query, request.member_text), request.document_text
