@@ -5,9 +5,12 @@ from typing import Any, Literal
 
 from prefect import flow
 
+from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
 from tasks.calibrate import calibrate
 from tasks.collect_impressions import collect_impressions
+from tasks.core.domain.paths import find_domain
+from tasks.core.store.room import check_room
 from tasks.distill import distill
 from tasks.evaluate import evaluate_baselines, evaluate_tier
 from tasks.fairness import measure_fairness
@@ -43,6 +46,7 @@ def cookbook(
     With ``until`` the flow ends after that part, without a verdict; its artifacts are kept.
     """
     s = settings or settings_of(profile)
+    check_room(store, needed_bytes(s, find_domain(domain, root)))
     with open_run(store, domain):
         # Data: the policy is the source of truth, golden data keeps the judge honest.
         data = ingest(domain, root, s.golden)

@@ -16,7 +16,7 @@ from tasks.core.training.base_models import BaseModel, new_scorer
 from tasks.core.training.scorer import PairScorer
 from tasks.exchange import SCORER, TRANSFER, Domain, list_numbers, optimization
 from tasks.run import current_run
-from tasks.settings import DistillationSettings
+from tasks.settings import BaseModelSettings, DistillationSettings
 from tasks.step import make, step
 
 # Pairs whose activations decide which MLP units stay.
@@ -62,11 +62,12 @@ def distill(
             "parameters": student.parameters(),
         }
 
+    weights = None if settings.base is None else _base(settings.base).fingerprint()
     return make(
         role,
         build,
         module=__name__,
-        settings=settings,
+        settings={**settings.model_dump(mode="json"), "weights": weights},
         upstream=[domain.catalog, transfer, policy_labels, click_labels, start],
     )
 
@@ -76,8 +77,12 @@ def _start(start: Artifact, settings: DistillationSettings) -> PairScorer:
     scorer = PairScorer.load(start.file(SCORER))
     if settings.base is None:
         return scorer
-    base = BaseModel(**settings.base.model_dump())
+    base = _base(settings.base)
     return new_scorer(base, scorer.outputs, scorer.template, seed=settings.training.seed)
+
+
+def _base(settings: BaseModelSettings) -> BaseModel:
+    return BaseModel(**settings.model_dump())
 
 
 def _shrink(student: PairScorer, settings: DistillationSettings, pairs: list[PairText]) -> None:

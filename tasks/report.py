@@ -71,7 +71,9 @@ def report(
         "personalization": effects.json(PERSONALIZATION) if effects else None,
         **_fairness(fairness),
         "promotion": promotion,
-        "seconds_by_step": {artifact.kind: artifact.seconds for artifact in run.artifacts},
+        "seconds_by_step": {
+            kind: round(sum(one.seconds for one in made), 3) for kind, made in _by_kind(run).items()
+        },
         "environment": _environment(),
         "skipped": run.skipped,
         "reliability": figures["reliability"],
@@ -81,6 +83,14 @@ def report(
     validate_report(content)
     _write(run, settings, content)
     return content
+
+
+def _by_kind(run: Run) -> dict[str, list[Artifact]]:
+    """The run's artifacts by kind, in the order made: soft labels exist once per teacher."""
+    found: dict[str, list[Artifact]] = {}
+    for artifact in run.artifacts:
+        found.setdefault(artifact.kind, []).append(artifact)
+    return found
 
 
 def _policy(domain: Domain) -> dict[str, Any]:
@@ -255,7 +265,9 @@ def _write(run: Run, settings: Settings, content: dict[str, Any]) -> None:
     write_atomically(folder / "report.html", render_html(content).encode())
     manifest = {
         "settings": settings.model_dump(mode="json"),
-        "artifacts": {one.kind: one.content_digest for one in run.artifacts},
+        "artifacts": {
+            kind: [one.content_digest for one in made] for kind, made in _by_kind(run).items()
+        },
         "files": {name: file_sha256(folder / name) for name in ("report.json", "report.html")},
         "lock": hashlib.sha256((PROJECT / "constraints.txt").read_bytes()).hexdigest(),
     }

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,3 +189,12 @@ def test_scoring_needs_a_model_in_service(
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
     page = POLICY.parents[2] / "docs" / "cli.md"
     assert page.read_text(encoding="utf-8") == reference(), "run `make docs`"
+
+
+def test_a_plan_that_the_disk_cannot_hold_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    full = type(shutil.disk_usage("/"))(2**40, 2**40, 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert "0 MiB are free. Make room" in fails(capsys, "plan", "--store", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

@@ -1,5 +1,6 @@
 """Options that many commands share, and where things lie."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,21 @@ Store = Annotated[Path, Parameter(help="Folder of artifacts, models and reports.
 DOMAIN = "job_search"
 PROFILE = "laptop"
 STORE = Path("runs")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What a run works on; each field is an option of the command."""
+
+    profile: Profile = PROFILE
+    domain: Domain = DOMAIN
+    root: Root = PROJECT
+    store: Store = STORE
+
+
+# Commands take it as their default: it is frozen, so that one may serve them all.
+USUAL = RunOptions()
 
 
 def registry_folder(store: Path, domain: str) -> Path:

@@ -5,82 +5,46 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.commands.options import DOMAIN, PROFILE, PROJECT, STORE, Domain, Profile, Root, Store
+from flows.commands.options import USUAL, RunOptions
 
 
-def run(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def run(options: RunOptions = USUAL) -> None:
     """Run the whole pipeline: policy and golden data in, a promoted ranker and its report out.
 
     What an earlier run made from the same inputs is found and used again; after a crash, run
     the same command again.
     """
-    report = _run_flow(profile, domain, root, store, until=None)
-    show_report(report, store / domain / "latest" / "report.html")
+    report = _run_flow(options, until=None)
+    show_report(report, options.store / options.domain / "latest" / "report.html")
 
 
-def label(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def label(options: RunOptions = USUAL) -> None:
     """Check the judge against golden data and label pairs; no label is paid for twice."""
-    _run_part(profile, domain, root, store, until="label")
+    _run_part(options, until="label")
 
 
-def train(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def train(options: RunOptions = USUAL) -> None:
     """As `label`, then train the policy teacher and the click teacher."""
-    _run_part(profile, domain, root, store, until="train")
+    _run_part(options, until="train")
 
 
-def distill(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def distill(options: RunOptions = USUAL) -> None:
     """As `train`, then teach the assistant, the student and the pruned student."""
-    _run_part(profile, domain, root, store, until="distill")
+    _run_part(options, until="distill")
 
 
-def personalize(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def personalize(options: RunOptions = USUAL) -> None:
     """As `distill`, then calibrate, and fit an effect per member and per job."""
-    _run_part(profile, domain, root, store, until="personalize")
+    _run_part(options, until="personalize")
 
 
-def evaluate(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def evaluate(options: RunOptions = USUAL) -> None:
     """As `personalize`, then measure every model; promotes nothing."""
-    _run_part(profile, domain, root, store, until="evaluate")
+    _run_part(options, until="evaluate")
 
 
-def _run_part(profile: str, domain: str, root: Path, store: Path, *, until: str) -> None:
-    _run_flow(profile, domain, root, store, until=until)
+def _run_part(options: RunOptions, *, until: str) -> None:
+    _run_flow(options, until=until)
     print(f"Finished as far as {until}; a later command goes on from here.")
 
 
@@ -99,15 +63,13 @@ def show_report(report: dict[str, Any], page: Path) -> None:
     console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _run_flow(
-    profile: str, domain: str, root: Path, store: Path, *, until: str | None
-) -> dict[str, Any]:
+def _run_flow(options: RunOptions, *, until: str | None) -> dict[str, Any]:
     # What takes no time to check is checked before anything starts.
     from flows.profiles import profile as find_profile
     from tasks.core.domain.paths import find_domain
 
-    find_profile(profile)
-    find_domain(domain, root)
+    find_profile(options.profile)
+    find_domain(options.domain, options.root)
 
     from flows.local_server import check_server, hide_run_logs, prefect_server
     from flows.progress import RunProgress
@@ -119,8 +81,6 @@ def _run_flow(
         check_server(address)
         hide_run_logs()
         with RunProgress(Console()) as progress, listening(progress):
-            arguments: dict[str, Any] = {"profile": profile, "domain": domain}
-            arguments |= {"root": root, "store": store}
-            arguments |= {} if until is None else {"until": until}
-            report: dict[str, Any] = cookbook(**arguments)
+            part: dict[str, Any] = {} if until is None else {"until": until}
+            report: dict[str, Any] = cookbook(**vars(options), **part)
             return report

@@ -1,38 +1,20 @@
 """`cookbook plan`, `explain`, `compare` and `forget`: about runs, without running one."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from flows.commands.options import (
-    DOMAIN,
-    PROFILE,
-    PROJECT,
-    STORE,
-    Domain,
-    Profile,
-    Root,
-    Store,
-)
-from tasks.core.errors import CookbookError
-
-# A laptop run's artifacts take about 1 GiB; a larger model takes more.
-STORE_BYTES = 2 * 2**30
+from flows.commands.options import DOMAIN, STORE, USUAL, Domain, RunOptions, Store
 
 
-def plan(
-    *,
-    profile: Profile = PROFILE,
-    domain: Domain = DOMAIN,
-    root: Root = PROJECT,
-    store: Store = STORE,
-) -> None:
+def plan(options: RunOptions = USUAL) -> None:
     """Show what a run would read, skip, make, need and cost; spends nothing."""
+    from flows.needs import needed_bytes
     from flows.profiles import profile as find_profile
     from tasks.core.domain.paths import find_domain
+    from tasks.core.store.room import check_room, free_bytes, in_words
 
-    settings, paths = find_profile(profile), find_domain(domain, root)
+    settings, paths = find_profile(options.profile), find_domain(options.domain, options.root)
     for name in ("policy", "golden", "documents", "queries", "members", "impressions"):
         found = getattr(paths, name)
         print(f"{name + ':':<13}{found or 'not there: what needs it is skipped'}")
@@ -43,14 +25,9 @@ def plan(
     for role in ("assistant", "student", "pruned_student"):
         shape = getattr(settings, role)
         print(f"{role + ':':<16}{shape.layers} layers, {shape.mlp_share:.0%} of each MLP")
-    there = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    print(f"{'disk:':<13}{free / 2**30:.1f} GiB free for {store}")
-    if free < STORE_BYTES:
-        raise CookbookError(
-            f"A run needs about {STORE_BYTES / 2**30:.0f} GiB for {store}, and "
-            f"{free / 2**30:.1f} GiB are free. Make room, or give another --store."
-        )
+    needed = needed_bytes(settings, paths)
+    print(f"{'disk:':<13}at most {in_words(needed)}, {in_words(free_bytes(options.store))} free")
+    check_room(options.store, needed)
 
 
 def explain(

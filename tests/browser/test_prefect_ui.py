@@ -110,11 +110,11 @@ def test_the_six_deployments_are_listed_with_their_schedules(
     served: tuple[str, str], browser: webdriver.Chrome, screenshots: Path
 ) -> None:
     address, _ = served
-    wait_for(120, "all deployments", lambda: api(address, "/deployments/count", {}) == 6)
+    assert wait_for(120, "all deployments", lambda: api(address, "/deployments/count", {}) == 6)
     browser.get(f"{address}/deployments")
     for name in ("cookbook", "retrain", "personalize", "label", "score", "approve"):
-        shown(browser, name)
-    shown(browser, "At 04:00 AM every day")
+        assert shown(browser, name).is_displayed()
+    assert shown(browser, "At 04:00 AM every day").is_displayed()
     browser.save_screenshot(str(screenshots / "deployments.png"))
 
 
@@ -122,7 +122,7 @@ def test_schedules_make_runs(served: tuple[str, str]) -> None:
     """They did not with SQLAlchemy 2.1, and nothing but the server's log said so."""
     address, _ = served
     query = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    wait_for(120, "a scheduled run", lambda: api(address, "/flow_runs/count", query) > 3)
+    assert wait_for(120, "a scheduled run", lambda: api(address, "/flow_runs/count", query) > 3)
 
 
 def test_a_run_from_the_form_ends_with_a_verdict_and_a_report_that_opens(

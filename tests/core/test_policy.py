@@ -293,8 +293,9 @@ def test_a_damaged_policy_parses_or_raises_the_users_error(
         policy = parsed(TEXT[:start] + replacement + TEXT[start + length :])
     except CookbookError:
         return
-    lint(policy)
-    diff(POLICY, policy)
+    assert all(finding.where and finding.message for finding in lint(policy))
+    assert diff(policy, policy).empty
+    assert set(diff(POLICY, policy).added) <= {clause.id for clause in policy.clauses}
 
 
 def test_a_sound_policy_has_no_findings() -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tasks.core.inputs import PairText
 from tasks.core.store.faults import fault_point
+from tasks.core.store.files import rename_durably
 from tasks.core.tables import read_table, write_table
 from tasks.core.training.scorer import PairScorer
 
@@ -36,7 +37,7 @@ def score_shards(
             logits = scorer.logits(pairs[rows])
             columns = {"pair_id": list(pair_ids[rows]), "logits": list(logits)}
             write_table(scratch / f".{name}", columns)
-            (scratch / f".{name}").rename(scratch / name)
+            rename_durably(scratch / f".{name}", scratch / name)
             fault_point("soft_labels:shard")
         if progress is not None:
             progress(min(len(pairs), start + SHARD_ROWS), len(pairs))

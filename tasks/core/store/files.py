@@ -49,6 +49,17 @@ def write_json(path: Path, value: Mapping[str, Any], *, mode: int = 0o644) -> No
     write_atomically(path, (text + "\n").encode(), mode=mode)
 
 
+def rename_durably(written: Path, path: Path) -> None:
+    """Give a finished file its name: its bytes reach the disk before the name does.
+
+    A rename alone may outlive a power cut that the bytes do not, and leave an empty file.
+    """
+    with written.open("rb") as stream:
+        os.fsync(stream.fileno())
+    written.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries durable; a rename is not, until its folder is synced."""
     descriptor = os.open(folder, os.O_RDONLY)

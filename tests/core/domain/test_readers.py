@@ -163,7 +163,8 @@ def test_any_bytes_as_json_lines_are_objects_or_a_clear_error(tmp_path, content,
     except CookbookError:
         return
     for _, row in rows:
-        json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
+        written = json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
+        assert json.loads(written) == row
 
 
 @FUZZ

@@ -12,7 +12,15 @@ Report = dict[str, Any]
 
 @pytest.mark.parametrize("report", [full_report(), minimal_report()], ids=["full", "minimal"])
 def test_a_report_that_keeps_the_contract_passes(report: Report) -> None:
-    validate_report(report)
+    assert _keeps_the_contract(report)
+
+
+def _keeps_the_contract(report: Report) -> bool:
+    try:
+        validate_report(report)
+    except CookbookError:
+        return False
+    return True
 
 
 def _drop_skipped(report: Report) -> None:

@@ -1,5 +1,7 @@
 """One run at a time in a store."""
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +28,21 @@ def hold(store: Path) -> "subprocess.Popen[str]":
     return holder
 
 
+def named_holder(store: Path) -> int:
+    """The process that the lock's file names."""
+    return int(json.loads((store / "run.lock").read_text())["pid"])
+
+
+def is_held(store: Path) -> bool:
+    """Whether the kernel refuses the lock to another opening of its file."""
+    with (store / "run.lock").open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def test_the_second_run_is_told_who_holds_the_store(tmp_path: Path) -> None:
     holder = hold(tmp_path)
     try:
@@ -42,14 +59,14 @@ def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     os.kill(holder.pid, signal.SIGKILL)
     holder.communicate()
     with run_lock(tmp_path):
-        pass
+        assert named_holder(tmp_path) == os.getpid()
 
 
 def test_a_run_that_ends_frees_the_store(tmp_path: Path) -> None:
-    with run_lock(tmp_path):
-        pass
-    with run_lock(tmp_path):
-        pass
+    for _ in range(2):
+        with run_lock(tmp_path):
+            assert named_holder(tmp_path) == os.getpid()
+        assert not is_held(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"pid": 1}'])
@@ -62,5 +79,8 @@ def test_an_unreadable_holder_is_still_a_holder(tmp_path: Path, content: bytes) 
 
 
 def test_stores_do_not_lock_each_other(tmp_path: Path) -> None:
-    with run_lock(tmp_path / "one"), run_lock(tmp_path / "two"):
-        pass
+    one, two = tmp_path / "one", tmp_path / "two"
+    with run_lock(one):
+        with run_lock(two):
+            assert is_held(one) and is_held(two)
+        assert is_held(one) and not is_held(two)

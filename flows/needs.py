@@ -1,0 +1,62 @@
+"""How much disk a run will need, estimated from its settings before it starts."""
+
+import re
+from pathlib import Path
+
+from tasks.core.domain.paths import DomainPaths
+from tasks.settings import BaseModelSettings, DistillationSettings, Settings
+
+BYTES_PER_WEIGHT = 4  # trained scorers are stored as float32
+# While a role trains: two checkpoints, each of weights and AdamW's two moments.
+CHECKPOINT_COPIES = 2 * 3
+TINY_BYTES = 5_000_000  # a random model of the smoke profile, its tokenizer included
+EMBEDDED_BYTES = 100_000_000  # MiniLM-L6 with a layer of its own that averages, and its tokenizer
+BYTES_PER_PAIR = 8_000  # pair, judgment, the judge's raw reply in the journal, soft labels
+BYTES_PER_IMPRESSION = 1_000
+# Tables, vectors and random effects made of the user's files, against those files' own size.
+TIMES_DOMAIN = 10
+
+
+def needed_bytes(settings: Settings, paths: DomainPaths) -> int:
+    """An upper estimate of a run's bytes on disk: scorers, checkpoints, labels and tables.
+
+    A distilled role counts as large as what it starts from. Weights whose size neither a file
+    nor their name tells (``Qwen3-0.6B``) count nothing.
+    """
+    log = settings.impressions
+    rows = log.training_rows + log.calibration_rows + log.evaluation_rows
+    rows += log.personalization_rows + log.later_rows
+    brought = (paths.golden, paths.documents, paths.queries, paths.members, paths.impressions)
+    tables = TIMES_DOMAIN * sum(path.stat().st_size for path in brought if path is not None)
+    labels = settings.synthesis.max_pairs * BYTES_PER_PAIR
+    shown = rows * BYTES_PER_IMPRESSION if paths.impressions else 0
+    return _scorer_bytes(settings) + tables + labels + shown
+
+
+def _scorer_bytes(settings: Settings) -> int:
+    teacher = _weights(settings.policy_teacher.base)
+    assistant = _distilled(settings.assistant, teacher)
+    student = _distilled(settings.student, assistant)
+    pruned = _distilled(settings.pruned_student, student)
+    # Teachers; the ladder; two baselines; student and pruned student calibrated; one registered.
+    finished = 2 * teacher + assistant + 3 * student + pruned + student + pruned + student
+    # LoRA's checkpoints are small; a distilled role trains every weight.
+    whole = teacher if settings.policy_teacher.lora is None else 0
+    return finished + CHECKPOINT_COPIES * max(whole, assistant, student, pruned)
+
+
+def _distilled(role: DistillationSettings, before: int) -> int:
+    return before if role.base is None else _weights(role.base)
+
+
+def _weights(settings: BaseModelSettings) -> int:
+    """Bytes of a base's weights as float32."""
+    if settings.source.startswith("random"):
+        return TINY_BYTES
+    if settings.source == "embedded":
+        return EMBEDDED_BYTES
+    if Path(settings.name).is_dir():
+        # Published files hold two bytes a weight as a rule.
+        return 2 * sum(path.stat().st_size for path in Path(settings.name).glob("*.safetensors"))
+    billions = re.search(r"(\d+(?:\.\d+)?)B(?![a-z])", settings.name)
+    return int(float(billions[1]) * 1e9) * BYTES_PER_WEIGHT if billions else 0
