@@ -6,32 +6,79 @@ new weights and caps take effect without a call. What cannot be known without as
 that would now speak where it did not, is measured on a sample.
 """
 
+import hashlib
+import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
 
 from tasks.core.intervals import Interval, bootstrap_mean
 from tasks.core.labeling.judge import Judge, by_pair
 from tasks.core.labeling.prompts import LabelRequest, repair_key, request_key
-from tasks.core.labeling.replies import Judgment, ReplyError, parse_reply
+from tasks.core.labeling.stored import stored_label
 from tasks.core.policy import Policy, diff
 
 
+class Fate(StrEnum):
+    """What an edit does to a stored label."""
+
+    KEPT = "kept"
+    STALE = "stale"
+    UNLABELED = "unlabeled"
+
+
 @dataclass(frozen=True)
-class Affected:
-    """What an edit does to stored labels: kept, stale, and pairs that never had one."""
+class PolicyEdit:
+    """An edit of the policy as the labels of one judge meet it: the judge before and after."""
 
+    old: Judge
+    new: Judge
     changed_clauses: tuple[str, ...]
-    kept: list[LabelRequest]
-    stale: list[LabelRequest]
-    unlabeled: list[LabelRequest]
+    touched: frozenset[str]
+    touches_all: bool
 
-    @property
-    def stale_share(self) -> float:
-        """Share of the stored labels that must be paid for again."""
-        labeled = len(self.kept) + len(self.stale)
-        return len(self.stale) / labeled if labeled else 0.0
+    @classmethod
+    def between(cls, old: Judge, new_policy: Policy) -> Self:
+        """Compare the policies. A new meaning of a grade, or a new question of a dimension,
+        touches every label; new weights and caps touch none, since they are recomputed."""
+        changes = diff(old.policy, new_policy)
+        return cls(
+            old=old,
+            new=replace(old, policy=new_policy),
+            changed_clauses=(*changes.changed, *changes.removed, *changes.added),
+            touched=frozenset({*changes.changed, *changes.removed}),
+            touches_all=any(not _is_recomputed(line) for line in changes.front_matter),
+        )
+
+    def fate(self, request: LabelRequest) -> Fate:
+        """Stale is a label that cites a changed or removed clause, cites none at all (nothing
+        then tells what it rests on), or does not parse under the new policy. Spends nothing."""
+        label = stored_label(self.old, request)
+        if label is None:
+            return Fate.UNLABELED
+        if self.touches_all or not label.clauses or self.touched & set(label.clauses):
+            return Fate.STALE
+        readable = stored_label(self.old, request, read_under=self.new.policy)
+        return Fate.KEPT if readable else Fate.STALE
+
+    def carry(self, request: LabelRequest) -> bool:
+        """Give a kept label its key under the new policy, at no cost; False if it has one."""
+        keys = [
+            request_key(judge.policy, request, judge.prompt, judge.endpoint)
+            for judge in (self.old, self.new)
+        ]
+        journal = self.old.journal
+        if keys[1] in journal:
+            return False
+        for came, goes in (keys, [repair_key(key) for key in keys]):
+            reply = journal.result(came)
+            if reply is not None:
+                journal.answer(goes, reply, usd=0.0, run=self.old.run)
+        return True
 
 
 @dataclass(frozen=True)
@@ -40,97 +87,86 @@ class MissedChanges:
 
     sampled: int
     changed: int
-    rate: Interval
+    rate: Interval | None
 
 
-def affected_labels(old: Judge, new_policy: Policy, requests: Iterable[LabelRequest]) -> Affected:
-    """Sort requests by what the edit from ``old.policy`` to ``new_policy`` does to their labels.
+@dataclass(frozen=True)
+class CarryOver:
+    """What an edit did to the stored labels: counts by fate, and the sampled check."""
 
-    Stale is a label that cites a changed or removed clause, cites none at all (nothing then
-    tells what it rests on), or does not parse under the new policy. Spends nothing.
+    changed_clauses: tuple[str, ...]
+    kept: int
+    stale: int
+    unlabeled: int
+    carried: int
+    missed: MissedChanges
+
+    @property
+    def stale_share(self) -> float:
+        """Share of the stored labels that must be paid for again."""
+        labeled = self.kept + self.stale
+        return self.stale / labeled if labeled else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "stale_share": self.stale_share}
+
+
+def carry_over(
+    edit: PolicyEdit, requests: Iterable[LabelRequest], *, sampled: int, seed: int = 0
+) -> CarryOver:
+    """Carry every kept label to the new policy, after ``sampled`` of them were asked again.
+
+    ``requests`` is iterated twice. The sample is asked under the keys that labeling uses, so
+    its calls are not spent twice: a pair that was sampled has its new label.
     """
-    changes = diff(old.policy, new_policy)
-    changed = {*changes.changed, *changes.removed}
-    # New meanings of grades or questions touch every label; weights and caps do not.
-    all_stale = any(not _is_recomputed(line) for line in changes.front_matter)
-    result = Affected((*changes.changed, *changes.removed, *changes.added), [], [], [])
-    for request in requests:
-        label = _label(old, request, old.policy)
-        if label is None:
-            result.unlabeled.append(request)
-        elif (
-            all_stale
-            or not label.clauses
-            or changed & set(label.clauses)
-            or _label(old, request, new_policy) is None
-        ):
-            result.stale.append(request)
-        else:
-            result.kept.append(request)
-    return result
+    fates: Counter[Fate] = Counter()
+
+    def kept() -> Iterable[LabelRequest]:
+        for request in requests:
+            fate = edit.fate(request)
+            fates[fate] += 1
+            if fate is Fate.KEPT:
+                yield request
+
+    # One at least, or the pairs would not even be looked at.
+    drawn = heapq.nsmallest(max(1, sampled), kept(), key=lambda request: _draw(request, seed))
+    missed = measure_missed_changes(edit, drawn[:sampled])
+    carried = sum(edit.carry(r) for r in requests if edit.fate(r) is Fate.KEPT)
+    edit.old.journal.sync()
+    return CarryOver(
+        edit.changed_clauses,
+        fates[Fate.KEPT],
+        fates[Fate.STALE],
+        fates[Fate.UNLABELED],
+        carried,
+        missed,
+    )
 
 
-def carry_over(old: Judge, new_policy: Policy, kept: Iterable[LabelRequest]) -> int:
-    """Give the kept labels their keys under the new policy; returns how many were carried.
+def measure_missed_changes(edit: PolicyEdit, sample: Sequence[LabelRequest]) -> MissedChanges:
+    """Ask about kept pairs under the new policy; costs a call each, once.
 
-    The journal then holds them as answered, at no cost, and labeling pays only for the rest.
+    A change is a grade other than the old answer's, aggregated by the new policy. The rate
+    includes the judge's own wobble, so it errs on the high side.
     """
-    carried = 0
-    for request in kept:
-        old_key = request_key(old.policy, request, old.prompt, old.endpoint)
-        new_key = request_key(new_policy, request, old.prompt, old.endpoint)
-        carried += new_key not in old.journal
-        pairs = [(old_key, new_key), (repair_key(old_key), repair_key(new_key))]
-        for came, goes in pairs:
-            reply = old.journal.result(came)
-            if reply is not None and goes not in old.journal:
-                old.journal.answer(goes, reply, usd=0.0, run=old.run)
-    old.journal.sync()
-    return carried
-
-
-def sample_missed_changes(
-    new: Judge, kept: Sequence[LabelRequest], *, count: int, seed: int = 0
-) -> MissedChanges:
-    """Ask the judge afresh about ``count`` kept pairs under the new policy.
-
-    Costs ``count`` calls. The rate includes the judge's own wobble, so it errs on the high side.
-    """
-    order = np.random.default_rng(seed).permutation(len(kept))[:count]
-    sample = [kept[number] for number in order]
-    carried = by_pair(new.label(sample, max_quarantine_share=1.0))
-    fresh_judge = new.with_sample(new.endpoint.sample + 1)
-    fresh = by_pair(fresh_judge.label(sample, max_quarantine_share=1.0))
+    fresh = by_pair(edit.new.label(sample, max_quarantine_share=1.0)) if sample else {}
     differs = np.array(
         [
-            float(carried[request.pair_id].grade != fresh[request.pair_id].grade)
+            float(old.grade != fresh[request.pair_id].grade)
             for request in sample
-            if request.pair_id in carried and request.pair_id in fresh
+            if request.pair_id in fresh
+            and (old := stored_label(edit.old, request, read_under=edit.new.policy))
         ]
     )
-    rate = bootstrap_mean(differs) if differs.size else Interval(float("nan"), 0.0, 1.0, 0)
+    rate = bootstrap_mean(differs) if differs.size else None
     return MissedChanges(sampled=len(differs), changed=int(differs.sum()), rate=rate)
+
+
+def _draw(request: LabelRequest, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{request.pair_id}".encode()).hexdigest()
 
 
 def _is_recomputed(line: str) -> bool:
     """True for front-matter changes that the aggregation takes in without asking again."""
     field = line.partition(":")[0]
     return field == "version" or field.endswith(" weight") or field.startswith("cap on ")
-
-
-def _label(judge: Judge, request: LabelRequest, policy: Policy) -> Judgment | None:
-    """The stored label read under ``policy``, the repaired one if the first was bad."""
-    key = request_key(judge.policy, request, judge.prompt, judge.endpoint)
-    for paid in (judge.journal.result(key), judge.journal.result(repair_key(key))):
-        if paid is not None:
-            try:
-                return parse_reply(
-                    paid,
-                    policy,
-                    pair_id=request.pair_id,
-                    prompt_hash=judge.prompt.digest,
-                    needs_dimensions=judge.endpoint.is_llm,
-                )
-            except ReplyError:
-                continue
-    return None

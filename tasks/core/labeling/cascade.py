@@ -1,24 +1,36 @@
-"""Cheap judges first, the strong one where they are unsure, differ, or have no answer."""
+"""Cheap judges first, the strong one where they are unsure, differ, or have no answer.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Every answer lies in the journal, so a pair's label is found again without holding it: memory
+does not grow with the number of pairs.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.core.labeling.agreement import weighted_kappa
-from tasks.core.labeling.client import LabelRun
-from tasks.core.labeling.judge import Judge, by_pair
-from tasks.core.labeling.outcomes import Quarantined
+from tasks.core.labeling.drain import Drained, drain
+from tasks.core.labeling.judge import Judge
+from tasks.core.labeling.outcomes import Progress, Quarantined
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.labeling.replies import Judgment
+from tasks.core.labeling.stored import stored_label
+
+Hear = Callable[[Progress], None]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Rung:
     """One judge of the cascade: what it was asked, what it cost, how it agrees with the strong.
 
-    ``kappa_with_strong`` is over the pairs that both labeled, which are the hard ones; None
-    for the strong judge itself or where there are none.
+    Agreement is with the strong judge on pairs that both labeled: on those that went up, which
+    are the hard ones, and on those that did not but were audited. None where there are none.
     """
 
     judge: str
@@ -26,78 +38,143 @@ class Rung:
     kept: int
     calls: int
     spent_usd: float
-    kappa_with_strong: float | None
+    kappa_on_hard: float | None = None
+    kept_audited: int = 0
+    same_grade_on_kept: float | None = None
 
 
 @dataclass(frozen=True)
 class CascadeRun:
-    """One judgment a pair, from the cheapest judge that could be trusted with it."""
+    """What a run of the cascade came to; its labels are read by ``Cascade.stored``."""
 
-    judgments: list[Judgment]
     quarantined: list[Quarantined]
     escalated_share: float
     rungs: list[Rung]
+    progress: Progress
+
+    def to_json(self) -> dict[str, Any]:
+        rungs = [asdict(rung) for rung in self.rungs]
+        return {"escalated_share": self.escalated_share, "rungs": rungs}
 
 
-def run_cascade(
-    cheap: Sequence[Judge],
-    strong: Judge,
-    requests: Sequence[LabelRequest],
-    *,
-    unsure_below: float = 0.7,
-) -> CascadeRun:
-    """Label by the first cheap judge; ask the strong one where the cheap ones cannot be trusted.
+@dataclass(frozen=True)
+class Cascade:
+    """One or two cheap judges below a strong one, and where the cheap ones are not trusted."""
 
-    A pair goes up if a cheap judge has no label for it, two cheap judges grade it differently,
-    or the first one's most probable grade has a probability under ``unsure_below`` (where its
-    endpoint gives none, only disagreement counts).
-    """
-    runs = [judge.label(requests, max_quarantine_share=1.0) for judge in cheap]
-    labels = [by_pair(run) for run in runs]
-    hard = [request for request in requests if _is_hard(request.pair_id, labels, unsure_below)]
-    top = strong.label(hard, max_quarantine_share=1.0)
-    strong_labels = by_pair(top)
-    went_up = {request.pair_id for request in hard}
-    final = {
-        request.pair_id: (strong_labels if request.pair_id in went_up else labels[0]).get(
-            request.pair_id
+    cheap: Sequence[Judge]
+    strong: Judge
+    unsure_below: float = 0.7
+
+    def run(
+        self,
+        requests: Iterable[LabelRequest],
+        *,
+        audited: int = 0,
+        max_quarantine_share: float = 0.05,
+        on_progress: Hear | None = None,
+    ) -> CascadeRun:
+        """Label by the cheap judges; ask the strong one about the hard pairs.
+
+        ``requests`` is iterated several times. ``audited`` pairs that did not go up are labeled
+        by the strong judge too, to tell how far the cheap labels can be trusted.
+
+        Raises:
+            CookbookError: as ``label``; only the strong judge's quarantine counts.
+        """
+        passes = [drain(judge, requests, on_progress=on_progress) for judge in self.cheap]
+        top = drain(
+            self.strong,
+            (request for request in requests if self.is_hard(request)),
+            max_quarantine_share=max_quarantine_share,
+            on_progress=on_progress,
         )
-        for request in requests
-    }
-    rungs = [
-        _rung(judge, run, len(requests), 0 if place else len(requests) - len(hard), strong_labels)
-        for place, (judge, run) in enumerate(zip(cheap, runs, strict=True))
-    ]
-    return CascadeRun(
-        judgments=[judgment for judgment in final.values() if judgment is not None],
-        quarantined=top.quarantined,
-        escalated_share=len(hard) / len(requests) if requests else 0.0,
-        rungs=[*rungs, _rung(strong, top, len(hard), len(strong_labels), None)],
-    )
+        sample = self._sample_of_kept(requests, audited)
+        audit = drain(self.strong, sample)
+        rungs = [
+            self._cheap_rung(place, passed, top, requests, sample if place == 0 else [])
+            for place, passed in enumerate(passes)
+        ]
+        strong = Rung(
+            judge=self.strong.endpoint.model,
+            asked=top.progress.finished,
+            kept=top.progress.labeled,
+            calls=top.progress.calls + audit.progress.calls,
+            spent_usd=top.spent_usd + audit.spent_usd,
+        )
+        pairs = passes[0].progress.finished
+        share = top.progress.finished / pairs if pairs else 0.0
+        progress = _combined([*passes, top, audit], pairs, len(top.quarantined))
+        return CascadeRun(top.quarantined, share, [*rungs, strong], progress)
+
+    def stored(self, request: LabelRequest) -> Judgment | None:
+        """The pair's label, from the cheapest judge that can be trusted with it."""
+        return stored_label(self.strong if self.is_hard(request) else self.cheap[0], request)
+
+    def is_hard(self, request: LabelRequest) -> bool:
+        """A pair goes up if a cheap judge has no label for it, two cheap judges grade it
+        differently, or the first one's most probable grade has a probability under
+        ``unsure_below`` (where its endpoint gives none, only disagreement counts)."""
+        found = [stored_label(judge, request) for judge in self.cheap]
+        known = [label for label in found if label is not None]
+        if len(known) < len(found) or len({label.grade for label in known}) > 1:
+            return True
+        probabilities = known[0].grade_probabilities
+        return probabilities is not None and max(probabilities) < self.unsure_below
+
+    def _sample_of_kept(self, requests: Iterable[LabelRequest], count: int) -> list[LabelRequest]:
+        easy = (request for request in requests if not self.is_hard(request))
+        return heapq.nsmallest(count, easy, key=_draw) if count else []
+
+    def _cheap_rung(
+        self,
+        place: int,
+        passed: Drained,
+        top: Drained,
+        requests: Iterable[LabelRequest],
+        sample: Sequence[LabelRequest],
+    ) -> Rung:
+        judge, asked = self.cheap[place], passed.progress.finished
+        hard = self._both_grades(judge, (r for r in requests if self.is_hard(r)))
+        kept = self._both_grades(judge, sample)
+        return Rung(
+            judge=judge.endpoint.model,
+            asked=asked,
+            kept=0 if place else asked - top.progress.finished,
+            calls=passed.progress.calls,
+            spent_usd=passed.spent_usd,
+            kappa_on_hard=_kappa(hard, judge.policy.grade_count),
+            kept_audited=len(kept),
+            same_grade_on_kept=float((kept[:, 0] == kept[:, 1]).mean()) if len(kept) else None,
+        )
+
+    def _both_grades(self, judge: Judge, requests: Iterable[LabelRequest]) -> Ints:
+        """Grades by this judge and by the strong one where both have one, shape (pairs, 2)."""
+        labels = ((stored_label(judge, r), stored_label(self.strong, r)) for r in requests)
+        grades = [(cheap.grade, strong.grade) for cheap, strong in labels if cheap and strong]
+        return np.array(grades, dtype=np.int64).reshape(-1, 2)
 
 
-def _is_hard(pair_id: str, labels: Sequence[dict[str, Judgment]], unsure_below: float) -> bool:
-    found = [judged.get(pair_id) for judged in labels]
-    known = [judgment for judgment in found if judgment is not None]
-    if len(known) < len(found) or len({judgment.grade for judgment in known}) > 1:
-        return True
-    probabilities = known[0].grade_probabilities
-    return probabilities is not None and max(probabilities) < unsure_below
+def _kappa(grades: Ints, grade_count: int) -> float | None:
+    if not len(grades):
+        return None
+    kappa = weighted_kappa(grades[:, 0], grades[:, 1], grade_count)
+    return None if np.isnan(kappa) else kappa
 
 
-def _rung(
-    judge: Judge, run: LabelRun, asked: int, kept: int, strong: dict[str, Judgment] | None
-) -> Rung:
-    kappa = None
-    both = [judgment for judgment in run.judgments if strong and judgment.pair_id in strong]
-    if strong and both:
-        grades = np.array([[judgment.grade, strong[judgment.pair_id].grade] for judgment in both])
-        kappa = weighted_kappa(grades[:, 0], grades[:, 1], judge.policy.grade_count)
-    return Rung(
-        judge=judge.endpoint.model,
-        asked=asked,
-        kept=kept,
-        calls=run.progress.calls,
-        spent_usd=run.progress.spent_usd,
-        kappa_with_strong=kappa,
+def _draw(request: LabelRequest) -> str:
+    return hashlib.sha256(f"audit:{request.pair_id}".encode()).hexdigest()
+
+
+def _combined(passes: Sequence[Drained], pairs: int, quarantined: int) -> Progress:
+    """Calls and money of all passes; pairs once each."""
+    counts = [passed.progress for passed in passes]
+    return Progress(
+        finished=pairs,
+        labeled=pairs - quarantined,
+        reused=sum(one.reused for one in counts),
+        quarantined=quarantined,
+        calls=sum(one.calls for one in counts),
+        billed_calls=sum(one.billed_calls for one in counts),
+        possibly_billed=sum(one.possibly_billed for one in counts),
+        spent_usd=sum(passed.spent_usd for passed in passes),
     )

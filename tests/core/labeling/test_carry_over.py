@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.decision_tables import decide
-from tasks.core.labeling.carry_over import affected_labels, carry_over, sample_missed_changes
+from tasks.core.labeling.carry_over import Fate, PolicyEdit, carry_over
 from tasks.core.labeling.journal import Journal
 from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.prompts import LabelRequest
@@ -51,14 +51,14 @@ def test_only_labels_that_cite_a_changed_clause_are_billed_again(
     requests = make_requests(40)
     with judge_at(cites_by_grade, policy, tmp_path / "j") as judge:
         judge.label(requests)
-        affected = affected_labels(judge, new_policy, requests)
-        assert affected.changed_clauses == ("NEED-2",)
-        assert affected.stale == [
-            request for request in requests if "worth 0" in request.document_text
-        ]
-        assert affected.stale_share == 0.25
-        assert carry_over(judge, new_policy, affected.kept) == 30
-        again = replace(judge, policy=new_policy).label(requests)
+        edit = PolicyEdit.between(judge, new_policy)
+        assert edit.changed_clauses == ("NEED-2",)
+        for request in requests:
+            is_stale = "worth 0" in request.document_text
+            assert edit.fate(request) is (Fate.STALE if is_stale else Fate.KEPT)
+        done = carry_over(edit, requests, sampled=0)
+        assert (done.stale_share, done.carried) == (0.25, 30)
+        again = edit.new.label(requests)
     assert (again.progress.calls, again.progress.reused) == (10, 30)
     assert {judgment.policy_hash for judgment in again.judgments} == {new_policy.digest}
 
@@ -79,10 +79,10 @@ def test_new_weights_cost_nothing_and_count_at_once(policy: Policy, tmp_path: Pa
     with judge_at(uneven, policy, tmp_path / "j") as judge:
         # 3 * 0.75 + 0 * 0.25 = 2.25, so 2; with the weights swapped 0.75, so 1.
         assert {label.grade for label in judge.label(requests).judgments} == {2}
-        affected = affected_labels(judge, new_policy, requests)
-        carry_over(judge, new_policy, affected.kept)
-        again = replace(judge, policy=new_policy).label(requests)
-    assert (len(affected.stale), again.progress.calls) == (0, 0)
+        edit = PolicyEdit.between(judge, new_policy)
+        done = carry_over(edit, requests, sampled=0)
+        again = edit.new.label(requests)
+    assert (done.stale, again.progress.calls) == (0, 0)
     assert {label.grade for label in again.judgments} == {1}
 
 
@@ -90,8 +90,8 @@ def test_a_new_meaning_of_a_grade_makes_all_labels_stale(policy: Policy, tmp_pat
     requests = make_requests(8)
     with judge_at(cites_by_grade, policy, tmp_path / "j") as judge:
         judge.label(requests)
-        affected = affected_labels(judge, edited("Of some use.", "Of much use."), requests)
-    assert affected.stale_share == 1.0
+        edit = PolicyEdit.between(judge, edited("Of some use.", "Of much use."))
+        assert {edit.fate(request) for request in requests} == {Fate.STALE}
 
 
 def test_a_label_that_cites_nothing_rests_on_anything(policy: Policy, tmp_path: Path) -> None:
@@ -100,7 +100,8 @@ def test_a_label_that_cites_nothing_rests_on_anything(policy: Policy, tmp_path: 
     silent = lambda call: Answer(grade_answer(worth(call), clauses=()))  # noqa: E731
     with judge_at(silent, policy, tmp_path / "j") as judge:
         judge.label(requests)
-        assert affected_labels(judge, new_policy, requests).stale_share == 1.0
+        edit = PolicyEdit.between(judge, new_policy)
+        assert {edit.fate(request) for request in requests} == {Fate.STALE}
 
 
 def test_a_removed_clause_makes_its_labels_stale(policy: Policy, tmp_path: Path) -> None:
@@ -109,15 +110,44 @@ def test_a_removed_clause_makes_its_labels_stale(policy: Policy, tmp_path: Path)
     without = POLICY_TEXT[:start] + POLICY_TEXT[POLICY_TEXT.index("### PLACE-1") :]
     with judge_at(cites_by_grade, policy, tmp_path / "j") as judge:
         judge.label(requests)
-        affected = affected_labels(judge, parse_policy_text(without, "policy.md"), requests)
-    assert len(affected.stale) == 2
+        edit = PolicyEdit.between(judge, parse_policy_text(without, "policy.md"))
+        assert [edit.fate(request) for request in requests].count(Fate.STALE) == 2
 
 
 def test_pairs_without_a_label_are_told_apart(policy: Policy, tmp_path: Path) -> None:
+    new_policy = edited("Grade the way to work.", "Grade the way to work and back.")
     with judge_at(cites_by_grade, policy, tmp_path / "j") as judge:
         judge.label(make_requests(4))
-        affected = affected_labels(judge, policy, make_requests(6))
-    assert (len(affected.kept), len(affected.unlabeled)) == (4, 2)
+        done = carry_over(PolicyEdit.between(judge, new_policy), make_requests(6), sampled=0)
+    assert (done.kept, done.stale, done.unlabeled) == (0, 4, 2)
+
+
+def test_a_policy_that_comes_back_finds_its_labels(policy: Policy, tmp_path: Path) -> None:
+    requests = make_requests(8)
+    with judge_at(cites_by_grade, policy, tmp_path / "j") as judge:
+        judge.label(requests)
+        edit = PolicyEdit.between(judge, edited("Of some use.", "Of much use."))
+        edit.new.label(requests)
+        back = carry_over(PolicyEdit.between(edit.new, policy), requests, sampled=0)
+        assert back.carried == 0
+        assert judge.label(requests).progress.calls == 0
+
+
+def test_carrying_over_again_costs_nothing_and_measures_the_same(
+    policy: Policy, tmp_path: Path
+) -> None:
+    """As after a crash: the sample was asked, labels were carried, and all is begun anew."""
+    new_policy = edited("without being one gets 0", "without being one gets nothing")
+    requests = make_requests(40)
+    with judge_at(cites_by_grade, policy, tmp_path / "j") as judge:
+        judge.label(requests)
+        edit = PolicyEdit.between(judge, new_policy)
+        first = carry_over(edit, requests, sampled=10)
+        calls = len(list(judge.journal.records()))
+        again = carry_over(edit, requests, sampled=10)
+        assert len(list(judge.journal.records())) == calls
+    assert (first.carried, again.carried) == (20, 0)
+    assert replace(again, carried=20) == first
 
 
 def test_missed_changes_are_measured_on_a_sample(policy: Policy, tmp_path: Path) -> None:
@@ -131,11 +161,13 @@ def test_missed_changes_are_measured_on_a_sample(policy: Policy, tmp_path: Path)
     requests = make_requests(80)
     with judge_at(script, policy, tmp_path / "j") as judge:
         judge.label(requests)
-        affected = affected_labels(judge, new_policy, requests)
-        carry_over(judge, new_policy, affected.kept)
-        new_judge = replace(judge, policy=new_policy)
-        missed = sample_missed_changes(new_judge, affected.kept, count=40)
+        edit = PolicyEdit.between(judge, new_policy)
+        missed = carry_over(edit, requests, sampled=40).missed
+        again = edit.new.label(requests)
     assert missed.sampled == 40
+    assert missed.rate is not None
+    # What the sample paid for is not paid again, and is the label.
+    assert again.progress.calls == 0
     # A quarter of the pairs is worth 1.
     assert missed.rate.low < 0.25 < missed.rate.high
     assert missed.changed == round(40 * missed.rate.value)
@@ -204,11 +236,11 @@ def test_on_job_search_a_one_clause_edit_relabels_few_and_equals_a_full_relabeli
     requests = [LabelRequest(name, "q", "", name) for name in facts]
     with judge_at(by_decision_tables, policy, tmp_path / "j") as judge:
         judge.label(requests)
-        affected = affected_labels(judge, new_policy, requests)
-        carry_over(judge, new_policy, affected.kept)
-        again = replace(judge, policy=new_policy).label(requests)
+        edit = PolicyEdit.between(judge, new_policy)
+        done = carry_over(edit, requests, sampled=0)
+        again = edit.new.label(requests)
     full = [decide(new_policy, facts[name]).grade for name in facts]
     equal = sum(a.grade == b for a, b in zip(again.judgments, full, strict=True))
-    assert again.progress.calls == len(affected.stale)
-    assert 0 < affected.stale_share < 0.25
+    assert again.progress.calls == done.stale
+    assert 0 < done.stale_share < 0.25
     assert equal / PAIRS >= 0.99

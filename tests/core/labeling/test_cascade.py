@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tasks.core.labeling.cascade import CascadeRun, run_cascade
+from tasks.core.labeling.cascade import Cascade, CascadeRun
 from tasks.core.labeling.journal import Journal
 from tasks.core.labeling.judge import Judge
+from tasks.core.labeling.replies import Judgment
 from tasks.core.policy import Policy
 from tests.core.labeling.conftest import make_endpoint, make_requests, right_grade
 from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint, grade_answer
@@ -37,8 +38,8 @@ def with_confidence(grade: int, share: float) -> Answer:
 
 
 def cascade(
-    cheap: list[Callable[[Call], Answer]], policy: Policy, path: Path, count: int = 40
-) -> tuple[CascadeRun, int]:
+    cheap: list[Callable[[Call], Answer]], policy: Policy, path: Path, audited: int = 0
+) -> tuple[CascadeRun, list[Judgment | None], int]:
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(path))
 
@@ -48,8 +49,14 @@ def cascade(
 
         cheap_judges = [judge(f"cheap-{n}", script)[0] for n, script in enumerate(cheap)]
         strong, strong_server = judge("strong", right_grade)
-        done = run_cascade(cheap_judges, strong, make_requests(count), unsure_below=0.7)
-        return done, len(strong_server.calls)
+        both = Cascade(cheap_judges, strong, unsure_below=0.7)
+        done = both.run(make_requests(40), audited=audited)
+        labels = [both.stored(request) for request in make_requests(40)]
+        return done, labels, len(strong_server.calls)
+
+
+def grades(labels: list[Judgment | None]) -> list[int | None]:
+    return [label and label.grade for label in labels]
 
 
 def test_unsure_pairs_go_up(policy: Policy, tmp_path: Path) -> None:
@@ -57,40 +64,65 @@ def test_unsure_pairs_go_up(policy: Policy, tmp_path: Path) -> None:
         # Sure and right, but for grade 1, which it guesses to be 2.
         return with_confidence(2, 0.5) if worth(call) == 1 else with_confidence(worth(call), 0.9)
 
-    done, strong_calls = cascade([unsure_about_ones], policy, tmp_path / "j")
+    done, labels, strong_calls = cascade([unsure_about_ones], policy, tmp_path / "j")
     assert strong_calls == 10
     assert done.escalated_share == 0.25
-    assert [judgment.grade for judgment in done.judgments] == [n % 4 for n in range(40)]
-    assert [judgment.judge for judgment in done.judgments[:2]] == ["cheap-0", "strong"]
+    assert grades(labels) == [n % 4 for n in range(40)]
+    assert [label and label.judge for label in labels[:2]] == ["cheap-0", "strong"]
 
 
 def test_pairs_on_which_two_cheap_judges_differ_go_up(policy: Policy, tmp_path: Path) -> None:
     def never_full(call: Call) -> Answer:
         return Answer(grade_answer(min(worth(call), 2)))
 
-    done, strong_calls = cascade([right_grade, never_full], policy, tmp_path / "j")
+    _, labels, strong_calls = cascade([right_grade, never_full], policy, tmp_path / "j")
     assert strong_calls == 10
-    assert [judgment.grade for judgment in done.judgments] == [n % 4 for n in range(40)]
+    assert grades(labels) == [n % 4 for n in range(40)]
 
 
 def test_pairs_without_a_cheap_label_go_up(policy: Policy, tmp_path: Path) -> None:
     def silent_on_threes(call: Call) -> Answer:
         return Answer("sorry") if worth(call) == 3 else right_grade(call)
 
-    done, strong_calls = cascade([silent_on_threes], policy, tmp_path / "j")
+    done, labels, strong_calls = cascade([silent_on_threes], policy, tmp_path / "j")
     assert strong_calls == 10
-    assert len(done.judgments) == 40
+    assert grades(labels) == [n % 4 for n in range(40)]
+    assert done.quarantined == []
 
 
 def test_each_rung_reports_its_share_and_its_agreement(policy: Policy, tmp_path: Path) -> None:
     def generous(call: Call) -> Answer:
         return with_confidence(min(worth(call) + 1, 3), 0.5)
 
-    done, _ = cascade([generous], policy, tmp_path / "j")
+    done, _, _ = cascade([generous], policy, tmp_path / "j")
     cheap, strong = done.rungs
     assert (cheap.judge, cheap.asked, cheap.kept, cheap.calls) == ("cheap-0", 40, 0, 40)
     assert (strong.judge, strong.asked, strong.kept) == ("strong", 40, 40)
     # Human-free arithmetic: strong 0,1,2,3 against cheap 1,2,3,3 in equal shares.
     # Observed (1+1+1+0)/4; expected var 1.25 + var 0.6875 + (1.5 - 2.25)^2 = 2.5.
-    assert cheap.kappa_with_strong == pytest.approx(1 - 0.75 / 2.5)
-    assert json.dumps(strong.kappa_with_strong) == "null"
+    assert cheap.kappa_on_hard == pytest.approx(1 - 0.75 / 2.5)
+    assert json.dumps(strong.kappa_on_hard) == "null"
+
+
+def test_pairs_that_stay_below_are_audited(policy: Policy, tmp_path: Path) -> None:
+    """Sure of every pair, and wrong about every fourth: only an audit can find that."""
+
+    def sure(call: Call) -> Answer:
+        return with_confidence(2 if worth(call) == 3 else worth(call), 0.95)
+
+    done, _, strong_calls = cascade([sure], policy, tmp_path / "j", audited=40)
+    cheap, strong = done.rungs
+    assert (done.escalated_share, cheap.kept, strong.kept) == (0.0, 40, 0)
+    assert (strong.calls, strong_calls) == (40, 40)
+    assert (cheap.kept_audited, cheap.same_grade_on_kept) == (40, 0.75)
+
+
+def test_a_cascade_that_is_run_again_asks_nobody(policy: Policy, tmp_path: Path) -> None:
+    def unsure(call: Call) -> Answer:
+        return with_confidence(worth(call), 0.5 if worth(call) == 1 else 0.9)
+
+    first, labels, _ = cascade([unsure], policy, tmp_path / "j", audited=5)
+    again, same, strong_calls = cascade([unsure], policy, tmp_path / "j", audited=5)
+    assert (first.progress.calls, again.progress.calls, strong_calls) == (40 + 10 + 5, 0, 0)
+    assert same == labels
+    assert (again.progress.finished, again.progress.labeled) == (40, 40)
