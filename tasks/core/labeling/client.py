@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Required, TypedDict, Unpack
 
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.budget import Budget, TokenMeter
@@ -26,6 +27,29 @@ from tasks.core.labeling.replies import Judgment
 from tasks.core.labeling.throttle import Throttle
 from tasks.core.policy import Policy
 
+_MOST_QUARANTINED = 0.05
+
+
+class LabelOptions(TypedDict, total=False):
+    """How ``label`` and ``label_all`` ask; all but the first three have defaults.
+
+    ``key`` is the API key, by default from the environment. ``price`` defaults to the list
+    price. ``budget_usd`` caps what the journal knows under the name ``run``, crashes and
+    resumptions included. ``max_quarantine_share`` (default 0.05) is the share of pairs without
+    a usable answer that ends the run. ``on_progress`` is told after every pair.
+    """
+
+    policy: Required[Policy]
+    endpoint: Required[Endpoint]
+    journal: Required[Journal]
+    prompt: Prompt
+    key: str | None
+    price: Price | None
+    budget_usd: float | None
+    max_quarantine_share: float
+    run: str
+    on_progress: Callable[[Progress], None] | None
+
 
 @dataclass(frozen=True)
 class LabelRun:
@@ -39,68 +63,34 @@ class LabelRun:
 async def label(
     requests: Iterable[LabelRequest],
     *,
-    policy: Policy,
-    endpoint: Endpoint,
-    journal: Journal,
-    prompt: Prompt = DEFAULT_PROMPT,
-    key: str | None = None,
-    price: Price | None = None,
-    budget_usd: float | None = None,
-    max_quarantine_share: float = 0.05,
-    run: str = "",
     progress: Progress | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[LabelOptions],
 ) -> AsyncIterator[Outcome]:
     """Judgments and quarantined pairs as they come, in no fixed order.
-
-    ``key`` is the API key, by default from the environment. ``price`` defaults to the list
-    price. ``budget_usd`` caps what the journal knows under the name ``run``, crashes and
-    resumptions included. ``on_progress`` is told after every pair.
 
     Raises:
         CookbookError: the endpoint is down, refuses the key or does not know the model; the
             budget is reached; too large a share is in quarantine. Answers paid for are kept.
     """
-    price = price or price_of(endpoint)
-    if price is None and budget_usd is not None:
-        raise CookbookError(
-            f"Expected a known price for {endpoint.model!r} to keep within budget_usd, but the "
-            "price table lacks the model; state its price, or leave out the budget."
-        )
-    progress = progress if progress is not None else Progress()
+    endpoint, policy = options["endpoint"], options["policy"]
+    price = _price(options)
     schema = answer_schema(policy)
-    async with Chat(endpoint, key or api_key(endpoint), schema) as chat:
-        caller = Caller(
-            endpoint=endpoint,
-            chat=chat,
-            journal=journal,
-            throttle=Throttle(endpoint),
-            budget=Budget(budget_usd, journal.spent_usd(run)),
-            meter=TokenMeter(extra_bytes=len(str(schema))),
-            price=price or FREE,
-            run=run,
+    async with Chat(endpoint, options.get("key") or api_key(endpoint), schema) as chat:
+        labeler = Labeler(
+            _caller(chat, options, price, extra_bytes=len(str(schema))),
+            policy,
+            options.get("prompt", DEFAULT_PROMPT),
+            options.get("max_quarantine_share", _MOST_QUARANTINED),
+            progress if progress is not None else Progress(),
+            options.get("on_progress"),
         )
-        labeler = Labeler(caller, policy, prompt, max_quarantine_share, progress, on_progress)
         stream = labeler.outcomes(iter(requests))
         async with aclosing(stream):
             async for outcome in stream:
                 yield outcome
 
 
-def label_all(
-    requests: Iterable[LabelRequest],
-    *,
-    policy: Policy,
-    endpoint: Endpoint,
-    journal: Journal,
-    prompt: Prompt = DEFAULT_PROMPT,
-    key: str | None = None,
-    price: Price | None = None,
-    budget_usd: float | None = None,
-    max_quarantine_share: float = 0.05,
-    run: str = "",
-    on_progress: Callable[[Progress], None] | None = None,
-) -> LabelRun:
+def label_all(requests: Iterable[LabelRequest], **options: Unpack[LabelOptions]) -> LabelRun:
     """``label`` to the end, without an event loop; judgments in the order of the requests.
 
     Holds every judgment in memory. Raises as ``label`` does.
@@ -115,25 +105,37 @@ def label_all(
     progress = Progress()
 
     async def collect() -> list[Outcome]:
-        stream = label(
-            numbered(),
-            policy=policy,
-            endpoint=endpoint,
-            journal=journal,
-            prompt=prompt,
-            key=key,
-            price=price,
-            budget_usd=budget_usd,
-            max_quarantine_share=max_quarantine_share,
-            run=run,
-            progress=progress,
-            on_progress=on_progress,
-        )
-        return [outcome async for outcome in stream]
+        return [outcome async for outcome in label(numbered(), progress=progress, **options)]
 
     outcomes = sorted(asyncio.run(collect()), key=lambda outcome: order[outcome.pair_id])
     return LabelRun(
         judgments=[outcome for outcome in outcomes if isinstance(outcome, Judgment)],
         quarantined=[outcome for outcome in outcomes if isinstance(outcome, Quarantined)],
         progress=progress,
+    )
+
+
+def _price(options: LabelOptions) -> Price:
+    endpoint = options["endpoint"]
+    price = options.get("price") or price_of(endpoint)
+    if price is None and options.get("budget_usd") is not None:
+        raise CookbookError(
+            f"Expected a known price for {endpoint.model!r} to keep within budget_usd, but the "
+            "price table lacks the model; state its prices (input_usd, cached_input_usd and "
+            "output_usd per million tokens; 0 for a server of your own), or leave out the budget."
+        )
+    return price or FREE
+
+
+def _caller(chat: Chat, options: LabelOptions, price: Price, *, extra_bytes: int) -> Caller:
+    endpoint, journal, run = options["endpoint"], options["journal"], options.get("run", "")
+    return Caller(
+        endpoint=endpoint,
+        chat=chat,
+        journal=journal,
+        throttle=Throttle(endpoint),
+        budget=Budget(options.get("budget_usd"), journal.spent_usd(run)),
+        meter=TokenMeter(extra_bytes=extra_bytes),
+        price=price,
+        run=run,
     )

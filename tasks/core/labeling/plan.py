@@ -1,7 +1,8 @@
 """What labeling would take: pairs, tokens, money, time, the first prompt. Spends nothing."""
 
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.prices import Price, price_of
@@ -59,41 +60,72 @@ def estimate(
     ``count_tokens`` is the endpoint's tokenizer where it is on this machine; without it, a
     token is taken for every three bytes. ``answer_s`` is what one answer takes, in seconds.
     """
-    count = count_tokens or _tokens_by_bytes
-    new_keys: set[str] = set()
-    pairs = user_tokens = prefix_tokens = 0
-    first_prompt: list[Message] = []
+    asked = _Asked(count_tokens or _tokens_by_bytes)
     for request in requests:
-        pairs += 1
-        key = request_key(policy, request, prompt, endpoint)
-        if key in answered or key in new_keys:
-            continue
-        new_keys.add(key)
-        messages = request_messages(policy, request, prompt)
-        if not first_prompt:
-            first_prompt, prefix_tokens = messages, count(messages[0]["content"])
-        user_tokens += count(messages[1]["content"])
-    calls = len(new_keys)
-    input_tokens = calls * prefix_tokens + user_tokens
-    output_tokens = calls * _answer_tokens(policy, endpoint)
-    is_cached = prefix_tokens >= _SHORTEST_CACHED_PREFIX
-    cached_tokens = (calls - 1) * prefix_tokens if is_cached and calls else 0
+        asked.add(
+            request_key(policy, request, prompt, endpoint),
+            partial(request_messages, policy, request, prompt),
+            answered,
+        )
+    output_tokens = asked.calls * _answer_tokens(policy, endpoint)
     price = price or price_of(endpoint)
     return LabelPlan(
-        pairs=pairs,
-        to_label=calls,
-        input_tokens=input_tokens,
-        cached_share=cached_tokens / input_tokens if input_tokens else 0.0,
+        pairs=asked.pairs,
+        to_label=asked.calls,
+        input_tokens=asked.input_tokens,
+        cached_share=asked.cached_tokens / asked.input_tokens if asked.input_tokens else 0.0,
         output_tokens=output_tokens,
-        usd=price.of(
-            input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=cached_tokens
-        )
-        if price
-        else None,
-        seconds=_seconds(calls, input_tokens + output_tokens, endpoint, answer_s),
+        usd=asked.usd(price, output_tokens) if price else None,
+        seconds=_seconds(asked.calls, asked.input_tokens + output_tokens, endpoint, answer_s),
         token_rule="the endpoint's tokenizer" if count_tokens else "one token per three bytes",
-        first_prompt=first_prompt,
+        first_prompt=asked.first_prompt,
     )
+
+
+@dataclass
+class _Asked:
+    """Counts of the requests that would be sent."""
+
+    count: Callable[[str], int]
+    pairs: int = 0
+    first_prompt: list[Message] = field(default_factory=list)
+    _keys: set[str] = field(default_factory=set)
+    _prefix_tokens: int = 0
+    _user_tokens: int = 0
+
+    def add(
+        self, key: str, messages: Callable[[], list[Message]], answered: Container[str]
+    ) -> None:
+        """Count a pair; its messages are made only if it would be asked."""
+        self.pairs += 1
+        if key in answered or key in self._keys:
+            return
+        self._keys.add(key)
+        system, user = made = messages()
+        if not self.first_prompt:
+            self.first_prompt, self._prefix_tokens = made, self.count(system["content"])
+        self._user_tokens += self.count(user["content"])
+
+    @property
+    def calls(self) -> int:
+        return len(self._keys)
+
+    @property
+    def input_tokens(self) -> int:
+        return self.calls * self._prefix_tokens + self._user_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """The first call pays for the prefix, the others repeat it."""
+        is_cached = self._prefix_tokens >= _SHORTEST_CACHED_PREFIX and self._keys
+        return (self.calls - 1) * self._prefix_tokens if is_cached else 0
+
+    def usd(self, price: Price, output_tokens: int) -> float:
+        return price.of(
+            input_tokens=self.input_tokens,
+            output_tokens=output_tokens,
+            cached_tokens=self.cached_tokens,
+        )
 
 
 def local_tokenizer(model: str) -> Callable[[str], int] | None:

@@ -39,9 +39,10 @@ FREE = Price(0.0, 0.0, 0.0)
 def price_of(endpoint: Endpoint) -> Price | None:
     """List price of the endpoint's model; None where genai-prices does not know it.
 
-    The embedded judge is free. A model behind another address is priced by its name alone,
-    which may be wrong: state a price where you pay another one. Tiered prices are taken at
-    100,000 input tokens, above the longest policy.
+    The embedded judge is free, and so is a model that nobody lists on a server of this machine.
+    A listed model is priced by its name wherever it answers, also through a proxy on this
+    machine, which may be wrong: state a price where you pay another one. Tiered prices are
+    taken at 100,000 input tokens, above the longest policy.
     """
     if not endpoint.is_llm:
         return FREE
@@ -54,7 +55,7 @@ def price_of(endpoint: Endpoint) -> Price | None:
             output_usd=_usd(endpoint.model, Usage(output_tokens=_PROBE)),
         )
     except LookupError:
-        return None
+        return FREE if endpoint.is_loopback else None
 
 
 _PROBE = 100_000

@@ -10,6 +10,7 @@ import pytest
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.budget import BudgetReachedError
 from tasks.core.labeling.client import LabelRun, label_all
+from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal
 from tasks.core.labeling.outcomes import Progress
 from tasks.core.labeling.prices import Price
@@ -407,8 +408,12 @@ def test_a_raised_budget_goes_on_where_the_last_one_ended(policy: Policy, journa
 
 
 def test_a_budget_without_a_known_price_is_refused(policy: Policy, journal: Journal) -> None:
-    with ScriptedEndpoint(right_grade) as server, pytest.raises(CookbookError, match="price"):
-        run(server, journal, policy, price=None, budget_usd=1.0)
+    endpoint = Endpoint("https://api.example/v1", "in-house-7b", api_key_env="")
+    with pytest.raises(CookbookError, match="state its prices"):
+        label_all(
+            make_requests(1), policy=policy, endpoint=endpoint, journal=journal, budget_usd=1.0
+        )
+    assert len(journal) == 0
 
 
 def test_progress_ends_with_the_runs_own_counts(policy: Policy, journal: Journal) -> None:

@@ -48,6 +48,14 @@ def test_the_embedded_judge_is_free() -> None:
     assert price_of(endpoint(is_llm=False)) == FREE
 
 
+def test_what_nobody_lists_is_free_on_this_machine_and_what_is_listed_is_not() -> None:
+    here = "http://127.0.0.1:8000/v1"
+    assert price_of(endpoint(base_url=here, model="in-house-7b")) == FREE
+    # A proxy on this machine passes the bill on.
+    proxied = price_of(endpoint(base_url=here, model="gpt-4o-mini"))
+    assert proxied == price_of(endpoint(model="gpt-4o-mini")) != FREE
+
+
 def test_every_part_of_the_plan_by_hand(policy: Policy) -> None:
     plan = estimate(
         make_requests(10),
