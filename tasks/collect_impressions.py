@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tasks.core.click_splits import USES, Caps, assign_uses, cap_uses
-from tasks.core.clicks_filter import filter_impressions
+from tasks.core.clicks_filter import people_only
 from tasks.core.domain.impressions import actions_of
 from tasks.core.propensities import estimate_propensities, inverse_propensity_weights
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -17,8 +16,6 @@ from tasks.core.text import pair_id
 from tasks.exchange import IMPRESSIONS, LOG, PROPENSITIES, Domain
 from tasks.settings import ImpressionSettings
 from tasks.step import make, step
-
-_TEXTS = ("impression_id", "query_id", "query", "member_id", "doc_id")
 
 
 @step
@@ -30,7 +27,7 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
 
     def build(bench: Workbench) -> Counts:
         table = read_table(log.file(LOG))
-        columns, dropped = _people_only(table)
+        columns, dropped = people_only(table, datetime.now(UTC))
         propensities = estimate_propensities(
             columns["position"].astype(np.int64),
             columns["clicked"],
@@ -60,18 +57,6 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
         return {"rows": rows, **uses, **{f"dropped_{k}": n for k, n in dropped.items() if n}}
 
     return make("impressions", build, module=__name__, settings=settings, upstream=[log])
-
-
-def _people_only(table: pa.Table) -> tuple[dict[str, Any], dict[str, int]]:
-    """Columns as arrays without the rows of bots and repeats, and how many fell to what."""
-    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
-    columns |= {name: columns[name].astype(str) for name in _TEXTS}
-    stamps = columns["timestamp"].astype("datetime64[s]")
-    filtered = filter_impressions(
-        {**columns, "timestamp": np.datetime_as_string(stamps)}, now=datetime.now(UTC)
-    )
-    kept = {name: values[filtered.keep] for name, values in columns.items()}
-    return kept, dict(filtered.counts)
 
 
 def _caps(settings: ImpressionSettings) -> Caps:

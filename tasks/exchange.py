@@ -24,6 +24,8 @@ IMPRESSIONS, PROPENSITIES = "impressions.parquet", "propensities.json"
 TRANSFER = "transfer.parquet"
 SCORER = "scorer"
 EFFECTS, PERSONALIZATION = "effects", "personalization.json"
+# Raw logits of the rows of `personal_rows`, in their order; `personal` has the effects added in.
+PERSONAL_SCORES = "scores.parquet"
 LOGITS, SPEED = "logits.parquet", "speed.measured.json"
 LEDGER = "ledger.json"
 FAIRNESS = "fairness.json"
@@ -57,6 +59,14 @@ def shown_rows(impressions: Artifact | None, use: str) -> list[Row]:
     if impressions is None:
         return []
     return [row for row in read_rows(impressions.file(IMPRESSIONS)) if row["use"] == use]
+
+
+def personal_rows(impressions: Artifact) -> tuple[list[Row], list[Row]]:
+    """Impressions that effects are fitted on, and later ones of members among these."""
+    fitting = [row for row in shown_rows(impressions, "personalize") if row["member_id"]]
+    members = {row["member_id"] for row in fitting}
+    later = [row for row in shown_rows(impressions, "later") if row["member_id"] in members]
+    return fitting, later
 
 
 def distributions(rows: list[Row], grade_count: int) -> npt.NDArray[np.float64]:

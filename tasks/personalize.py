@@ -1,19 +1,21 @@
-"""Step: the served scorer's click logit as an offset; random effects per member and per job."""
+"""Step: the served scorer's click logit as an offset; random effects on top of it."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import bootstrap_statistic, number_clusters
-from tasks.core.personalization.coordinate_descent import coordinate_descent
-from tasks.core.personalization.features import PairFeatureMap, fit_pair_features, pair_features
-from tasks.core.personalization.game_files import save_game
-from tasks.core.personalization.game_model import GameModel, GivenScores, RandomEffect
+from tasks.core.personalization.document_vectors import document_vectors
+from tasks.core.personalization.effects import PAIR, Effects, PairView, given_to, kinds_of
+from tasks.core.personalization.features import fit_pair_features
+from tasks.core.personalization.game_model import GivenScores, RandomEffect
 from tasks.core.personalization.options import RandomEffectOptions
-from tasks.core.personalization.rows import Rows, ScoreTable
+from tasks.core.personalization.rows import ScoreTable
+from tasks.core.personalization.selection import Selected, fit_selected, l2_weights
 from tasks.core.ranking import weighted_auc
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -21,9 +23,16 @@ from tasks.core.store.files import write_json
 from tasks.core.tables import Row, write_table
 from tasks.core.training.base_models import BaseModel
 from tasks.core.training.scorer import PairScorer
-from tasks.exchange import EFFECTS, PERSONALIZATION, SCORER, Domain, shown_rows
+from tasks.exchange import (
+    EFFECTS,
+    PERSONAL_SCORES,
+    PERSONALIZATION,
+    SCORER,
+    Domain,
+    personal_rows,
+)
 from tasks.run import current_run
-from tasks.settings import BaseModelSettings, PersonalizationSettings
+from tasks.settings import BaseModelSettings, EffectSettings, PersonalizationSettings
 from tasks.step import make, step
 
 FIXED = "student"
@@ -41,37 +50,25 @@ def personalize(
     """Fit random effects on impressions the scorer never saw; test them on later ones."""
     if impressions is None:
         return None
-    base = BaseModel(**encoder.model_dump())
-    fitting = shown_rows(impressions, "personalize")
-    later = _seen_before(fitting, shown_rows(impressions, "later"))
+    fitting, later = personal_rows(impressions)
     if not later:
         current_run().skip("personalization", "no member was seen early and again later")
         return None
+    base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:
-        catalog = Catalog.load(domain.catalog.folder)
-        loaded = PairScorer.load(scorer.file(SCORER))
-        vectors = _document_vectors(TextEncoder.of(base), catalog, [*fitting, *later])
-        logits = [_click_logits(loaded, catalog, rows) for rows in (fitting, later)]
-        feature_map = fit_pair_features(
-            np.array(list(vectors.values())),
-            logits[0][:, None],
-            ("click_logit",),
-            dimensions=settings.embedding_dimensions,
-            seed=settings.seed,
+        shown = _Shown.read(domain, scorer, [*fitting, *later], len(fitting))
+        selected, effects = _fit(shown, base, settings)
+        personal = effects.logits(shown.later, shown.clicks[shown.n_fitting :], shown.catalog)
+        effects.save(bench.out / EFFECTS)
+        write_table(
+            bench.out / PERSONAL_SCORES,
+            {
+                "logits": list(shown.logits),
+                "personal": np.append(np.full(shown.n_fitting, np.nan), personal),
+            },
         )
-        tables = [
-            _rows(rows, values, feature_map, vectors)
-            for rows, values in zip((fitting, later), logits, strict=True)
-        ]
-        offsets = ScoreTable([*tables[0].row_ids, *tables[1].row_ids], np.concatenate(logits))
-        model = coordinate_descent(
-            tables[0],
-            [GivenScores(FIXED, offsets), *_effects(settings)],
-            passes=settings.passes,
-        )
-        _save(bench.out / EFFECTS, model, feature_map, vectors)
-        write_json(bench.out / PERSONALIZATION, _metrics(model, tables[1], logits[1], later))
+        write_json(bench.out / PERSONALIZATION, _metrics(selected, effects, shown))
         return {"fitting_rows": len(fitting), "later_rows": len(later)}
 
     return make(
@@ -83,80 +80,95 @@ def personalize(
     )
 
 
-def _seen_before(fitting: Sequence[Row], later: Sequence[Row]) -> list[Row]:
-    members = {row["member_id"] for row in fitting}
-    return [row for row in later if row["member_id"] in members]
+@dataclass(frozen=True)
+class _Shown:
+    """Impressions that fit, then later ones that test; the scorer's raw logits (n, outputs)."""
+
+    catalog: Catalog
+    rows: list[Row]
+    n_fitting: int
+    logits: npt.NDArray[np.float32]
+    grade_count: int
+
+    @classmethod
+    def read(cls, domain: Domain, scorer: Artifact, rows: list[Row], n_fitting: int) -> "_Shown":
+        catalog = Catalog.load(domain.catalog.folder)
+        loaded = PairScorer.load(scorer.file(SCORER))
+        current_run().progress("effects", 0, 1)
+        logits = loaded.logits(catalog.pairs(loaded.template, rows))
+        return cls(catalog, rows, n_fitting, logits, loaded.outputs.grade_count)
+
+    @property
+    def clicks(self) -> Floats:
+        """Raw logit of the first action (n,)."""
+        return self.logits[:, self.grade_count].astype(np.float64)
+
+    @property
+    def fitting(self) -> list[Row]:
+        return self.rows[: self.n_fitting]
+
+    @property
+    def later(self) -> list[Row]:
+        return self.rows[self.n_fitting :]
 
 
-def _click_logits(scorer: PairScorer, catalog: Catalog, rows: Sequence[Row]) -> Floats:
-    """Raw logit of the first action, shape (rows,)."""
-    current_run().progress("effects", 0, 1)
-    logits = scorer.logits(catalog.pairs(scorer.template, rows))
-    return logits[:, scorer.outputs.grade_count].astype(np.float64)
-
-
-def _document_vectors(
-    encoder: TextEncoder, catalog: Catalog, rows: Sequence[Row]
-) -> dict[str, npt.NDArray[np.float32]]:
-    doc_ids = sorted({row["doc_id"] for row in rows})
-    texts = [catalog.judged_text(doc_id) for doc_id in doc_ids]
-    return dict(zip(doc_ids, encoder.embed(texts, max_tokens=64), strict=True))
-
-
-def _rows(
-    rows: Sequence[Row],
-    logits: Floats,
-    feature_map: PairFeatureMap,
-    vectors: dict[str, npt.NDArray[np.float32]],
-) -> Rows:
-    embeddings = np.array([vectors[row["doc_id"]] for row in rows])
-    return Rows(
-        row_ids=[f"{row['impression_id']}:{row['position']}:{row['doc_id']}" for row in rows],
-        labels=np.array([row["clicked"] for row in rows], dtype=np.float64),
-        features={"pair": pair_features(feature_map, logits[:, None], embeddings)},
-        entity_ids={
-            "member": [row["member_id"] for row in rows],
-            "job": [row["doc_id"] for row in rows],
-        },
-        feature_names={"pair": feature_map.names},
-    )
-
-
-def _effects(settings: PersonalizationSettings) -> list[RandomEffect]:
-    """Members have tastes in jobs, so their effect has features; a job has an appeal alone."""
-    options = RandomEffectOptions(
-        l2_weight=settings.l2_weight,
-        intercept="penalized",
-        lower_bound=settings.lower_bound,
+def _fit(
+    shown: _Shown, base: BaseModel, settings: PersonalizationSettings
+) -> tuple[Selected, Effects]:
+    """Effects on the fitting rows, their passes chosen on the latest of these."""
+    view = _view(shown, base, settings)
+    own = shown.clicks[: shown.n_fitting]
+    effects = [_effect(one, settings.seed) for one in settings.coordinates]
+    rows = view.rows(shown.fitting, own, [one.entity for one in effects], shown.catalog)
+    seconds = np.array([row["timestamp"] for row in shown.fitting], dtype=np.int64)
+    latest = seconds > np.quantile(seconds, 1 - settings.selection_share)
+    selected = fit_selected(
+        rows,
+        [GivenScores(FIXED, ScoreTable(rows.row_ids, own)), *effects],
+        latest,
+        passes=settings.passes,
+        trials=settings.tuning_trials,
         seed=settings.seed,
     )
-    features = {"member": "pair", "job": None}
-    return [
-        RandomEffect(f"per_{entity}", entity, features[entity], options)
-        for entity in settings.coordinates
-    ]
+    return selected, Effects(selected.model, view, int(seconds.max()))
 
 
-def _save(
-    folder: Path,
-    model: GameModel,
-    feature_map: PairFeatureMap,
-    vectors: dict[str, npt.NDArray[np.float32]],
-) -> None:
-    save_game(model, folder)
-    feature_map.save(folder / "features.safetensors")
-    write_table(
-        folder / "document_vectors.parquet",
-        {"doc_id": list(vectors), "vector": list(vectors.values())},
+def _view(shown: _Shown, base: BaseModel, settings: PersonalizationSettings) -> PairView:
+    doc_ids = (row["doc_id"] for row in shown.rows)
+    vectors = document_vectors(TextEncoder.of(base), shown.catalog, doc_ids)
+    feature_map = fit_pair_features(
+        np.array(list(vectors.values())),
+        shown.clicks[: shown.n_fitting, None],
+        ("click_logit",),
+        dimensions=settings.embedding_dimensions,
+        seed=settings.seed,
     )
+    return PairView(feature_map, vectors, base.fingerprint())
 
 
-def _metrics(
-    model: GameModel, rows: Rows, fixed: Floats, later: Sequence[Row]
-) -> dict[str, object]:
+def _effect(settings: EffectSettings, seed: int) -> RandomEffect:
+    limit = settings.coefficient_limit
+    options = RandomEffectOptions(
+        l2_weight=settings.l2_weight,
+        l1_weight=settings.l1_weight,
+        intercept=settings.intercept,
+        lower_bound=settings.lower_bound,
+        upper_bound=settings.upper_bound,
+        feature_ratio=settings.feature_ratio,
+        coefficient_limits=None if limit is None else (-limit, limit),
+        variances=settings.variances,
+        seed=seed,
+    )
+    features = PAIR if settings.features else None
+    return RandomEffect(f"per_{settings.entity}", settings.entity, features, options)
+
+
+def _metrics(selected: Selected, effects: Effects, shown: _Shown) -> dict[str, object]:
     """The report's personalization part, on later impressions of members seen before."""
+    fixed, later = shown.clicks[shown.n_fitting :], shown.later
+    rows = effects.view.rows(later, fixed, kinds_of(effects.game), shown.catalog)
     labels = rows.checked_labels()
-    scores = model.coordinate_scores(rows)
+    scores = effects.game.coordinate_scores(rows, given_to(effects.game, rows, fixed))
     members = number_clusters([row["member_id"] for row in later])
     total = np.sum(list(scores.values()), axis=0)
 
@@ -166,21 +178,26 @@ def _metrics(
     def gain(weights: Floats) -> float:
         return weighted_auc(labels, total, weights) - weighted_auc(labels, fixed, weights)
 
-    summaries = {name: effect.report.summary() for name, effect in model.models.items()}
     return {
         "auc_fixed": interval(fixed),
         "auc_personal": interval(total),
-        "passes": _by_coordinate(model, scores, labels),
-        "entities": {
-            name: {key: int(summary[key]) for key in ("trained", "passive", "single_class")}
-            for name, summary in summaries.items()
-        },
+        "passes": _by_coordinate(selected.passes, scores, labels),
+        "entities": _entities(effects),
         "gain": bootstrap_statistic(gain, members).to_json(),
+        "selection": _selection(selected),
+    }
+
+
+def _entities(effects: Effects) -> dict[str, dict[str, int]]:
+    summaries = {name: model.report.summary() for name, model in effects.game.models.items()}
+    return {
+        name: {key: int(summary[key]) for key in ("trained", "passive", "single_class")}
+        for name, summary in summaries.items()
     }
 
 
 def _by_coordinate(
-    model: GameModel, scores: dict[str, Floats], labels: Floats
+    passes: int, scores: Mapping[str, Floats], labels: Floats
 ) -> list[dict[str, object]]:
     """Area under the curve as the coordinates of the final model are added one by one.
 
@@ -190,6 +207,22 @@ def _by_coordinate(
     for name, score in scores.items():
         total = total + score
         auc = weighted_auc(labels, total, np.ones(len(labels)))
-        last = max((step.descent_pass for step in model.history), default=1)
-        found.append({"coordinate": name, "pass": last, "auc": auc})
+        found.append({"coordinate": name, "pass": passes, "auc": auc})
     return found
+
+
+def _selection(selected: Selected) -> dict[str, Any]:
+    """How the number of passes and the L2 weights were chosen, on rows of the fitting period."""
+    return {
+        "passes": selected.passes,
+        "l2_weights": l2_weights(selected.model.coordinates),
+        "trials": len(selected.trials),
+        "history": [
+            {
+                "pass": step.descent_pass,
+                "coordinate": step.coordinate,
+                "auc": step.metric if np.isfinite(step.metric) else None,
+            }
+            for step in selected.history
+        ],
+    }

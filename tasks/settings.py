@@ -154,14 +154,76 @@ class CalibrationSettings(Branch):
     bins: int = Field(default=15, ge=2, description="Equal-mass bins of the calibration error.")
 
 
+class EffectSettings(Branch):
+    """One kind of random effect: who has one, what it sees, and what holds it back."""
+
+    entity: str = Field(
+        pattern=r"^(member|job|query|(member|document)\.[A-Za-z0-9_ -]{1,64})$",
+        description="Who has one: member, job, query, or all with one value of an attribute, "
+        "such as document.company.",
+    )
+    features: bool = Field(
+        default=False,
+        description="Learn what the entity likes, from the pair's score and the document's "
+        "embedding; off: only how much is clicked.",
+    )
+    l2_weight: float = Field(default=4.0, gt=0, description="Pull of each entity towards zero.")
+    l1_weight: float = Field(default=0.0, ge=0, description="Above 0: elastic net, exact zeros.")
+    intercept: Literal["penalized", "free", "absent"] = Field(
+        default="penalized", description="free: not pulled towards zero; absent: features alone."
+    )
+    lower_bound: int = Field(default=2, ge=1, description="Least rows an entity trains on.")
+    upper_bound: int | None = Field(
+        default=None, ge=1, description="Most rows of an entity; those kept weigh for all."
+    )
+    feature_ratio: float | None = Field(
+        default=None, gt=0, description="Features kept per row of an entity, by correlation."
+    )
+    coefficient_limit: float | None = Field(
+        default=None, gt=0, description="Largest size of a coefficient."
+    )
+    variances: Literal["none", "simple", "full"] = Field(
+        default="full", description="The daily refresh needs them: how sure each coefficient is."
+    )
+
+
 class PersonalizationSettings(Branch):
     """Random effects on top of the student's click logit."""
 
-    coordinates: tuple[Literal["member", "job"], ...] = ("member", "job")
-    passes: int = Field(default=1, ge=1, le=20)
-    l2_weight: float = Field(default=4.0, gt=0, description="Pull of each entity towards zero.")
+    coordinates: tuple[EffectSettings, ...] = Field(
+        default=(EffectSettings(entity="member", features=True), EffectSettings(entity="job")),
+        min_length=1,
+        description="Kinds of effects, in the order in which they are fitted.",
+    )
+    passes: int = Field(default=3, ge=1, le=20, description="Passes over all kinds at most.")
+    selection_share: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Latest share of the rows that chooses the passes; 0: all passes are made.",
+    )
+    tuning_trials: int = Field(
+        default=0, ge=0, le=200, description="Bayesian search of one l2_weight a kind; 0: none."
+    )
     embedding_dimensions: int = Field(default=8, ge=0, le=64)
-    lower_bound: int = Field(default=2, ge=1, description="Least rows an entity trains on.")
+    seed: Seed = 0
+
+
+class RefreshSettings(Branch):
+    """The daily refresh of the effects in service, from impressions newer than they are."""
+
+    fitting_rows: Count = Field(default=100_000, description="New rows that train at most.")
+    testing_rows: Count = Field(default=20_000, description="Newest rows that test at most.")
+    testing_share: float = Field(
+        default=0.2, gt=0, lt=1, description="Latest share of the new rows, which tests."
+    )
+    minimum_rows: Count = Field(default=500, description="Fewer new rows: nothing is refreshed.")
+    prior_weight: float = Field(
+        default=1.0, gt=0, description="Weight of what is known; below 1 forgets faster."
+    )
+    margin_auc: float = Field(
+        default=0.01, ge=0, description="Loss in click AUC to the effects in service allowed."
+    )
     seed: Seed = 0
 
 
@@ -181,6 +243,18 @@ class FairnessSettings(Branch):
     minimum_group_clusters: int = Field(
         default=20, ge=2, description="Groups with fewer queries or members are named small."
     )
+    twin_pairs: int = Field(
+        default=20,
+        ge=0,
+        description="Golden pairs whose member is told of with another name, pronoun, school or "
+        "gap in employment; 0: none.",
+    )
+    mitigation_dials: tuple[Share, ...] = Field(
+        default=(0.5, 1.0), description="Shares of the mended score whose cost is measured."
+    )
+    minimum_positives: int = Field(
+        default=50, ge=2, description="Clicks a group needs before its scores are mended."
+    )
     seed: Seed = 0
 
 
@@ -193,6 +267,14 @@ class PromotionSettings(Branch):
     minimum_kept_ndcg: float = Field(default=0.9, ge=0, description="Share of the teacher's NDCG.")
     margin_ndcg: float = Field(default=0.01, ge=0, description="Loss to the served model allowed.")
     approval: Literal["automatic", "required"] = "automatic"
+    fairness: Literal["report", "refuse"] = Field(
+        default="report",
+        description="What a gap beyond its limit does; refuse also refuses what is not measured.",
+    )
+    fairness_limits: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={"ndcg_at_10": 0.1, "calibration": 0.1},
+        description="Largest gap between two groups on the gate split, by metric.",
+    )
     n_resamples: int = Field(default=2000, ge=100)
     seed: Seed = 0
 
@@ -213,6 +295,7 @@ class Settings(Branch):
     pruned_student: DistillationSettings
     calibration: CalibrationSettings = CalibrationSettings()
     personalization: PersonalizationSettings = PersonalizationSettings()
+    refresh: RefreshSettings = RefreshSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     fairness: FairnessSettings = FairnessSettings()
     promotion: PromotionSettings = PromotionSettings()

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Ids = Sequence[str] | npt.NDArray[np.str_]
 USES = ("train", "personalize", "later", "calibrate", "held_out")
 # Shares of the log's time: the first part trains scorers, the last tests personalization.
 TRAIN_UNTIL, PERSONALIZE_UNTIL = 0.4, 0.8
@@ -42,8 +43,7 @@ def assign_uses(
     Where the log has impressions in random order, held-out members are measured on those
     alone: elsewhere the old ranker decided what had a chance to be clicked.
     """
-    members, codes = np.unique(np.asarray(member_ids), return_inverse=True)
-    shares = np.array([_share(str(member)) for member in members])[codes]
+    shares = _shares(member_ids)
     first, second = np.quantile(timestamps, [TRAIN_UNTIL, PERSONALIZE_UNTIL])
     uses = np.where(timestamps <= first, "train", "personalize").astype("<U12")
     uses[timestamps > second] = "later"
@@ -52,6 +52,11 @@ def assign_uses(
     uses[held_out] = "held_out" if not shown_at_random.any() else ""
     uses[held_out & (shown_at_random == 1)] = "held_out"
     return uses
+
+
+def reserved(member_ids: Ids, *, held_out_members: float) -> npt.NDArray[np.bool_]:
+    """Whether a row's member (rows,) calibrates or measures, so that nothing trains on it."""
+    return _shares(member_ids) < held_out_members + CALIBRATION_MEMBERS
 
 
 def cap_uses(
@@ -68,6 +73,11 @@ def cap_uses(
         chosen = numbers[order[np.cumsum(sizes[order]) <= getattr(caps, use)]]
         keep[rows[np.isin(lists[rows], chosen)]] = True
     return keep
+
+
+def _shares(member_ids: Ids) -> npt.NDArray[np.float64]:
+    members, codes = np.unique(np.asarray(member_ids), return_inverse=True)
+    return np.array([_share(str(member)) for member in members])[codes]
 
 
 def _share(member_id: str) -> float:

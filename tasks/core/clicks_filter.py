@@ -6,9 +6,11 @@ Everything left out is counted by reason; nothing vanishes in silence.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from tasks.core.errors import CookbookError
 
@@ -16,6 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+_TEXTS = ("impression_id", "query_id", "query", "member_id", "doc_id")
 _COLUMNS = ("member_id", "query_id", "doc_id", "clicked", "timestamp")
 REASONS = (
     "unparsable_timestamp",
@@ -62,43 +65,47 @@ def filter_impressions(
 
     Raises: CookbookError when a column is missing.
     """
-    missing = [name for name in _COLUMNS if name not in columns]
-    if missing:
-        raise CookbookError(
-            f"impressions need the columns {', '.join(_COLUMNS)}, got none called "
-            f"{', '.join(missing)}: add them or leave the impressions out"
-        )
+    _check_columns(columns)
     seconds = _seconds(columns["timestamp"])
     names, member = np.unique(columns["member_id"].astype(str), return_inverse=True)
     clicked = columns["clicked"].astype(np.int64) == 1
     unparsable, future = seconds == _MISSING, seconds > int(now.timestamp())
     # Rows of nobody are nobody's habits.
     person = ~unparsable & ~future & (names != "")[member]
-    counted = member[person]
-    automatic = _clicks_too_often(counted, clicked[person], minimum_impressions, maximum_click_rate)
-    hasty = _clicks_too_fast(
-        member[person & clicked], seconds[person & clicked], maximum_clicks_per_minute
-    )
-    human = person & ~np.isin(member, automatic) & ~np.isin(member, hasty)
-    clicks = np.flatnonzero(human & clicked)
-    repeated = np.zeros(len(seconds), dtype=bool)
-    repeated[clicks] = _repeats(
-        [member[clicks], *(_numbered(columns[name][clicks]) for name in ("query_id", "doc_id"))],
-        seconds[clicks],
-        round(60 * repeat_minutes),
-    )
-    return _result(
-        (
-            unparsable,
-            future,
-            person & np.isin(member, automatic),
-            person & np.isin(member, hasty),
-            repeated,
-        ),
+    automatic = person & np.isin(
         member,
-        names,
-        maximum_rows_per_member,
+        _clicks_too_often(member[person], clicked[person], minimum_impressions, maximum_click_rate),
     )
+    clicks = person & clicked
+    hasty = person & np.isin(
+        member, _clicks_too_fast(member[clicks], seconds[clicks], maximum_clicks_per_minute)
+    )
+    clicks &= ~automatic & ~hasty
+    repeated = _repeated_clicks(columns, member, seconds, clicks, round(60 * repeat_minutes))
+    bad = (unparsable, future, automatic, hasty, repeated)
+    return _result(bad, member, names, maximum_rows_per_member)
+
+
+def _check_columns(columns: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing:
+        raise CookbookError(
+            f"impressions need the columns {', '.join(_COLUMNS)}, got none called "
+            f"{', '.join(missing)}: add them or leave the impressions out"
+        )
+
+
+def people_only(table: pa.Table, now: datetime) -> tuple[dict[str, Any], dict[str, int]]:
+    """The click log's columns as arrays without rows of bots and repeats, and what fell to what.
+
+    `table` is as the domain's reader gives it: timestamps in seconds.
+    """
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    columns |= {name: columns[name].astype(str) for name in _TEXTS}
+    stamps = columns["timestamp"].astype("datetime64[s]")
+    filtered = filter_impressions({**columns, "timestamp": np.datetime_as_string(stamps)}, now=now)
+    kept = {name: values[filtered.keep] for name, values in columns.items()}
+    return kept, dict(filtered.counts)
 
 
 def _clicks_too_often(
@@ -117,6 +124,21 @@ def _clicks_too_fast(member: IntArray, seconds: IntArray, maximum_per_minute: in
     n = maximum_per_minute
     hasty = (who[n:] == who[:-n]) & (when[n:] - when[:-n] < 60)
     return np.unique(who[n:][hasty])
+
+
+def _repeated_clicks(
+    columns: Mapping[str, npt.NDArray[np.generic]],
+    member: IntArray,
+    seconds: IntArray,
+    clicks: Mask,
+    gap_seconds: int,
+) -> Mask:
+    """Rows (n,) among `clicks` that repeat one on the same query and document."""
+    rows = np.flatnonzero(clicks)
+    keys = [member[rows], *(_numbered(columns[name][rows]) for name in ("query_id", "doc_id"))]
+    repeated = np.zeros(len(seconds), dtype=bool)
+    repeated[rows] = _repeats(keys, seconds[rows], gap_seconds)
+    return repeated
 
 
 def _repeats(keys: list[IntArray], seconds: IntArray, gap_seconds: int) -> Mask:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,14 +18,11 @@ from tasks.core.domain.paths import DomainPaths
 from tasks.core.domain.readers import read_json_lines
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import PairText, render_pair
-from tasks.core.personalization.features import PairFeatureMap, pair_features
-from tasks.core.personalization.game_files import load_game
-from tasks.core.personalization.game_model import GameModel, GivenScores
-from tasks.core.personalization.rows import Rows, ScoreTable
+from tasks.core.personalization.effects import Effects
 from tasks.core.store.files import sync_folder
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
-from tasks.core.tables import Row, read_rows
+from tasks.core.tables import Row
 from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
 
 ROWS_AT_ONCE = 512
@@ -49,46 +46,6 @@ class Mix:
             return relevances
         credited = np.where(relevances >= self.relevance_floor, probabilities, 0.0)
         return self.relevance_weight * relevances + (1 - self.relevance_weight) * credited
-
-
-@dataclass(frozen=True)
-class Effects:
-    """Random effects per member and per document on top of the click logit."""
-
-    game: GameModel
-    feature_map: PairFeatureMap
-    vectors: Mapping[str, npt.NDArray[np.float32]]
-
-    @classmethod
-    def load(cls, folder: Path) -> "Effects":
-        stored = read_rows(folder / "document_vectors.parquet")
-        return cls(
-            load_game(folder),
-            PairFeatureMap.load(folder / "features.safetensors"),
-            {row["doc_id"]: np.asarray(row["vector"], dtype=np.float32) for row in stored},
-        )
-
-    def logits(self, rows: Sequence[Row], click_logits: Floats) -> Floats:
-        """Click logits (n,) with each row's member and document added in.
-
-        An unknown member or document has no effect of its own; a document without a vector is
-        seen as the average one.
-        """
-        ids = [str(number) for number in range(len(rows))]
-        average = self.feature_map.embedding_mean
-        embeddings = np.array([self.vectors.get(row.get("doc_id", ""), average) for row in rows])
-        features = pair_features(self.feature_map, click_logits[:, None], embeddings)
-        joined = Rows(
-            row_ids=ids,
-            features={"pair": features},
-            entity_ids={
-                "member": [row.get("member_id", "") for row in rows],
-                "job": [row.get("doc_id", "") for row in rows],
-            },
-            feature_names={"pair": self.feature_map.names},
-        )
-        given = [one.name for one in self.game.coordinates if isinstance(one, GivenScores)]
-        return self.game.score(joined, {name: ScoreTable(ids, click_logits) for name in given})
 
 
 @dataclass(frozen=True)
@@ -119,7 +76,7 @@ class ServedModel:
         by_grade = grade_probabilities(logits, grades, temperature=temperature)
         relevances = relevance(by_grade)
         actions = self._actions(logits[:, grades:])
-        personal = self._personal(rows, logits[:, grades:])
+        personal = self._personal(rows, logits[:, grades:], catalog)
         first = next(iter(actions.values()), None)
         values = mix(relevances, next(iter(personal.values()), first))
         return [
@@ -150,12 +107,12 @@ class ServedModel:
             for name, calibration in self._calibrations().items()
         }
 
-    def _personal(self, rows: Sequence[Row], logits: Floats) -> dict[str, Floats]:
+    def _personal(self, rows: Sequence[Row], logits: Floats, catalog: Catalog) -> dict[str, Floats]:
         calibrations = self._calibrations()
         if self.effects is None or not calibrations:
             return {}
         name, calibration = next(iter(calibrations.items()))
-        return {name: calibration(self.effects.logits(rows, logits[:, 0]))}
+        return {name: calibration(self.effects.logits(rows, logits[:, 0], catalog))}
 
 
 def open_model(registry: Registry, version: str | None = None) -> ServedModel:

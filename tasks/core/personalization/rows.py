@@ -51,6 +51,18 @@ class Rows:
         """Number of rows."""
         return len(self.row_ids)
 
+    def take(self, places: npt.NDArray[np.int64]) -> "Rows":
+        """The rows at these places, in this order."""
+        chosen = pa.array(places)
+        return Rows(
+            row_ids=to_strings(self.row_ids).take(chosen),
+            labels=None if self.labels is None else np.asarray(self.labels)[places],
+            features={name: values[places] for name, values in self.features.items()},
+            entity_ids={k: to_strings(v).take(chosen) for k, v in self.entity_ids.items()},
+            feature_names=self.feature_names,
+            weights=None if self.weights is None else np.asarray(self.weights)[places],
+        )
+
     def checked_labels(self) -> Array:
         """Labels (n,). Raises CookbookError if there are none."""
         if self.labels is None:
