@@ -15,7 +15,7 @@ from tasks.core.simulation.older_ranker import OlderRanker
 from tasks.core.simulation.queries import Queries
 from tasks.core.simulation.sampling import grouped
 
-_LISTS_PER_MEMBER = (7, 17)
+_LISTS_PER_MEMBER = (28, 68)
 _SECONDS = DAYS * 86_400
 
 

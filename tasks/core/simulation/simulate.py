@@ -30,7 +30,7 @@ from tasks.core.text import normalize_query
 
 _JOBS, _MEMBERS, _GOLDEN, _BOTS = 3000, 600, 400, 8
 _FEWEST_JOBS, _FEWEST_MEMBERS, _FEWEST_GOLDEN = 400, 40, 20
-_QUERIES_PER_MEMBER, _LABELED_PER_MEMBER = 3, 2
+_QUERIES_PER_MEMBER, _LABELED_PER_MEMBER = 6, 2
 _HELD_OUT_TEMPLATE_SHARE = 0.15
 
 
@@ -53,7 +53,7 @@ class _Society:
 def simulate(policy: Policy, *, seed: int, scale: float = 1.0) -> World:
     """Make a world; the same arguments give the same world, bit for bit.
 
-    Scale 1 has 3,000 jobs, 600 members, 400 golden queries and about 60,000 impressions. Jobs,
+    Scale 1 has 3,000 jobs, 600 members, 400 golden queries and about 245,000 impressions. Jobs,
     members and the log grow with `scale`; golden data only shrinks with it, since people grade it.
 
     Raises:

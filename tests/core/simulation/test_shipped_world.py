@@ -65,4 +65,4 @@ def test_most_members_have_enough_rows_to_learn_their_taste() -> None:
         counts: dict[str, int] = {}
         for row in csv.DictReader(file):
             counts[row["member_id"]] = counts.get(row["member_id"], 0) + 1
-    assert sum(60 <= count <= 200 for count in counts.values()) >= 500
+    assert sum(200 <= count <= 800 for count in counts.values()) >= 500
