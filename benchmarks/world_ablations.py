@@ -1,0 +1,83 @@
+"""Click teachers trained otherwise, from a finished run's artifacts: unweighted, and without bots.
+
+Every variant starts from the run's policy teacher and gets the run's settings and as many rows,
+so that only the log or its weights differ. All are measured on the run's held-out members, on
+random-order lists, where no older ranker decided what had a chance.
+"""
+
+import csv
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flows.profiles import laptop
+from tasks.core.domain.catalog import Catalog
+from tasks.core.intervals import bootstrap_statistic, number_clusters
+from tasks.core.ranking import weighted_auc
+from tasks.core.tables import Row, read_rows
+from tasks.core.training.scorer import PairScorer
+from tasks.core.training.teachers import Lora, click_weights, train_click_teacher
+from tasks.exchange import list_numbers, optimization
+
+Floats = npt.NDArray[np.float64]
+Find = Callable[[str], Path]
+
+
+def ablations(artifact: Find, truth: Path) -> dict[str, float]:
+    """AUC differences of the run's way of training to the others, with their intervals."""
+    rows = read_rows(artifact("impressions") / "impressions.parquet")
+    training = [row for row in rows if row["use"] == "train"]
+    held_out = [row for row in rows if row["use"] == "held_out"]
+    catalog = Catalog.load(artifact("catalog"))
+    bots = _bots(truth)
+    figures = {"bot_rows_left": float(np.mean([row["member_id"] in bots for row in rows]))}
+
+    def scores(variant: list[Row], *, weighted: bool) -> Floats:
+        scorer = PairScorer.load(artifact("policy_teacher") / "scorer")
+        _train(scorer, catalog, variant, weighted=weighted)
+        logits = scorer.logits(catalog.pairs(scorer.template, held_out))
+        clicks: Floats = logits[:, scorer.outputs.grade_count].astype(np.float64)
+        return clicks
+
+    ours = scores(training, weighted=True)
+    figures |= _difference("debiasing_gain", held_out, ours, scores(training, weighted=False))
+    clean = [row for row in training if row["member_id"] not in bots]
+    figures |= _difference("seer_without_bots_gain", held_out, scores(clean, weighted=True), ours)
+    return figures
+
+
+def _bots(truth: Path) -> set[str]:
+    with gzip.open(truth / "members.csv.gz", "rt", encoding="utf-8") as file:
+        return {row["member_id"] for row in csv.DictReader(file) if row["bot"] == "1"}
+
+
+def _train(scorer: PairScorer, catalog: Catalog, rows: list[Row], *, weighted: bool) -> None:
+    settings = laptop().click_teacher
+    lists = list_numbers([row["impression_id"] for row in rows])
+    taken = np.array([[row[name] for name in scorer.outputs.actions] for row in rows], float)
+    inverse = np.array([row["weight"] for row in rows]) if weighted else np.ones(len(rows))
+    assert settings.lora is not None
+    train_click_teacher(
+        scorer,
+        catalog.pairs(scorer.template, rows),
+        taken,
+        click_weights(taken, lists, inverse),
+        lists,
+        optimization(settings.training),
+        lora=Lora(settings.lora.rank, settings.lora.alpha),
+    )
+
+
+def _difference(name: str, rows: list[Row], ours: Floats, theirs: Floats) -> dict[str, float]:
+    clicked = np.array([row["clicked"] for row in rows], dtype=np.float64)
+    members = number_clusters([row["member_id"] for row in rows])
+    gain = bootstrap_statistic(
+        lambda weights: (
+            weighted_auc(clicked, ours, weights) - weighted_auc(clicked, theirs, weights)
+        ),
+        members,
+    )
+    return {name: gain.value, f"{name}_low": gain.low, f"{name}_high": gain.high}
