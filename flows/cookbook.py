@@ -7,25 +7,28 @@ from prefect import flow
 
 from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
+from flows.students import teach_students
+from tasks.audit_conflicts import audit_conflicts
 from tasks.calibrate import calibrate
 from tasks.collect_impressions import collect_impressions
 from tasks.core.domain.paths import find_domain
 from tasks.core.store.room import check_room
-from tasks.distill import distill
 from tasks.evaluate import evaluate_baselines, evaluate_tier
 from tasks.fairness import measure_fairness
 from tasks.ingest import ingest
-from tasks.judge import prepare_judge, validate_judge
+from tasks.judge import prepare_judge, validate_judge, watch_canaries
 from tasks.label import label
 from tasks.ledger import measure_ledger
+from tasks.llm_judge import announce, settle_judge
+from tasks.measure_biases import measure_biases
 from tasks.personalize import personalize
-from tasks.promote import promote
+from tasks.promote import measure_gate, promote
 from tasks.report import report
 from tasks.run import open_run
 from tasks.score import gather_transfer_set, score
 from tasks.settings import Settings
 from tasks.synthesize import synthesize
-from tasks.train_teachers import train_click_teacher, train_policy_teacher
+from tasks.train_teachers import import_teacher, train_click_teacher, train_policy_teacher
 
 PROJECT = Path(__file__).resolve().parents[1]
 Part = Literal["label", "train", "distill", "personalize", "evaluate"]
@@ -45,15 +48,18 @@ def cookbook(
 
     With ``until`` the flow ends after that part, without a verdict; its artifacts are kept.
     """
-    s = settings or settings_of(profile)
-    check_room(store, needed_bytes(s, find_domain(domain, root)))
-    with open_run(store, domain):
+    paths = find_domain(domain, root)
+    s, choice = settle_judge(settings or settings_of(profile), paths)
+    check_room(store, needed_bytes(s, paths))
+    with open_run(store, domain) as run:
+        announce(choice, run)
         # Data: the policy is the source of truth, golden data keeps the judge honest.
         data = ingest(domain, root, s.golden)
         pairs = synthesize(data, s.encoder, s.synthesis)
         judge = prepare_judge(data, s.encoder, s.judge)
         verdict = validate_judge(data, judge, s.encoder, s.judge)
-        judgments = label(data, pairs, judge, verdict, s.encoder, s.judge)
+        watch_canaries(data, judge, verdict, s.encoder, s.judge)
+        judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":
             return {}
@@ -67,27 +73,19 @@ def cookbook(
         if until == "train":
             return {}
 
-        # Students: both teachers into an assistant, a student, and a pruned student.
-        assistant = distill(
-            "assistant", data, transfer, by_policy, by_clicks, policy_teacher, s.assistant
-        )
-        student = distill("student", data, transfer, by_policy, by_clicks, assistant, s.student)
-        pruned = distill(
-            "pruned_student", data, transfer, by_policy, by_clicks, student, s.pruned_student
-        )
-        policy_only = distill(
-            "policy_only", data, transfer, by_policy, None, by_clicks and policy_teacher, s.student
-        )
-        click_only = distill(
-            "click_only", data, transfer, None, by_clicks, click_teacher, s.student
-        )
+        # Students: all teachers into an assistant, a student, and a pruned student.
+        further = {
+            one.name: score(data, import_teacher(one), transfer) for one in s.further_teachers
+        }
+        labels = {"policy": by_policy, "click": by_clicks} | further
+        conflicts = audit_conflicts(data, judgments, transfer, by_policy, by_clicks)
+        taught = teach_students(data, transfer, labels, (policy_teacher, click_teacher), clicks, s)
         if until == "distill":
             return {}
 
         # Serving: calibrated for everybody, then personal.
-        assert student is not None and pruned is not None  # only a baseline can lack its teacher
-        student = calibrate(data, student, judgments, clicks, s.calibration)
-        pruned = calibrate(data, pruned, judgments, clicks, s.calibration)
+        student = calibrate(data, taught.student, judgments, clicks, s.calibration)
+        pruned = calibrate(data, taught.pruned, judgments, clicks, s.calibration)
         served = {"student": student, "pruned_student": pruned}[s.promotion.served_role]
         effects = personalize(data, served, clicks, s.encoder, s.personalization)
         if until == "personalize":
@@ -97,11 +95,11 @@ def cookbook(
         scorers = {
             "policy_teacher": policy_teacher,
             "click_teacher": click_teacher,
-            "assistant": assistant,
+            "assistant": taught.assistant,
             "student": student,
             "pruned_student": pruned,
-            "policy_only": policy_only,
-            "click_only": click_only,
+            "policy_only": taught.policy_only,
+            "click_only": taught.click_only,
         }
         tiers = {
             role: (scorer, evaluate_tier(role, data, scorer, clicks, s.evaluation))
@@ -109,10 +107,27 @@ def cookbook(
         }
         others = evaluate_baselines(data, s.encoder, clicks)
         ledger = measure_ledger(data, tiers, others, clicks, s.calibration, s.evaluation)
-        fairness = measure_fairness(data, tiers, clicks, s.fairness)
+        gate = measure_gate(data, served, policy_teacher)
+        graders = {role: one for role, one in scorers.items() if not role.startswith("click")}
+        biases = measure_biases(data, graders, s.evaluation)
+        fairness = measure_fairness(
+            data, tiers, s.promotion.served_role, verdict, gate, clicks, effects, s.fairness
+        )
         if until == "evaluate":
             return {}
-        promotion = promote(data, served, effects, policy_teacher, ledger, s.promotion)
+        promotion = promote(data, transfer, served, effects, gate, fairness, ledger, s.promotion)
         return report(
-            s, data, verdict, judgments, clicks, tiers, ledger, effects, fairness, promotion
+            s,
+            data,
+            verdict,
+            judgments,
+            clicks,
+            tiers,
+            ledger,
+            effects,
+            fairness,
+            promotion,
+            conflicts,
+            taught.mix,
+            biases,
         )

@@ -17,6 +17,7 @@ from tasks.settings import (
     ImpressionSettings,
     JudgeSettings,
     LoraSettings,
+    MixSettings,
     PromotionSettings,
     Settings,
     SynthesisSettings,
@@ -82,7 +83,7 @@ def smoke() -> Settings:
         profile="smoke",
         encoder=BaseModelSettings(source="random_encoder", name="tiny"),
         synthesis=SynthesisSettings(generated_queries=20, max_pairs=200),
-        judge=JudgeSettings(floor_kappa=0.0, floor_human_share=0.0),
+        judge=JudgeSettings(kind="embedded", floor_kappa=0.0, floor_human_share=0.0),
         impressions=ImpressionSettings(
             training_rows=200,
             calibration_rows=100,
@@ -96,8 +97,9 @@ def smoke() -> Settings:
         student=DistillationSettings(layers=1, training=training),
         pruned_student=DistillationSettings(layers=1, mlp_share=0.5, training=training),
         evaluation=EvaluationSettings(
-            n_resamples=100, latency_requests=5, candidates_per_request=5
+            n_resamples=100, latency_requests=5, candidates_per_request=5, bias_pairs=8
         ),
+        mix=MixSettings(alphas=(0.8,), n_resamples=100),
         fairness=FairnessSettings(n_resamples=100, minimum_group_clusters=2),
         promotion=PromotionSettings(
             minimum_kappa=-1, minimum_ndcg=0, minimum_kept_ndcg=0, n_resamples=100
@@ -139,6 +141,11 @@ def single_gpu() -> Settings:
             layers=28,  # Qwen3-0.6B's own depth
             training=_gpu_distillation(rows_per_step=64),  # 64 x 512 tokens x 1.0 MB: 34 GB
         ),
+        mix=MixSettings(
+            alphas=(0.3, 0.7),  # assumed: beside 0.5, which is not published either
+            conflicts=("agreement", "vote"),  # compared with the fixed alpha, chosen by rule
+        ),
+        evaluation=EvaluationSettings(bias_pairs=500),  # assumed: shifts to about 0.01
         pruned_student=DistillationSettings(
             layers=20,  # published: the last 8 of 28 layers off (arXiv 2502.14305)
             kept_layers="first",

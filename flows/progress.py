@@ -51,6 +51,13 @@ class RunProgress:
             self._bar(what)
         elif event == "progress":
             self._progress.update(self._bar(what), total=1.0, completed=amount)
+        elif event == "note":
+            stage, _, note = what.partition(": ")
+            self._progress.update(
+                self._bar(stage), description=f"{stage.replace('_', ' ')}, {sanitize(note)}"
+            )
+        elif event == "notice":
+            self._say("!", "before it starts", what)
         elif event == "skipped":
             self._say("-", "skipped", what)
         else:

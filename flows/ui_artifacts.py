@@ -32,7 +32,7 @@ class UiProgress:
     def __call__(self, event: str, what: str, amount: float) -> None:
         if event == "progress":
             self._progress(what, amount)
-        elif event in ("finished", "reused", "skipped"):
+        elif event in ("finished", "reused", "skipped", "notice"):
             if what in self._bars:
                 update_progress_artifact(self._bars.pop(what), progress=100.0)
             spent = f"{amount:.1f}" if event == "finished" else ""

@@ -1,11 +1,11 @@
 """How steps ask a judge: the same client and payment journal for an LLM and the embedded model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.core.domain.catalog import Catalog
-from tasks.core.labeling.client import LabelRun
 from tasks.core.labeling.embedded_judge import (
     embedded_endpoint,
     query_and_member,
@@ -15,38 +15,19 @@ from tasks.core.labeling.embedded_model import EmbeddedModel
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal
 from tasks.core.labeling.judge import Judge
-from tasks.core.labeling.prompts import LabelRequest
+from tasks.core.labeling.outgoing import outgoing_document, outgoing_member
+from tasks.core.labeling.prompts import LabelRequest, Prompt
 from tasks.core.policies.parse import parse_policy
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, store_root
 from tasks.core.tables import Row
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import POLICY, Domain
+from tasks.exchange import EMBEDDED_JUDGE, POLICY, Domain
+from tasks.llm_judge import remote_endpoint, stated_price
 from tasks.run import current_run
 from tasks.settings import BaseModelSettings, JudgeSettings
 
-MODEL = "embedded_model.json"
-OPENAI = "https://api.openai.com/v1"
-# Per minute; the endpoint's own refusals (429) are heeded all the same.
-NO_LIMIT = 1e9
-
-
-def ask_judge(
-    domain: Domain,
-    judge: Artifact,
-    encoder: BaseModelSettings,
-    settings: JudgeSettings,
-    rows: Sequence[Row],
-) -> LabelRun:
-    """Grades of rows (query, member_id, doc_id) from the judge, through the payment journal."""
-    catalog = Catalog.load(domain.catalog.folder)
-    run = current_run()
-    with open_judge(domain, judge, encoder, settings) as asked:
-        return asked.label(
-            (label_request(catalog, row) for row in rows),
-            max_quarantine_share=settings.max_quarantine_share,
-            on_progress=lambda seen: run.progress("judgments", seen.finished, len(rows)),
-        )
+MODEL, PROMPT = "embedded_model.json", "prompt.json"
 
 
 @contextmanager
@@ -54,17 +35,29 @@ def open_judge(
     domain: Domain, judge: Artifact, encoder: BaseModelSettings, settings: JudgeSettings
 ) -> Iterator[Judge]:
     """The judge that the settings name, bound to its endpoint and to the payment journal."""
+    if settings.kind == "endpoint":
+        with open_llm(domain, settings, run=judge.digest[:16]) as llm:
+            yield llm.with_prompt(_prompt(judge))
+        return
     with (
-        _endpoint(judge, encoder, settings) as (endpoint, key),
+        _served(judge, encoder) as (endpoint, key),
         Journal(labels_folder() / "journal.jsonl") as journal,
     ):
+        policy = parse_policy(domain.policy.file(POLICY))
+        yield Judge(policy, endpoint, journal, key=key, run=judge.digest[:16])
+
+
+@contextmanager
+def open_llm(domain: Domain, settings: JudgeSettings, *, run: str) -> Iterator[Judge]:
+    """An LLM with the plain prompt; ``run`` is the name that its budget is kept under."""
+    with Journal(labels_folder() / "journal.jsonl") as journal:
         yield Judge(
             policy=parse_policy(domain.policy.file(POLICY)),
-            endpoint=endpoint,
+            endpoint=remote_endpoint(settings),
             journal=journal,
-            key=key,
+            price=stated_price(settings),
             budget_usd=settings.budget_usd,
-            run=judge.digest[:16],
+            run=run,
         )
 
 
@@ -76,43 +69,43 @@ def labels_folder() -> Path:
 
 
 @contextmanager
-def _endpoint(
-    judge: Artifact, encoder: BaseModelSettings, settings: JudgeSettings
-) -> Iterator[tuple[Endpoint, str | None]]:
-    """The endpoint to ask and its key; the embedded one is served while the block runs."""
-    if settings.kind == "endpoint":
-        yield _remote(settings), None
-        return
+def _served(judge: Artifact, encoder: BaseModelSettings) -> Iterator[tuple[Endpoint, str]]:
+    """The embedded judge's endpoint and its key, served while the block runs."""
     model = EmbeddedModel.load(judge.file(MODEL), TextEncoder.of(BaseModel(**encoder.model_dump())))
     # The judge is known by what it was made from, so that another one's labels are not reused.
-    name = f"{settings.model}-{judge.digest[:12]}"
+    name = f"{EMBEDDED_JUDGE}-{judge.digest[:12]}"
     with serve_embedded_judge(model.grade_probabilities, model_name=name) as (base_url, token):
         yield embedded_endpoint(base_url, model_name=name), token
 
 
-def _remote(settings: JudgeSettings) -> Endpoint:
-    return Endpoint(
-        base_url=settings.base_url or OPENAI,
-        model=settings.model,
-        api_key_env=settings.api_key_variable,
-        concurrency=settings.concurrency,
-        timeout_s=settings.timeout_s,
-        requests_per_minute=float(settings.requests_per_minute or NO_LIMIT),
-        tokens_per_minute=float(settings.tokens_per_minute or NO_LIMIT),
+def _prompt(judge: Artifact) -> Prompt:
+    """The prompt that was found best for an LLM."""
+    found = judge.json(PROMPT)["prompt"]
+    lists = {name: tuple(found[name]) for name in ("examples", "field_order")}
+    return Prompt(**(found | lists))
+
+
+def cheaper_judge(judge: Judge, settings: JudgeSettings) -> Judge:
+    """Another endpoint asked by the same policy and prompt, out of the same journal and budget."""
+    return replace(
+        judge, endpoint=remote_endpoint(settings), key=None, price=stated_price(settings)
     )
 
 
-def label_request(catalog: Catalog, row: Row) -> LabelRequest:
-    """A row's texts as the judge gets them."""
+def label_request(catalog: Catalog, row: Row, settings: JudgeSettings) -> LabelRequest:
+    """A row's texts as the judge gets them: what may leave the machine, and nothing else."""
+    member = catalog.members.get(row["member_id"])
     return LabelRequest(
         pair_id=row["pair_id"],
         query=row["query"],
-        member_text=catalog.member_text(row["member_id"]),
-        document_text=catalog.judged_text(row["doc_id"]),
+        member_text=outgoing_member(member) if member else "",
+        document_text=outgoing_document(
+            catalog.documents[row["doc_id"]], allowed=settings.sent_attributes
+        ),
     )
 
 
-def golden_pair(catalog: Catalog, row: Row) -> tuple[str, str]:
+def golden_pair(catalog: Catalog, row: Row, settings: JudgeSettings) -> tuple[str, str]:
     """The two texts of a pair as the embedded judge gets them out of a request."""
-    request = label_request(catalog, row)
+    request = label_request(catalog, row, settings)
     return query_and_member(request.query, request.member_text), request.document_text

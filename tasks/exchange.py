@@ -18,17 +18,24 @@ GOLDEN = "golden.parquet"
 QUERIES = "queries.parquet"
 LOG = "impressions.parquet"
 PAIRS = "pairs.parquet"
-VERDICT = "verdict.json"
+VERDICT, CANARIES = "verdict.json", "canaries.measured.json"
+EMBEDDED_JUDGE = "embedded-minilm"
 JUDGMENTS, CALLS = "judgments.parquet", "calls.measured.json"
+# How the labels came about; the measured ones depend on what the journal already held.
+SENT, COVERAGE, QUARANTINE = "sent.json", "coverage.json", "quarantine.parquet"
+POLICY_EDIT, RUNGS = "policy_edit.measured.json", "rungs.measured.json"
 IMPRESSIONS, PROPENSITIES = "impressions.parquet", "propensities.json"
 TRANSFER = "transfer.parquet"
 SCORER = "scorer"
+MIX, CONFLICTS, BIASES = "mix.json", "conflicts.json", "biases.json"
 EFFECTS, PERSONALIZATION = "effects", "personalization.json"
 # Raw logits of the rows of `personal_rows`, in their order; `personal` has the effects added in.
 PERSONAL_SCORES = "scores.parquet"
 LOGITS, SPEED = "logits.parquet", "speed.measured.json"
 LEDGER = "ledger.json"
 FAIRNESS = "fairness.json"
+# Of gate pairs, in the order of `golden_rows`: the judge's grades; relevances of tiers by name.
+GATE_GRADES, GATE_SCORES = "gate_grades.parquet", "gate_scores.parquet"
 PROVENANCE = "provenance.json"
 
 

@@ -1,36 +1,68 @@
 """Steps: prepare the judge and hold it against golden data before it may label."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
 import numpy as np
 
-from tasks.asking import MODEL, ask_judge, golden_pair
+from tasks.asking import (
+    MODEL,
+    PROMPT,
+    golden_pair,
+    label_request,
+    open_judge,
+    open_llm,
+)
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
+from tasks.core.labeling.canary import (
+    CanaryReading,
+    check_canaries,
+    choose_canaries,
+    read_canaries,
+)
 from tasks.core.labeling.embedded_model import fit_embedded_model
-from tasks.core.labeling.gate import judge_verdict
+from tasks.core.labeling.examination import Checks, examine
+from tasks.core.labeling.judge import GoldenPair, Judge
+from tasks.core.labeling.outcomes import Progress
+from tasks.core.labeling.prompt_search import affordable_pairs, prompt_candidates, search_prompts
+from tasks.core.labeling.prompts import DEFAULT_PROMPT
+from tasks.core.labeling.weaknesses import JudgeLimits
 from tasks.core.policies.parse import parse_policy
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
+from tasks.core.tables import Row, columns_of, write_table
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import POLICY, VERDICT, Domain, golden_rows
+from tasks.exchange import CANARIES, GATE_GRADES, POLICY, VERDICT, Domain, golden_rows
+from tasks.run import current_run
 from tasks.settings import BaseModelSettings, JudgeSettings
 from tasks.step import make, step
+
+UNCHECKED = (
+    "the embedded judge reads no prompt and cannot change under its name: prompt search, wobble, "
+    "hostile twins and canaries are for an LLM"
+)
 
 
 @step
 def prepare_judge(domain: Domain, encoder: BaseModelSettings, settings: JudgeSettings) -> Artifact:
-    """Fit the embedded judge on the tune split; an endpoint needs no preparation."""
+    """Fit the embedded judge on the tune split, or search there for an LLM's best prompt."""
     base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:
-        if settings.kind == "endpoint":
-            write_json(bench.out / "endpoint.json", {"model": settings.model})
-            return {}
         catalog = Catalog.load(domain.catalog.folder)
         rows = golden_rows(domain, "tune")
+        if settings.kind == "endpoint":
+            with open_llm(domain, settings, run=bench.digest) as judge:
+                found = _search(judge, _golden_pairs(catalog, rows, settings), settings)
+            write_json(bench.out / PROMPT, found)
+            return {"looks": found["search"]["looks"] if found["search"] else 0}
         model = fit_embedded_model(
             TextEncoder.of(base),
-            [golden_pair(catalog, row) for row in rows],
+            [golden_pair(catalog, row, settings) for row in rows],
             np.array([row["grade"] for row in rows]),
             len(parse_policy(domain.policy.file(POLICY)).grades),
             catalog.retrieval_texts(),
@@ -42,7 +74,7 @@ def prepare_judge(domain: Domain, encoder: BaseModelSettings, settings: JudgeSet
         "judge",
         build,
         module=__name__,
-        settings={"kind": settings.kind, "model": settings.model, "encoder": base.fingerprint()},
+        settings=_described(settings, base),
         upstream=[domain.policy, domain.golden, domain.catalog],
     )
 
@@ -51,31 +83,40 @@ def prepare_judge(domain: Domain, encoder: BaseModelSettings, settings: JudgeSet
 def validate_judge(
     domain: Domain, judge: Artifact, encoder: BaseModelSettings, settings: JudgeSettings
 ) -> Artifact:
-    """Grade the gate split and compare with people.
+    """Grade the gate split and compare with people; try an LLM's patience and credulity.
 
     Raises:
         CookbookError: the judge is below the floor, so that nothing may be labelled with it.
     """
+    is_llm = settings.kind == "endpoint"
+    if not is_llm:
+        current_run().skip("judge_checks", UNCHECKED)
 
     def build(bench: Workbench) -> Counts:
-        policy = parse_policy(domain.policy.file(POLICY))
+        catalog = Catalog.load(domain.catalog.folder)
         rows = golden_rows(domain, "gate")
-        found = ask_judge(domain, judge, encoder, settings, rows)
-        graded = {judgment.pair_id: judgment.grade for judgment in found.judgments}
-        kept = [row for row in rows if row["pair_id"] in graded]
-        raters = np.array([row["raters"] for row in kept], dtype=np.float64)
-        verdict = judge_verdict(
-            [row["grade"] for row in kept],
-            [graded[row["pair_id"]] for row in kept],
-            raters if raters.shape[1] > 1 else None,
-            [row["query_id"] for row in kept],
-            grade_count=policy.grade_count,
-            floor_kappa=settings.floor_kappa,
-            floor_human_share=settings.floor_human_share,
-            seed=settings.seed,
-        )
-        write_json(bench.out / VERDICT, verdict.to_json())
-        return {"pairs": len(kept), "passed": int(verdict.passed)}
+        raters = np.array([row["raters"] for row in rows], dtype=np.float64)
+        with open_judge(domain, judge, encoder, settings) as asked:
+            found = examine(
+                asked,
+                _golden_pairs(catalog, rows, settings),
+                raters if raters.shape[1] > 1 else None,
+                floor_kappa=settings.floor_kappa,
+                floor_human_share=settings.floor_human_share,
+                checks=_checks(settings) if is_llm else None,
+                max_quarantine_share=settings.max_quarantine_share,
+                seed=settings.seed,
+                on_progress=_shown(len(rows)),
+            )
+            if is_llm and found.verdict.passed:
+                reading = _read_canaries(domain, catalog, asked, settings)
+                # What a judge says depends on the day, so it is no part of the content digest.
+                write_json(bench.out / CANARIES, asdict(reading))
+        prompt = judge.json(PROMPT) if is_llm else {}
+        write_json(bench.out / VERDICT, prompt | found.to_json())
+        graded = [{"pair_id": pair, "grade": grade} for pair, grade in found.grades.items()]
+        write_table(bench.out / GATE_GRADES, columns_of(graded))
+        return {"pairs": len(graded), "passed": int(found.verdict.passed)}
 
     artifact = make(
         "verdict",
@@ -91,3 +132,112 @@ def validate_judge(
             f"labelled. Improve the policy or the judge, or grade more golden pairs."
         )
     return artifact
+
+
+@step
+def watch_canaries(
+    domain: Domain,
+    judge: Artifact,
+    verdict: Artifact,
+    encoder: BaseModelSettings,
+    settings: JudgeSettings,
+) -> Artifact | None:
+    """Ask an LLM about a few golden pairs again on each day that a run takes place.
+
+    Raises:
+        CookbookError: it grades them worse than when it passed; the model has changed.
+    """
+    if settings.kind != "endpoint" or not settings.checks.canary_pairs:
+        return None
+    today = datetime.now(UTC).date()
+
+    def build(bench: Workbench) -> Counts:
+        catalog = Catalog.load(domain.catalog.folder)
+        with open_judge(domain, judge, encoder, settings) as asked:
+            reading = _read_canaries(domain, catalog, asked, settings)
+        write_json(bench.out / CANARIES, asdict(reading))
+        return {"pairs": reading.pairs}
+
+    artifact = make(
+        "canaries",
+        build,
+        module=__name__,
+        settings=settings,
+        upstream=[domain.policy, domain.golden, domain.catalog, judge, verdict],
+        outside={"day": today.isoformat()},
+    )
+    first, now = (CanaryReading(**one.json(CANARIES)) for one in (verdict, artifact))
+    check_canaries(first, now, max_exact_drop=settings.checks.canary_drop)
+    return artifact
+
+
+def _described(settings: JudgeSettings, base: BaseModel) -> dict[str, Any]:
+    """What makes it this judge and no other; an endpoint's address and limits do not."""
+    sent = {"kind": settings.kind, "sent_attributes": settings.sent_attributes}
+    if settings.kind == "embedded":
+        return sent | {"encoder": base.fingerprint()}
+    return sent | {
+        "model": settings.model,
+        "pinned_model": settings.pinned_model,
+        "answers": settings.answers.model_dump(mode="json"),
+        "prompt_search_calls": settings.checks.prompt_search_calls,
+        "seed": settings.seed,
+    }
+
+
+def _search(judge: Judge, tune: Sequence[GoldenPair], settings: JudgeSettings) -> dict[str, Any]:
+    """The prompt to ask with, and what finding it took; the plain one where nothing is searched."""
+    calls = settings.checks.prompt_search_calls
+    if not calls:
+        return {"prompt": asdict(DEFAULT_PROMPT), "search": None}
+    candidates = prompt_candidates(judge.policy)
+    pairs = affordable_pairs(tune, len(candidates), calls, seed=settings.seed)
+    found = search_prompts(judge, candidates, pairs, max_calls=calls, seed=settings.seed)
+    return {"prompt": asdict(found.best), "search": found.to_json()}
+
+
+def _checks(settings: JudgeSettings) -> Checks:
+    checks = settings.checks
+    return Checks(
+        wobble_pairs=checks.wobble_pairs,
+        twin_pairs=checks.twin_pairs,
+        limits=JudgeLimits(
+            bias=checks.bias,
+            moved_share=checks.moved_share,
+            mean_move=checks.mean_move,
+            raised_share=checks.raised_share,
+            noise_share=checks.noise_share,
+            dimension_kappa=checks.dimension_kappa,
+        ),
+    )
+
+
+def _read_canaries(
+    domain: Domain, catalog: Catalog, judge: Judge, settings: JudgeSettings
+) -> CanaryReading:
+    tune = _golden_pairs(catalog, golden_rows(domain, "tune"), settings)
+    canaries = choose_canaries(tune, settings.checks.canary_pairs, seed=settings.seed)
+    return read_canaries(judge, canaries, on=datetime.now(UTC).date())
+
+
+def _golden_pairs(
+    catalog: Catalog, rows: Sequence[Row], settings: JudgeSettings
+) -> list[GoldenPair]:
+    return [
+        GoldenPair(
+            request=label_request(catalog, row, settings),
+            query_id=row["query_id"],
+            grade=row["grade"],
+            dimension_grades={one["id"]: one["grade"] for one in row["dimensions"]},
+        )
+        for row in rows
+    ]
+
+
+def _shown(pairs: int) -> Callable[[Progress], None]:
+    run = current_run()
+
+    def show(seen: Progress) -> None:
+        run.progress("verdict", seen.finished, pairs, f"${seen.spent_usd:.2f}")
+
+    return show

@@ -17,13 +17,18 @@ from tasks.core.report.html import render_html
 from tasks.core.report.schema import validate_report
 from tasks.core.store.artifacts import Artifact, store_root
 from tasks.core.store.files import digest_of, file_sha256, sync_folder, write_atomically, write_json
+from tasks.core.store.retention import clear_expired
 from tasks.core.store.source import PROJECT
 from tasks.core.training.precision import best_device, compute_dtype
 from tasks.core.training.scorer import CARD
 from tasks.exchange import (
+    BIASES,
     CALLS,
+    CONFLICTS,
+    EMBEDDED_JUDGE,
     FAIRNESS,
     LEDGER,
+    MIX,
     PERSONALIZATION,
     POLICY,
     PROPENSITIES,
@@ -52,6 +57,9 @@ def report(
     effects: Artifact | None,
     fairness: Artifact | None,
     promotion: dict[str, Any],
+    conflicts: Artifact | None = None,
+    mix: Artifact | None = None,
+    biases: Artifact | None = None,
 ) -> dict[str, Any]:
     """Write the run's folder and point ``latest`` at it; returns the content of report.json."""
     run = current_run()
@@ -66,7 +74,10 @@ def report(
         "labels": _labels(judgments),
         "tiers": _tiers(tiers, figures),
         "baselines": figures["baselines"],
-        "tradeoff": _tradeoff(settings, figures),
+        "tradeoff": _mixes(mix) if mix else _tradeoff(settings, figures),
+        "mix": mix.json(MIX) if mix else None,
+        "conflicts": conflicts.json(CONFLICTS) if conflicts else None,
+        "biases": biases.json(BIASES) if biases else None,
         "gains": figures["gains"],
         "personalization": effects.json(PERSONALIZATION) if effects else None,
         **_fairness(fairness),
@@ -82,6 +93,8 @@ def report(
     }
     validate_report(content)
     _write(run, settings, content)
+    if settings.retention_days is not None:
+        clear_expired(run.store, days=settings.retention_days)
     return content
 
 
@@ -111,10 +124,10 @@ def _provenance(domain: Domain) -> dict[str, Any]:
 
 
 def _judge(settings: Settings, verdict: Artifact) -> dict[str, Any]:
-    found = verdict.json(VERDICT)
+    found, is_llm = verdict.json(VERDICT), settings.judge.kind == "endpoint"
     return {
-        "name": settings.judge.model,
-        "is_llm": settings.judge.kind == "endpoint",
+        "name": settings.judge.model if is_llm else EMBEDDED_JUDGE,
+        "is_llm": is_llm,
         "kappa": found["kappa"],
         "human_kappa": found["human_kappa"],
         "by_grade": found["confusion"],
@@ -153,6 +166,22 @@ def _tiers(tiers: Tiers, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
     order = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
     return sorted(rows, key=lambda row: order.index(row["role"]))
+
+
+def _mixes(mix: Artifact) -> list[dict[str, Any]]:
+    """The students that were tried, as measured on tune; of the rules only the chosen one."""
+    found = mix.json(MIX)
+    points = [
+        {
+            "alpha": one["alpha"],
+            "ndcg_at_10": one["ndcg_at_10"],
+            "click_auc": one["click_auc"],
+            "chosen": one["name"] == found["chosen"],
+        }
+        for one in found["students"]
+        if one["conflicts"] == "none" or one["name"] == found["chosen"]
+    ]
+    return sorted(points, key=lambda point: point["alpha"])
 
 
 def _tradeoff(settings: Settings, figures: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -26,13 +26,19 @@ class Run:
     def starts(self, kind: str) -> None:
         self._tell("starts", kind, 0.0)
 
-    def progress(self, kind: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` rows or steps of a kind are through."""
+    def progress(self, kind: str, done: int, total: int, note: str = "") -> None:
+        """Show that ``done`` of ``total`` rows or steps of a kind are through; ``note`` beside."""
         self._tell("progress", kind, done / max(1, total))
+        if note:
+            self._tell("note", f"{kind}: {note}", 0.0)
 
     def finished(self, artifact: Artifact) -> None:
         self.artifacts.append(artifact)
         self._tell("reused" if artifact.reused else "finished", artifact.kind, artifact.seconds)
+
+    def say(self, notice: str) -> None:
+        """Tell people something before it happens, such as that money is about to be spent."""
+        self._tell("notice", notice, 0.0)
 
     def skip(self, step: str, reason: str) -> None:
         """Record that the run leaves a step out; the report and the terminal say so."""

@@ -6,17 +6,15 @@ flows/profiles.py; the code never asks which profile it is in.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, description="Seed of every random choice in this step.")]
-
-
-class Branch(BaseModel):
-    """A frozen branch that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from tasks.branch import Branch as Branch
+from tasks.branch import Count, Seed, Share
+from tasks.judge_settings import JudgeSettings as JudgeSettings
+from tasks.label_settings import LabelSettings as LabelSettings
+from tasks.personal_settings import EffectSettings as EffectSettings
+from tasks.personal_settings import PersonalizationSettings as PersonalizationSettings
+from tasks.personal_settings import RefreshSettings as RefreshSettings
 
 
 class BaseModelSettings(Branch):
@@ -50,35 +48,6 @@ class SynthesisSettings(Branch):
     logged_pairs: int = Field(default=0, ge=0, description="Pairs taken from the click log.")
     max_pairs: Count = Field(default=6000, description="Pairs to label at most.")
     max_tokens: int = Field(default=24, ge=8, le=512, description="Tokens read for retrieval.")
-    seed: Seed = 0
-
-
-class JudgeSettings(Branch):
-    """Who grades, and how good it must be before it may label."""
-
-    kind: Literal["embedded", "endpoint"] = Field(
-        default="embedded",
-        description="embedded: small, on loopback, no LLM; endpoint: any OpenAI-compatible one.",
-    )
-    model: str = Field(default="embedded-minilm", description="Model name sent to the endpoint.")
-    base_url: str | None = Field(default=None, description="Endpoint; None is the openai default.")
-    api_key_variable: str = Field(
-        default="OPENAI_API_KEY",
-        pattern=r"^[A-Z][A-Z0-9_]*$",
-        description="NAME of the environment variable that holds the key, never the key.",
-    )
-    floor_kappa: float = Field(
-        default=0.4, ge=0, le=1, description="Least kappa on the gate split."
-    )
-    floor_human_share: Share = Field(
-        default=0.5, description="Least share of the human raters' own kappa."
-    )
-    concurrency: int = Field(default=32, ge=1, le=1024, description="Requests in flight.")
-    requests_per_minute: int = Field(default=0, ge=0, description="0: no limit.")
-    tokens_per_minute: int = Field(default=0, ge=0, description="0: no limit.")
-    timeout_s: float = Field(default=60.0, gt=0, description="Seconds for one request.")
-    budget_usd: float = Field(default=25.0, ge=0, description="Hard cap on money per run.")
-    max_quarantine_share: Share = 0.05
     seed: Seed = 0
 
 
@@ -129,6 +98,34 @@ class TeacherSettings(Branch):
     listwise_weight: float = Field(
         default=0.0, ge=0, description="Weight of the base encoder's cosine as a listwise teacher."
     )
+    start: Literal["policy_teacher", "base"] = Field(
+        default="policy_teacher", description="What the click teacher's weights begin as."
+    )
+
+
+class SoftTeacherSettings(Branch):
+    """One teacher in a student's loss."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        description="policy, click, cosine (the base encoder's), or one of further_teachers.",
+    )
+    kind: Literal["grades", "actions", "listwise", "margin", "lambda_rank"] = Field(
+        description="What is matched: grade or action probabilities, or the candidates' order."
+    )
+    temperature: float = Field(default=1.0, gt=0, le=20)
+    weight: float = Field(default=1.0, ge=0, description="Weight beside others of its goal.")
+
+
+class FurtherTeacherSettings(Branch):
+    """A scorer from elsewhere that scores the transfer set too."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    folder: str = Field(description="Folder of a saved scorer, with its cookbook.json.")
+
+
+POLICY_GRADES = SoftTeacherSettings(name="policy", kind="grades")
+CLICK_ACTIONS = SoftTeacherSettings(name="click", kind="actions")
 
 
 class DistillationSettings(Branch):
@@ -142,10 +139,31 @@ class DistillationSettings(Branch):
         default="spread", description="Which layers stay: evenly spread, or the first ones."
     )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
+    teachers: tuple[SoftTeacherSettings, ...] = Field(
+        default=(POLICY_GRADES, CLICK_ACTIONS),
+        description="Who teaches. Actions are the click goal, all other kinds the relevance goal.",
+    )
     alpha: Share = Field(default=0.5, description="Share of the relevance goal in the loss.")
-    temperature: float = Field(default=1.0, gt=0, le=20)
-    listwise_weight: float = Field(default=0.0, ge=0)
+    conflicts: Literal["none", "agreement", "vote"] = Field(
+        default="none",
+        description="Where teachers disagree on a row: nothing, less weight, or majority vote.",
+    )
     training: TrainingSettings
+
+
+class MixSettings(Branch):
+    """Further students beside the one of the settings, of which the rule picks one on tune."""
+
+    alphas: tuple[Share, ...] = Field(
+        default=(), description="Shares of the relevance goal to try; each trains a student."
+    )
+    conflicts: tuple[Literal["agreement", "vote"], ...] = Field(
+        default=(), description="Rules for conflicts to try, at the student's own alpha."
+    )
+    relevance_floor: Share = Field(
+        default=0.98, description="Least share of the relevance-only student's NDCG@10 on tune."
+    )
+    n_resamples: int = Field(default=500, ge=100, description="Bootstrap resamples.")
 
 
 class CalibrationSettings(Branch):
@@ -154,85 +172,15 @@ class CalibrationSettings(Branch):
     bins: int = Field(default=15, ge=2, description="Equal-mass bins of the calibration error.")
 
 
-class EffectSettings(Branch):
-    """One kind of random effect: who has one, what it sees, and what holds it back."""
-
-    entity: str = Field(
-        pattern=r"^(member|job|query|(member|document)\.[A-Za-z0-9_ -]{1,64})$",
-        description="Who has one: member, job, query, or all with one value of an attribute, "
-        "such as document.company.",
-    )
-    features: bool = Field(
-        default=False,
-        description="Learn what the entity likes, from the pair's score and the document's "
-        "embedding; off: only how much is clicked.",
-    )
-    l2_weight: float = Field(default=4.0, gt=0, description="Pull of each entity towards zero.")
-    l1_weight: float = Field(default=0.0, ge=0, description="Above 0: elastic net, exact zeros.")
-    intercept: Literal["penalized", "free", "absent"] = Field(
-        default="penalized", description="free: not pulled towards zero; absent: features alone."
-    )
-    lower_bound: int = Field(default=2, ge=1, description="Least rows an entity trains on.")
-    upper_bound: int | None = Field(
-        default=None, ge=1, description="Most rows of an entity; those kept weigh for all."
-    )
-    feature_ratio: float | None = Field(
-        default=None, gt=0, description="Features kept per row of an entity, by correlation."
-    )
-    coefficient_limit: float | None = Field(
-        default=None, gt=0, description="Largest size of a coefficient."
-    )
-    variances: Literal["none", "simple", "full"] = Field(
-        default="full", description="The daily refresh needs them: how sure each coefficient is."
-    )
-
-
-class PersonalizationSettings(Branch):
-    """Random effects on top of the student's click logit."""
-
-    coordinates: tuple[EffectSettings, ...] = Field(
-        default=(EffectSettings(entity="member", features=True), EffectSettings(entity="job")),
-        min_length=1,
-        description="Kinds of effects, in the order in which they are fitted.",
-    )
-    passes: int = Field(default=3, ge=1, le=20, description="Passes over all kinds at most.")
-    selection_share: float = Field(
-        default=0.2,
-        ge=0,
-        lt=1,
-        description="Latest share of the rows that chooses the passes; 0: all passes are made.",
-    )
-    tuning_trials: int = Field(
-        default=0, ge=0, le=200, description="Bayesian search of one l2_weight a kind; 0: none."
-    )
-    embedding_dimensions: int = Field(default=8, ge=0, le=64)
-    seed: Seed = 0
-
-
-class RefreshSettings(Branch):
-    """The daily refresh of the effects in service, from impressions newer than they are."""
-
-    fitting_rows: Count = Field(default=100_000, description="New rows that train at most.")
-    testing_rows: Count = Field(default=20_000, description="Newest rows that test at most.")
-    testing_share: float = Field(
-        default=0.2, gt=0, lt=1, description="Latest share of the new rows, which tests."
-    )
-    minimum_rows: Count = Field(default=500, description="Fewer new rows: nothing is refreshed.")
-    prior_weight: float = Field(
-        default=1.0, gt=0, description="Weight of what is known; below 1 forgets faster."
-    )
-    margin_auc: float = Field(
-        default=0.01, ge=0, description="Loss in click AUC to the effects in service allowed."
-    )
-    seed: Seed = 0
-
-
 class EvaluationSettings(Branch):
     """How tiers are measured."""
 
     n_resamples: int = Field(default=1000, ge=100, description="Bootstrap resamples.")
     latency_requests: int = Field(default=30, ge=5, description="Requests timed per tier.")
     candidates_per_request: int = Field(default=20, ge=1)
+    bias_pairs: int = Field(
+        default=0, ge=0, description="Tune pairs edited to find biases taken over; 0: none."
+    )
     seed: Seed = 0
 
 
@@ -266,6 +214,15 @@ class PromotionSettings(Branch):
     minimum_ndcg: Share = 0.5
     minimum_kept_ndcg: float = Field(default=0.9, ge=0, description="Share of the teacher's NDCG.")
     margin_ndcg: float = Field(default=0.01, ge=0, description="Loss to the served model allowed.")
+    margin_slice_ndcg: float = Field(
+        default=0.05, ge=0, description="Loss to the served model allowed on one kind of query."
+    )
+    require_gain: bool = Field(
+        default=False, description="A later model must also be better than the one in service."
+    )
+    reference_pairs: Count = Field(
+        default=400, description="Training pairs kept as a measure for drift of later traffic."
+    )
     approval: Literal["automatic", "required"] = "automatic"
     fairness: Literal["report", "refuse"] = Field(
         default="report",
@@ -286,12 +243,17 @@ class Settings(Branch):
     golden: GoldenSettings = GoldenSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
     judge: JudgeSettings = JudgeSettings()
+    labels: LabelSettings = LabelSettings()
     impressions: ImpressionSettings = ImpressionSettings()
     encoder: BaseModelSettings = Field(description="The encoder of retrieval and baselines.")
     policy_teacher: TeacherSettings
     click_teacher: TeacherSettings
+    further_teachers: tuple[FurtherTeacherSettings, ...] = Field(
+        default=(), description="Scorers that may teach beside policy and click, by name."
+    )
     assistant: DistillationSettings
     student: DistillationSettings
+    mix: MixSettings = MixSettings()
     pruned_student: DistillationSettings
     calibration: CalibrationSettings = CalibrationSettings()
     personalization: PersonalizationSettings = PersonalizationSettings()
@@ -299,3 +261,8 @@ class Settings(Branch):
     evaluation: EvaluationSettings = EvaluationSettings()
     fairness: FairnessSettings = FairnessSettings()
     promotion: PromotionSettings = PromotionSettings()
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Runs and artifacts older than this go at a run's end; None keeps them.",
+    )

@@ -75,7 +75,7 @@ def test_the_smoke_profile_is_for_seconds() -> None:
 
 def test_the_laptop_profile_needs_no_network() -> None:
     settings = laptop()
-    assert settings.judge.kind == "embedded"
+    assert settings.judge.kind == "auto"
     bases = [getattr(settings, role).base for role in ROLES]
     assert {base.source for base in [*bases, settings.encoder] if base} == {"embedded"}
 
@@ -99,7 +99,7 @@ def test_values_out_of_bounds_are_refused(
 
 
 @pytest.mark.parametrize(
-    "change", [{"alpha": 1.1}, {"mlp_share": 0.0}, {"layers": 0}, {"temperature": 0.0}]
+    "change", [{"alpha": 1.1}, {"mlp_share": 0.0}, {"layers": 0}, {"conflicts": "loudest"}]
 )
 def test_a_derived_profile_is_held_to_the_same_bounds(change: dict[str, float]) -> None:
     """pydantic's own model_copy takes any value."""

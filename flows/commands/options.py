@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from tasks.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -18,6 +21,18 @@ Root = Annotated[
     ),
 ]
 Store = Annotated[Path, Parameter(help="Folder of artifacts, models and reports.")]
+
+Judge = Annotated[
+    Literal["auto", "embedded", "endpoint"] | None,
+    Parameter(
+        help="Who grades: embedded costs nothing and is no LLM; endpoint is an LLM; auto is an LLM "
+        "if its key is set and the run stays within the budget. By default the profile's choice."
+    ),
+]
+Budget = Annotated[
+    float | None,
+    Parameter(help="Most dollars that the judge may cost; by default the profile's budget."),
+]
 
 DOMAIN = "job_search"
 PROFILE = "laptop"
@@ -33,6 +48,24 @@ class RunOptions:
     domain: Domain = DOMAIN
     root: Root = PROJECT
     store: Store = STORE
+    judge: Judge = None
+    budget_usd: Budget = None
+
+    def settings(self) -> "Settings":
+        """The profile's settings, with the judge and the budget of the command line.
+
+        Raises:
+            CookbookError: there is no such profile, or the budget is negative.
+        """
+        from flows.profiles import changed, profile
+        from tasks.core.errors import CookbookError
+
+        given: dict[str, Any] = {"kind": self.judge, "budget_usd": self.budget_usd}
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = profile(self.profile)
+        if given.get("budget_usd", 0) < 0:
+            raise CookbookError("A budget is 0 dollars or more. Give --budget-usd another amount.")
+        return changed(settings, judge=changed(settings.judge, **given))
 
 
 # Commands take it as their default: it is frozen, so that one may serve them all.

@@ -1,11 +1,14 @@
 """`cookbook run` and its parts: the same flow as in the UI, with progress on the terminal."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from flows.commands.options import USUAL, RunOptions
+
+if TYPE_CHECKING:
+    from tasks.settings import Settings
 
 
 def run(options: RunOptions = USUAL) -> None:
@@ -14,7 +17,7 @@ def run(options: RunOptions = USUAL) -> None:
     What an earlier run made from the same inputs is found and used again; after a crash, run
     the same command again.
     """
-    report = _run_flow(options, until=None)
+    report = run_flow(options, until=None)
     show_report(report, options.store / options.domain / "latest" / "report.html")
 
 
@@ -44,7 +47,7 @@ def evaluate(options: RunOptions = USUAL) -> None:
 
 
 def _run_part(options: RunOptions, *, until: str) -> None:
-    _run_flow(options, until=until)
+    run_flow(options, until=until)
     print(f"Finished as far as {until}; a later command goes on from here.")
 
 
@@ -63,12 +66,14 @@ def show_report(report: dict[str, Any], page: Path) -> None:
     console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _run_flow(options: RunOptions, *, until: str | None) -> dict[str, Any]:
+def run_flow(
+    options: RunOptions, *, until: str | None, settings: "Settings | None" = None
+) -> dict[str, Any]:
+    """Run the flow with progress on the terminal; ``settings`` replace the profile's."""
     # What takes no time to check is checked before anything starts.
-    from flows.profiles import profile as find_profile
     from tasks.core.domain.paths import find_domain
 
-    find_profile(options.profile)
+    settings = settings or options.settings()
     find_domain(options.domain, options.root)
 
     from flows.local_server import check_server, hide_run_logs, prefect_server
@@ -82,5 +87,11 @@ def _run_flow(options: RunOptions, *, until: str | None) -> dict[str, Any]:
         hide_run_logs()
         with RunProgress(Console()) as progress, listening(progress):
             part: dict[str, Any] = {} if until is None else {"until": until}
-            report: dict[str, Any] = cookbook(**vars(options), **part)
+            report: dict[str, Any] = cookbook(
+                settings=settings,
+                domain=options.domain,
+                root=options.root,
+                store=options.store,
+                **part,
+            )
             return report

@@ -1,25 +1,30 @@
 """`cookbook plan`, `explain`, `compare` and `forget`: about runs, without running one."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from flows.commands.options import DOMAIN, STORE, USUAL, Domain, RunOptions, Store
 
 
-def plan(options: RunOptions = USUAL) -> None:
-    """Show what a run would read, skip, make, need and cost; spends nothing."""
+def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
+    """Show what a run would read, skip, make, need and cost; spends nothing.
+
+    Args:
+        show_prompt: print the first prompt that an LLM would be sent, in full.
+    """
     from flows.needs import needed_bytes
-    from flows.profiles import profile as find_profile
     from tasks.core.domain.paths import find_domain
     from tasks.core.store.room import check_room, free_bytes, in_words
 
-    settings, paths = find_profile(options.profile), find_domain(options.domain, options.root)
+    settings, paths = options.settings(), find_domain(options.domain, options.root)
     for name in ("policy", "golden", "documents", "queries", "members", "impressions"):
         found = getattr(paths, name)
         print(f"{name + ':':<13}{found or 'not there: what needs it is skipped'}")
     print(f"{'labels:':<13}at most {settings.synthesis.max_pairs:,} pairs")
-    print(f"{'judge:':<13}{_judge_cost(settings, paths)}")
+    for line in _judge_lines(settings, paths, show_prompt):
+        print(f"{'judge:':<13}{line}")
     for role in ("policy_teacher", "click_teacher"):
         print(f"{role + ':':<16}{getattr(settings, role).base.name}")
     for role in ("assistant", "student", "pruned_student"):
@@ -79,36 +84,29 @@ def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) 
     print("Run `cookbook run` for a model without the member, then delete those versions.")
 
 
-def _judge_cost(settings: Any, paths: Any) -> str:
-    judge = settings.judge
-    if judge.kind == "embedded":
-        return "embedded, no LLM: costs nothing, and cannot read the policy"
-    from tasks.core.domain.corpus import read_documents
-    from tasks.core.labeling.endpoint import Endpoint
-    from tasks.core.labeling.plan import estimate
-    from tasks.core.labeling.prompts import LabelRequest
-    from tasks.core.policy import parse_policy
+def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
+    """Who would grade, how often, for how much money and time, and the first prompt."""
+    from tasks.llm_judge import OPENAI, judge_cost, settle_judge
 
-    documents = read_documents(paths.documents)[:200]
-    requests = [
-        LabelRequest(
-            pair_id=str(number),
-            query=row["title"],
-            member_text="",
-            document_text=f"{row['title']} | {row['text']}",
-        )
-        for number, row in enumerate(documents)
-    ]
-    endpoint = Endpoint(
-        base_url=judge.base_url or "https://api.openai.com/v1",
-        model=judge.model,
-        api_key_env=judge.api_key_variable,
+    settled, choice = settle_judge(settings, paths)
+    judge = settled.judge
+    if choice.skipped:
+        yield choice.skipped
+    if judge.kind == "embedded":
+        yield "embedded, no LLM: costs nothing, and cannot read the policy"
+        return
+    cost = judge_cost(settled, judge, paths)
+    money = "price unknown: state judge.prices" if cost.usd is None else f"about ${cost.usd:,.2f}"
+    yield f"{judge.model} at {judge.base_url or OPENAI}: an LLM, {money}"
+    yield f"never above ${judge.budget_usd:,.2f} (--budget-usd); --judge embedded costs nothing"
+    yield ", ".join(f"{calls:,} calls for {purpose}" for purpose, calls in cost.calls.items())
+    yield (
+        f"{cost.million_tokens:,.1f} million tokens, {cost.plan.cached_share:.0%} of the prompts' "
+        f"at the cached price; judged by {cost.sampled} documents, {cost.plan.token_rule}"
     )
-    few = estimate(requests, parse_policy(paths.policy), endpoint)
-    times = settings.synthesis.max_pairs / max(1, few.to_label)
-    tokens = times * (few.input_tokens + few.output_tokens)
-    money = "price unknown" if few.usd is None else f"about {times * few.usd:,.2f} USD"
-    return (
-        f"{judge.model}, {money} for {tokens / 1e6:,.1f} million tokens, judged by 200 documents; "
-        f"never above {judge.budget_usd:,.2f} USD"
-    )
+    yield f"at least {cost.minutes:,.0f} minutes under the limits, at 3 s an answer"
+    if show_prompt:
+        yield from (f"{m['role']}: {m['content']}" for m in cost.plan.first_prompt)
+    else:
+        size = sum(len(message["content"]) for message in cost.plan.first_prompt)
+        yield f"the first prompt has {size:,} characters: --show-prompt prints it"

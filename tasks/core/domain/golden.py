@@ -14,19 +14,31 @@ SPLITS = ("tune", "gate", "sealed")
 COLUMNS = ("query_id", "query", "doc_id", "grade")
 
 
-def read_golden(path: Path, *, grade_count: int, doc_ids: Collection[str]) -> list[Row]:
+def read_golden(
+    path: Path,
+    *,
+    grade_count: int,
+    doc_ids: Collection[str],
+    member_ids: Collection[str] | None = None,
+) -> list[Row]:
     """Rows of golden.csv: ids, query, grade, split (empty if the file has none), raters, dims.
 
-    ``raters`` and ``dimensions`` are lists in the order of the file's columns, None where empty.
+    ``raters`` are in the order of the file's columns, None where empty; ``dimensions`` are
+    {id, grade} of the columns dim_<ID> that are not empty.
+
+    ``member_ids`` are the known members; None leaves them unchecked.
 
     Raises:
-        CookbookError: no rows, one query only, an unknown doc_id, a grade off the scale, the
-            same pair with two grades, or an unknown split.
+        CookbookError: no rows, one query only, an unknown doc_id or member_id, a grade off the
+            scale, the same pair with two grades, a query_id with two texts, an unknown split.
     """
     rows: dict[str, Row] = {}
+    texts: dict[str, str] = {}
     for number, raw in read_csv(path, COLUMNS):
         where = f"{path}, line {number}"
         row = _row(raw, where, grade_count, doc_ids)
+        _check_member(row["member_id"], where, member_ids)
+        _check_text(row, where, texts)
         known = rows.setdefault(row["pair_id"], row)
         if known["grade"] != row["grade"]:
             raise CookbookError(
@@ -40,6 +52,24 @@ def read_golden(path: Path, *, grade_count: int, doc_ids: Collection[str]) -> li
             f"sealed; came {len(queries)}. Grade more queries."
         )
     return list(rows.values())
+
+
+def _check_member(member_id: str, where: str, known: Collection[str] | None) -> None:
+    """An unknown member would count as nobody, and the judge be held to grades for somebody."""
+    if member_id and known is not None and member_id not in known:
+        raise CookbookError(
+            f"{where}: member_id must be one of the members; {member_id!r} is not among them. Add "
+            "the member to the members file, or leave member_id empty where nobody asks."
+        )
+
+
+def _check_text(row: Row, where: str, texts: dict[str, str]) -> None:
+    text = texts.setdefault(row["query_id"], row["query"])
+    if text != row["query"]:
+        raise CookbookError(
+            f"{where}: a query_id has one query; {row['query_id']} came with {text!r} and "
+            f"{row['query']!r}. Give the second query a query_id of its own."
+        )
 
 
 def _row(raw: dict[str, str], where: str, grade_count: int, doc_ids: Collection[str]) -> Row:
@@ -64,7 +94,7 @@ def _row(raw: dict[str, str], where: str, grade_count: int, doc_ids: Collection[
         "grade": parse_grade(raw["grade"], grade_count, where),
         "split": split,
         "raters": _optional_grades(raw, "rater_", grade_count, where),
-        "dimensions": _optional_grades(raw, "dim_", grade_count, where),
+        "dimensions": _dimensions(raw, grade_count, where),
     }
 
 
@@ -84,6 +114,14 @@ def parse_grade(text: str, grade_count: int, where: str) -> int:
             f"front matter says; came {text!r}. Correct it, or change the policy's grades."
         )
     return int(value)
+
+
+def _dimensions(raw: dict[str, str], grade_count: int, where: str) -> list[dict[str, int | str]]:
+    return [
+        {"id": name.removeprefix("dim_"), "grade": parse_grade(value, grade_count, where)}
+        for name, value in raw.items()
+        if name.startswith("dim_") and value.strip()
+    ]
 
 
 def _optional_grades(

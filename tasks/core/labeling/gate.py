@@ -95,8 +95,9 @@ def _decide(kappa: Interval, people: float | None, floor: float) -> tuple[bool, 
 
 
 def _kappa_where_both(human: npt.ArrayLike, judge: npt.ArrayLike, grade_count: int) -> float:
+    """NaN too where the judge leaves most of what people graded without a grade."""
     first, second = np.asarray(human, np.float64), np.asarray(judge, np.float64)
     both = ~np.isnan(first) & ~np.isnan(second)
-    if not both.any():
+    if 2 * both.sum() <= (~np.isnan(first)).sum():
         return float("nan")
     return weighted_kappa(first[both], second[both], grade_count)

@@ -6,6 +6,7 @@ each fold with the prompt that won on the other folds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,34 @@ class PromptSearch:
     calls: int
     looks: int
     untried: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, prompts by name; the kappa of a prompt out of the race is None."""
+        scores = {one.prompt.name: one for one in self.scores}
+        return {
+            "honest_kappa": None if np.isnan(self.honest_kappa) else self.honest_kappa,
+            "kappas": {n: None if np.isnan(s.kappa) else s.kappa for n, s in scores.items()},
+            "unanswered": {name: score.unanswered for name, score in scores.items()},
+            "calls": self.calls,
+            "looks": self.looks,
+            "untried": list(self.untried),
+        }
+
+
+def affordable_pairs(
+    tune: Sequence[GoldenPair], candidates: int, max_calls: int, *, seed: int = 0
+) -> list[GoldenPair]:
+    """Pairs of whole queries, drawn so that every candidate can be asked about all of them."""
+    # The last candidate is begun only if a repair of each of its pairs is covered too.
+    most = max_calls // (candidates + 1)
+    queries = sorted({pair.query_id for pair in tune})
+    order = np.random.default_rng(seed).permutation(len(queries))
+    place = {queries[number]: rank for rank, number in enumerate(order)}
+    drawn = sorted(tune, key=lambda pair: place[pair.query_id])[: most + 1]
+    if len(drawn) <= most:
+        return drawn
+    # The query at the edge would be cut.
+    return [pair for pair in drawn if pair.query_id != drawn[-1].query_id]
 
 
 def prompt_candidates(policy: Policy) -> list[Prompt]:

@@ -56,6 +56,11 @@ class Workbench:
     out: Path
     scratch: Path
 
+    @property
+    def digest(self) -> str:
+        """The first 16 hex digits of the digest that the artifact will have."""
+        return self.scratch.name
+
 
 Build = Callable[[Workbench], Counts]
 _store: ContextVar[Path] = ContextVar("artifact_store")
@@ -63,8 +68,13 @@ _store: ContextVar[Path] = ContextVar("artifact_store")
 
 @contextmanager
 def artifact_store(root: Path) -> Iterator[Path]:
-    """Open the store that ``materialize`` writes to, for the length of a run."""
-    (root / "artifacts").mkdir(parents=True, exist_ok=True)
+    """Open the store that ``materialize`` writes to, for the length of a run.
+
+    Artifacts hold queries, members and clicks, so their folders are their owner's alone.
+    """
+    for name in ("artifacts", "scratch"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name).chmod(0o700)
     token = _store.set(root.resolve())
     try:
         yield root

@@ -13,10 +13,10 @@ GIVEN = ("sealed", "tune", "gate")
 ROWS = ("q1,nurse,d1,3", "q2,chef,d1,0", "q3,driver,d2,4")
 
 
-def _read(folder, *rows, header=HEADER):
+def _read(folder, *rows, header=HEADER, members=None):
     path = folder / "golden.csv"
     path.write_text("\n".join((header, *rows)) + "\n")
-    return read_golden(path, grade_count=5, doc_ids={"d1", "d2"})
+    return read_golden(path, grade_count=5, doc_ids={"d1", "d2"}, member_ids=members)
 
 
 def test_rows_come_with_their_pair_id(tmp_path):
@@ -41,6 +41,27 @@ def test_a_whole_grade_may_be_written_with_a_point(tmp_path):
 def test_an_unknown_document_is_named_with_its_line(tmp_path):
     with pytest.raises(CookbookError, match=r"line 5: doc_id must be one.*'d9' is not among them"):
         _read(tmp_path, *ROWS, "q1,nurse,d9,1")
+
+
+def test_an_unknown_member_is_no_silent_nobody(tmp_path):
+    header, rows = HEADER + ",member_id", [f"{row},m1" for row in ROWS]
+    assert _read(tmp_path, *rows, header=header, members={"m1"})[0]["member_id"] == "m1"
+    with pytest.raises(CookbookError, match=r"line 5: member_id must be .* 'm2'"):
+        _read(tmp_path, *rows, "q1,nurse,d2,1,m2", header=header, members={"m1"})
+    assert _read(tmp_path, *(f"{row}," for row in ROWS), header=header, members=set())
+
+
+def test_a_query_id_with_two_texts_is_refused(tmp_path):
+    with pytest.raises(CookbookError, match="line 5: a query_id has one query; q1 came with"):
+        _read(tmp_path, *ROWS, "q1,night nurse,d2,1")
+
+
+def test_what_a_spreadsheet_would_compute_comes_back_as_it_was_sent(tmp_path):
+    rows = _read(tmp_path, *ROWS, "q4,'-5 degrees outdoor,d1,1", "'+q5,'tis,d1,1")
+    assert [(row["query_id"], row["query"]) for row in rows[3:]] == [
+        ("q4", "-5 degrees outdoor"),
+        ("+q5", "'tis"),
+    ]
 
 
 def test_a_pair_with_two_grades_is_refused(tmp_path):
@@ -77,11 +98,14 @@ def test_an_unknown_split_is_refused(tmp_path):
         _read(tmp_path, *(f"{row},test" for row in ROWS), header=HEADER + ",split")
 
 
-def test_raters_and_dimensions_keep_the_order_of_the_columns(tmp_path):
+def test_raters_keep_the_order_of_the_columns_and_dimensions_their_names(tmp_path):
     header = HEADER + ",rater_2,dim_TITLE,rater_1,dim_SKILLS"
     rows = _read(tmp_path, *(f"{row},1,2,,4" for row in ROWS), header=header)
     assert rows[0]["raters"] == [1, None]
-    assert rows[0]["dimensions"] == [2, 4]
+    assert rows[0]["dimensions"] == [
+        {"id": "TITLE", "grade": 2},
+        {"id": "SKILLS", "grade": 4},
+    ]
 
 
 def test_a_rater_off_the_scale_is_refused(tmp_path):

@@ -1,0 +1,15 @@
+"""What every branch of the settings is made of."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, description="Seed of every random choice in this step.")]
+
+
+class Branch(BaseModel):
+    """A frozen branch that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

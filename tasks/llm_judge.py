@@ -1,0 +1,213 @@
+"""The LLM as judge: its endpoint, what a run with it may cost, and when it is asked at all."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tasks.core.domain.catalog import FIELD_MARK
+from tasks.core.domain.corpus import read_documents, read_members
+from tasks.core.domain.golden import assign_splits, read_golden
+from tasks.core.domain.paths import DomainPaths
+from tasks.core.labeling.endpoint import Endpoint
+from tasks.core.labeling.plan import LabelPlan, estimate
+from tasks.core.labeling.prices import Price, price_of
+from tasks.core.labeling.prompts import LabelRequest
+from tasks.core.labeling.twins import ATTACKS
+from tasks.core.policies.parse import parse_policy
+from tasks.judge_settings import JudgeSettings
+from tasks.run import Run
+from tasks.settings import Settings
+
+OPENAI = "https://api.openai.com/v1"
+ADDRESS_VARIABLE = "OPENAI_BASE_URL"
+# Per minute; the endpoint's own refusals (429) are heeded all the same.
+NO_LIMIT = 1e9
+_SAMPLED_DOCUMENTS = 200
+
+
+@dataclass(frozen=True)
+class JudgeCost:
+    """What a run's judge would be asked at most: calls by purpose, and the plan of all of them.
+
+    ``plan`` is that of ``sampled`` pairs; the rest is in proportion.
+    """
+
+    calls: dict[str, int]
+    plan: LabelPlan
+    sampled: int
+
+    @property
+    def all_calls(self) -> int:
+        return sum(self.calls.values())
+
+    @property
+    def usd(self) -> float | None:
+        """US dollars for all calls; None where no price is known."""
+        return None if self.plan.usd is None else self.plan.usd * self._times
+
+    @property
+    def million_tokens(self) -> float:
+        return (self.plan.input_tokens + self.plan.output_tokens) * self._times / 1e6
+
+    @property
+    def minutes(self) -> float:
+        return self.plan.seconds * self._times / 60
+
+    @property
+    def _times(self) -> float:
+        return self.all_calls / max(1, self.sampled)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The judge of a run, settled; what to tell people about it, and what was left out for it."""
+
+    judge: JudgeSettings
+    notice: str = ""
+    skipped: str = ""
+
+
+def choose_judge(
+    judge: JudgeSettings,
+    cost: Callable[[JudgeSettings], float | None],
+    environment: Mapping[str, str],
+) -> Choice:
+    """Settle ``auto`` and the address; nothing in the result depends on the key itself.
+
+    An address, in the settings or in OPENAI_BASE_URL, asks for an LLM. A key alone may have been
+    exported for something else: then the LLM grades only if the whole run, as ``cost`` estimates
+    it, stays within ``budget_usd``; else the embedded judge grades, and the run says so.
+    """
+    if judge.kind == "embedded":
+        return Choice(judge)
+    address = judge.base_url or environment.get(ADDRESS_VARIABLE, "").strip() or None
+    llm = _with(judge, kind="endpoint", base_url=address)
+    has_key = bool(environment.get(judge.api_key_variable, "").strip())
+    if judge.kind == "auto" and address is None and not has_key:
+        return Choice(_with(judge, kind="embedded"))
+    usd = cost(llm)
+    if judge.kind == "auto" and address is None and (usd is None or usd > judge.budget_usd):
+        return Choice(_with(judge, kind="embedded"), skipped=_too_dear(judge, usd))
+    return Choice(llm, notice=_about_to_pay(llm, usd))
+
+
+def settle_judge(
+    settings: Settings, paths: DomainPaths, environment: Mapping[str, str] = os.environ
+) -> tuple[Settings, Choice]:
+    """The settings with a judge that is settled, the cheap ones' addresses included."""
+
+    def usd(judge: JudgeSettings) -> float | None:
+        return judge_cost(settings, judge, paths).usd
+
+    choice = choose_judge(settings.judge, usd, environment)
+    cheap = tuple(
+        choose_judge(one, lambda _: None, environment).judge for one in settings.labels.cheap_judges
+    )
+    labels = {**dict(settings.labels), "cheap_judges": cheap}
+    changed = {**dict(settings), "judge": choice.judge, "labels": labels}
+    return Settings.model_validate(changed), choice
+
+
+def announce(choice: Choice, run: Run) -> None:
+    """Say what the judge may cost before anything is spent, or why no LLM grades."""
+    if choice.notice:
+        run.say(choice.notice)
+    if choice.skipped:
+        run.skip("llm_judge", choice.skipped)
+
+
+def _with(judge: JudgeSettings, **changes: object) -> JudgeSettings:
+    return JudgeSettings.model_validate({**dict(judge), **changes})
+
+
+def _too_dear(judge: JudgeSettings, usd: float | None) -> str:
+    price = "at a price nobody lists" if usd is None else f"for about ${usd:,.2f}"
+    return (
+        f"{judge.api_key_variable} is set, but grading with {judge.model} {price} is not within "
+        f"budget_usd = ${judge.budget_usd:,.2f}: the embedded judge grades, and nothing is spent. "
+        "For the LLM: --judge endpoint --budget-usd AMOUNT."
+    )
+
+
+def _about_to_pay(judge: JudgeSettings, usd: float | None) -> str:
+    price = "a price nobody lists" if usd is None else f"about ${usd:,.2f}"
+    return (
+        f"An LLM grades: {judge.model} at {judge.base_url or OPENAI}, {price}, never above "
+        f"budget_usd = ${judge.budget_usd:,.2f}. --judge embedded keeps to the judge that costs "
+        "nothing."
+    )
+
+
+def remote_endpoint(settings: JudgeSettings) -> Endpoint:
+    """An endpoint outside this project, as its settings describe it."""
+    answers = settings.answers
+    return Endpoint(
+        base_url=settings.base_url or OPENAI,
+        model=settings.model,
+        pinned_model=settings.pinned_model,
+        api_key_env=settings.api_key_variable,
+        concurrency=settings.concurrency,
+        timeout_s=settings.timeout_s,
+        requests_per_minute=float(settings.requests_per_minute or NO_LIMIT),
+        tokens_per_minute=float(settings.tokens_per_minute or NO_LIMIT),
+        answer_format=answers.answer_format,
+        top_logprobs=answers.top_logprobs,
+        temperature=answers.temperature,
+        max_output_tokens=answers.max_output_tokens,
+        output_limit_field=answers.output_limit_field,
+    )
+
+
+def stated_price(settings: JudgeSettings) -> Price | None:
+    """The price that the settings state; None leaves it to the price table."""
+    return Price(**dict(settings.prices)) if settings.prices else None
+
+
+def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> JudgeCost:
+    """What this judge would cost at most, from the domain's own texts; spends nothing.
+
+    Raises:
+        CookbookError: the domain's files cannot be read.
+    """
+    policy, endpoint = parse_policy(paths.policy), remote_endpoint(judge)
+    requests = _sample_requests(paths)
+    price = stated_price(judge) or price_of(endpoint)
+    return JudgeCost(
+        calls={
+            "labels": settings.synthesis.max_pairs * judge.answers.samples,
+            "gate pairs": _gate_pairs(settings, paths, policy.grade_count),
+            "checks": _check_calls(judge),
+        },
+        plan=estimate(requests, policy, endpoint, price=price),
+        sampled=len(requests),
+    )
+
+
+def _check_calls(judge: JudgeSettings) -> int:
+    """Prompt search; three passes of wobble; each attack, noise and a bare prompt; canaries."""
+    checks = judge.checks
+    twins = (len(ATTACKS) + 2) * checks.twin_pairs
+    return checks.prompt_search_calls + 3 * checks.wobble_pairs + twins + checks.canary_pairs
+
+
+def _gate_pairs(settings: Settings, paths: DomainPaths, grade_count: int) -> int:
+    known = {row["doc_id"] for row in read_documents(paths.documents)}
+    rows = read_golden(paths.golden, grade_count=grade_count, doc_ids=known)
+    split = settings.golden
+    rows = assign_splits(rows, tune_share=split.tune_share, gate_share=split.gate_share)
+    return sum(row["split"] == "gate" for row in rows)
+
+
+def _sample_requests(paths: DomainPaths) -> list[LabelRequest]:
+    """A pair for each of the first documents, with its title as the query."""
+    documents = read_documents(paths.documents)[:_SAMPLED_DOCUMENTS]
+    members = read_members(paths.members)[:_SAMPLED_DOCUMENTS] if paths.members else []
+    return [
+        LabelRequest(
+            pair_id=str(number),
+            query=row["title"],
+            member_text=members[number % len(members)]["text"] if members else "",
+            document_text=FIELD_MARK.join((row["title"], row["text"], row["attributes"])),
+        )
+        for number, row in enumerate(documents)
+    ]

@@ -1,0 +1,113 @@
+"""Who grades: an LLM only where somebody asked for it, or where it fits a small budget."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.profiles import changed, laptop
+from tasks.core.domain.paths import find_domain
+from tasks.core.labeling.prices import Price
+from tasks.judge_settings import AnswerSettings, JudgeSettings, PriceSettings
+from tasks.llm_judge import (
+    OPENAI,
+    Choice,
+    choose_judge,
+    judge_cost,
+    remote_endpoint,
+    settle_judge,
+    stated_price,
+)
+
+PROJECT = Path(__file__).resolve().parents[1]
+KEY = {"OPENAI_API_KEY": "sk-9f2c"}
+ADDRESS = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+
+
+def choice(environment: dict[str, str], usd: float | None = 1.0, **settings: object) -> Choice:
+    return choose_judge(JudgeSettings.model_validate(settings), lambda judge: usd, environment)
+
+
+def test_without_a_key_or_an_address_nobody_speaks_of_money() -> None:
+    assert choice({}) == Choice(JudgeSettings(kind="embedded"))
+
+
+def test_a_key_alone_asks_an_llm_if_the_whole_run_fits_the_budget() -> None:
+    found = choice(KEY, usd=4.99)
+    assert found.judge.kind == "endpoint"
+    assert "about $4.99" in found.notice
+    assert "never above budget_usd = $5.00" in found.notice
+    assert "--judge embedded" in found.notice
+
+
+@pytest.mark.parametrize("usd", [5.01, None])
+def test_a_key_alone_spends_nothing_if_it_does_not_fit(usd: float | None) -> None:
+    found = choice(KEY, usd=usd)
+    assert found.judge.kind == "embedded"
+    assert not found.notice
+    assert "nothing is spent" in found.skipped
+    assert "--judge endpoint --budget-usd" in found.skipped
+
+
+@pytest.mark.parametrize("usd", [1.0, 1000.0, None])
+def test_an_address_or_a_word_asks_an_llm_whatever_it_costs(usd: float | None) -> None:
+    assert choice(ADDRESS, usd=usd).judge.base_url == ADDRESS["OPENAI_BASE_URL"]
+    assert choice({}, usd=usd, base_url="http://127.0.0.1:8/v1").judge.kind == "endpoint"
+    asked = choice({}, usd=usd, kind="endpoint")
+    assert (asked.judge.kind, asked.judge.base_url) == ("endpoint", None)
+    assert "never above" in asked.notice
+
+
+def test_the_embedded_judge_stays_where_it_is_named() -> None:
+    assert choice(KEY | ADDRESS, kind="embedded") == Choice(JudgeSettings(kind="embedded"))
+
+
+def test_the_settings_chosen_know_nothing_of_the_key() -> None:
+    one, other = choice(KEY), choice({"OPENAI_API_KEY": "sk-other"})
+    assert one.judge == other.judge
+    assert "9f2c" not in one.judge.model_dump_json() + one.notice
+
+
+def test_the_shipped_domain_does_not_fit_the_small_budget_and_says_its_price() -> None:
+    """Whoever has a key exported and types `make run` pays nothing."""
+    paths = find_domain("job_search", PROJECT)
+    settled, found = settle_judge(laptop(), paths, KEY)
+    assert settled.judge.kind == "embedded"
+    assert "for about $" in found.skipped
+    assert settle_judge(laptop(), paths, {})[0].judge == settled.judge
+
+
+def test_the_cost_is_in_proportion_to_what_is_asked() -> None:
+    paths = find_domain("job_search", PROJECT)
+    settings = laptop()
+    once = judge_cost(settings, settings.judge, paths)
+    twice = judge_cost(settings, changed(settings.judge, answers=AnswerSettings(samples=2)), paths)
+    assert once.calls["labels"] == 3200
+    assert once.calls["gate pairs"] == 1200
+    assert twice.all_calls == once.all_calls + 3200
+    assert once.usd is not None and twice.usd is not None
+    assert twice.usd / once.usd == pytest.approx(twice.all_calls / once.all_calls)
+
+
+def test_a_stated_price_is_used_and_may_be_nothing() -> None:
+    own = JudgeSettings(
+        model="in-house-7b", prices=PriceSettings(input_usd=0, cached_input_usd=0, output_usd=0)
+    )
+    assert stated_price(own) == Price(0.0, 0.0, 0.0)
+    cost = judge_cost(laptop(), own, find_domain("job_search", PROJECT))
+    assert cost.usd == 0.0
+    assert stated_price(JudgeSettings()) is None
+
+
+def test_the_answer_settings_reach_the_endpoint() -> None:
+    answers = AnswerSettings(
+        answer_format="text",
+        top_logprobs=None,
+        temperature=None,
+        max_output_tokens=99,
+        output_limit_field="max_tokens",
+    )
+    found = remote_endpoint(JudgeSettings(answers=answers, pinned_model="m-2026"))
+    assert found.base_url == OPENAI
+    assert (found.answer_format, found.top_logprobs, found.temperature) == ("text", None, None)
+    assert (found.max_output_tokens, found.output_limit_field) == (99, "max_tokens")
+    assert found.pinned_model == "m-2026"
