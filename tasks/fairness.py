@@ -4,9 +4,8 @@ Groups stay on this machine: no prompt, label request, training feature or log h
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,124 +13,190 @@ import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.fairness.attributes import group_sizes, small_groups
+from tasks.core.fairness.comparisons import Resampling, compare_groups
 from tasks.core.fairness.dataset import dataset_fairness
-from tasks.core.fairness.gaps import GroupMetric, correct_p_values
-from tasks.core.fairness.groups import group_metrics
+from tasks.core.fairness.evidence import Evidence, PersonalOutputs, TierOutputs, row_groups
+from tasks.core.fairness.mitigation_cost import measure_mitigation
+from tasks.core.fairness.twin_pairs import TwinPairs, twin_report
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
-from tasks.core.tables import Row, read_table
-from tasks.core.training.scorer import grade_probabilities, relevance
-from tasks.exchange import FAIRNESS, LOGITS, POLICY, Domain, golden_rows, shown_rows
+from tasks.core.tables import read_rows, read_table
+from tasks.core.training.scorer import CARD, PairScorer
+from tasks.exchange import (
+    FAIRNESS,
+    GATE_GRADES,
+    GATE_SCORES,
+    LOGITS,
+    PERSONAL_SCORES,
+    POLICY,
+    SCORER,
+    Domain,
+    golden_rows,
+    personal_rows,
+    shown_rows,
+)
 from tasks.run import current_run
 from tasks.settings import FairnessSettings
 from tasks.step import make, step
 
-# Tiers whose relevance output was taught.
-ROLES = ("policy_teacher", "assistant", "student", "pruned_student")
-Groups = list[Mapping[str, str]]
+Tiers = dict[str, tuple[Artifact, Artifact]]
+NO_GROUPS = "neither members nor documents state groups"
+NO_TWINS = "no golden pair has a member with a text, or twin_pairs is 0"
+NO_MITIGATION = "no two groups of documents have enough clicks to fit one"
 
 
 @step
 def measure_fairness(
     domain: Domain,
     tiers: Mapping[str, tuple[Artifact | None, Artifact | None]],
+    served: str,
+    verdict: Artifact,
+    gate: Artifact,
     impressions: Artifact | None,
+    effects: Artifact | None,
     settings: FairnessSettings,
 ) -> Artifact | None:
-    """Gaps between groups in golden grades, clicks and every tier's relevance."""
+    """Gaps between groups at the judge, every tier and the effects; twins; what mending costs.
+
+    ``tiers`` maps a role to (scorer, its evaluation); ``served`` is the role that serves.
+    """
+    present = {role: pair for role, pair in tiers.items() if None not in pair}
+    known: Tiers = {role: (a, b) for role, (a, b) in present.items() if a is not None and b}
     rows = golden_rows(domain, "sealed")
-    catalog = Catalog.load(domain.catalog.folder)
-    if not any(_groups(catalog, rows)):
-        current_run().skip("fairness", "neither members nor documents state groups")
+    if not any(row_groups(Catalog.load(domain.catalog.folder), rows)):
+        current_run().skip("fairness", NO_GROUPS)
         return None
-    present = {role: one for role, (_, one) in tiers.items() if one is not None and role in ROLES}
-    policy = parse_policy(domain.policy.file(POLICY))
 
     def build(bench: Workbench) -> Counts:
-        measured = _Measured(catalog, rows, policy.grade_count, policy.middle_grade, settings)
-        found = correct_p_values(
-            [metric for role, one in present.items() for metric in measured.gaps(role, one)]
-        )
-        content = {
-            "groups": group_sizes(measured.groups),
-            "small_groups": measured.small_groups(),
-            "metrics": [asdict(metric) for metric in found],
-            "mitigation": None,
-            "dataset": measured.before_training(shown_rows(impressions, "train")),
-        }
+        evidence = _evidence(domain, known, served, verdict, gate, impressions, effects)
+        content = _content(evidence, known, settings)
         write_json(bench.out / FAIRNESS, content)
-        return {"comparisons": len(found)}
+        return {"comparisons": len(content["metrics"])}
 
-    return make(
+    made = make(
         "fairness",
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "roles": list(present)},
-        upstream=[domain.policy, domain.golden, domain.catalog, impressions, *present.values()],
+        settings={**settings.model_dump(mode="json"), "roles": [*known], "served": served},
+        upstream=[
+            *(domain.policy, domain.golden, domain.catalog, verdict, gate, impressions, effects),
+            *(artifact for pair in known.values() for artifact in pair),
+        ],
+    )
+    for part, reason in (("twins", NO_TWINS), ("mitigation", NO_MITIGATION)):
+        if made.json(FAIRNESS)[part] is None:
+            current_run().skip(f"fairness {part}", reason)
+    return made
+
+
+def _content(evidence: Evidence, tiers: Tiers, settings: FairnessSettings) -> dict[str, Any]:
+    """The report's fairness part, and what the promotion's gate asks."""
+    least, n_resamples = settings.minimum_group_clusters, settings.n_resamples
+    how: Resampling = {
+        "n_resamples": n_resamples,
+        "seed": settings.seed,
+        "minimum_clusters": least,
+    }
+    found = compare_groups(evidence, how)
+    queries = np.array([row["query_id"] for row in evidence.sealed])
+    return {
+        "groups": group_sizes(evidence.sealed_groups),
+        "small_groups": small_groups(evidence.sealed_groups, queries, minimum_clusters=least),
+        "metrics": [asdict(one) for one in found.gaps],
+        "growth": [asdict(one) | {"wider": one.wider} for one in found.growth],
+        "twins": _twins(evidence, tiers, settings),
+        "mitigation": measure_mitigation(
+            evidence,
+            settings.mitigation_dials,
+            minimum_positives=settings.minimum_positives,
+            n_resamples=n_resamples,
+        ),
+        "gate": [asdict(one) for one in found.gate],
+        "dataset": _before_training(evidence),
+    }
+
+
+def _evidence(
+    domain: Domain,
+    tiers: Tiers,
+    served: str,
+    verdict: Artifact,
+    gate: Artifact,
+    impressions: Artifact | None,
+    effects: Artifact | None,
+) -> Evidence:
+    policy, rows = parse_policy(domain.policy.file(POLICY)), golden_rows(domain, "gate")
+    judged = {row["pair_id"]: row["grade"] for row in read_rows(verdict.file(GATE_GRADES))}
+    grades = np.array([judged.get(row["pair_id"], np.nan) for row in rows], dtype=np.float64)
+    scores = read_table(gate.file(GATE_SCORES))
+    sealed = golden_rows(domain, "sealed")
+    return Evidence(
+        Catalog.load(domain.catalog.folder),
+        policy.middle_grade,
+        served,
+        sealed,
+        rows,
+        {
+            "judge": grades / (policy.grade_count - 1),
+            "policy_teacher": np.array(scores["policy_teacher"], dtype=np.float64),
+            served: np.array(scores["served"], dtype=np.float64),
+        },
+        shown_rows(impressions, "held_out"),
+        shown_rows(impressions, "train"),
+        {role: _outputs(*pair, len(sealed)) for role, pair in tiers.items()},
+        _personal(impressions, effects),
     )
 
 
-def _groups(catalog: Catalog, rows: Sequence[Row]) -> Groups:
-    """Groups of each row: its document's and its member's, the latter named as members'."""
-    found: Groups = []
-    for row in rows:
-        groups = dict(json.loads(catalog.documents[row["doc_id"]]["groups"]))
-        member = catalog.members.get(row["member_id"])
-        own = json.loads(member["groups"]) if member else {}
-        found.append(groups | {f"member {name}": value for name, value in own.items()})
-    return found
+def _outputs(scorer: Artifact, evaluated: Artifact, n_sealed: int) -> TierOutputs:
+    card = json.loads((scorer.file(SCORER) / CARD).read_text(encoding="utf-8"))
+    logits = _logits(evaluated, LOGITS)
+    return TierOutputs(
+        logits[:n_sealed], logits[n_sealed:], card["grade_count"], card["calibration"]
+    )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """The rows that groups are compared on; a grade from ``middle`` on counts as positive."""
+def _personal(impressions: Artifact | None, effects: Artifact | None) -> PersonalOutputs | None:
+    if impressions is None or effects is None:
+        return None
+    fitting, later = personal_rows(impressions)
+    scores = read_table(effects.file(PERSONAL_SCORES), ["personal"])
+    personal = np.array(scores["personal"], dtype=np.float64)[len(fitting) :]
+    return PersonalOutputs(fitting, later, _logits(effects, PERSONAL_SCORES), personal)
 
-    catalog: Catalog
-    rows: Sequence[Row]
-    grade_count: int
-    middle: int
-    settings: FairnessSettings
 
-    @cached_property
-    def groups(self) -> Groups:
-        return _groups(self.catalog, self.rows)
+def _logits(artifact: Artifact, name: str) -> npt.NDArray[np.float32]:
+    column = read_table(artifact.file(name), ["logits"])["logits"]
+    return np.array(column.to_pylist(), dtype=np.float32)
 
-    @cached_property
-    def queries(self) -> npt.NDArray[np.str_]:
-        return np.array([row["query_id"] for row in self.rows])
 
-    @cached_property
-    def grades(self) -> npt.NDArray[np.float64]:
-        return np.array([row["grade"] for row in self.rows], dtype=np.float64)
+def _twins(evidence: Evidence, tiers: Tiers, settings: FairnessSettings) -> dict[str, Any] | None:
+    """Twins of sealed pairs, told to the policy teacher and to the tier that serves."""
+    pairs = TwinPairs.draw(
+        evidence.sealed, evidence.catalog, settings.twin_pairs, seed=settings.seed
+    )
+    if not pairs.rows:
+        return None
+    found = {}
+    for role in ("policy_teacher", evidence.served):
+        scorer = PairScorer.load(tiers[role][0].file(SCORER))
+        scores = evidence.tiers[role].relevance(scorer.logits(pairs.texts(scorer.template)))
+        found[role] = pairs.measured(role, scores, n_resamples=settings.n_resamples)
+    return twin_report(pairs, found, teacher="policy_teacher")
 
-    def gaps(self, role: str, evaluated: Artifact) -> list[GroupMetric]:
-        """Gaps of one tier's relevance, their p-values not yet corrected."""
-        table = read_table(evaluated.file(LOGITS))
-        logits = np.array(table["logits"].to_pylist(), dtype=np.float32)[: len(self.rows)]
-        return group_metrics(
-            role,
-            relevance(grade_probabilities(logits, self.grade_count)),
-            self.grades,
-            self.groups,
-            self.queries,
-            correction="none",
-            positive_from=float(self.middle),
-            n_resamples=self.settings.n_resamples,
-            seed=self.settings.seed,
-            minimum_clusters=self.settings.minimum_group_clusters,
-        )
 
-    def small_groups(self) -> dict[str, int]:
-        least = self.settings.minimum_group_clusters
-        return small_groups(self.groups, self.queries, minimum_clusters=least)
-
-    def before_training(self, shown: Sequence[Row]) -> list[dict[str, Any]]:
-        """Measures on golden grades and clicks, before anything trains on them."""
-        found = dataset_fairness(
-            self.grades, self.groups, target="golden grade", positive_from=float(self.middle)
-        )
-        if shown:
-            clicks = np.array([row["clicked"] for row in shown], dtype=np.float64)
-            found += dataset_fairness(clicks, _groups(self.catalog, shown), target="click")
-        return [asdict(metric) for metric in found]
+def _before_training(evidence: Evidence) -> list[dict[str, Any]]:
+    """Measures on golden grades and clicks, before anything trains on them."""
+    grades = np.array([row["grade"] for row in evidence.sealed], dtype=np.float64)
+    found = dataset_fairness(
+        grades,
+        evidence.sealed_groups,
+        target="golden grade",
+        positive_from=float(evidence.middle_grade),
+    )
+    if evidence.trained:
+        clicks = np.array([row["clicked"] for row in evidence.trained], dtype=np.float64)
+        groups = row_groups(evidence.catalog, evidence.trained)
+        found += dataset_fairness(clicks, groups, target="click")
+    return [asdict(metric) for metric in found]

@@ -31,8 +31,9 @@ from tasks.exchange import (
     Domain,
     personal_rows,
 )
+from tasks.personal_settings import EffectSettings, PersonalizationSettings
 from tasks.run import current_run
-from tasks.settings import BaseModelSettings, EffectSettings, PersonalizationSettings
+from tasks.settings import BaseModelSettings
 from tasks.step import make, step
 
 FIXED = "student"

@@ -11,7 +11,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 # Modules beside the steps that steps may import.
-SHARED = {"asking", "exchange", "run", "settings", "step"}
+SHARED = {"asking", "branch", "exchange", "personal_settings", "run", "settings", "step"}
 # Modeling code must run where torch, transformers, peft and pyarrow are, and these are not.
 ABSENT_THERE = ("prefect", "openai", "datasets", "pandas")
 MODELING = (

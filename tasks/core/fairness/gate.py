@@ -42,6 +42,30 @@ def fairness_gate(
     return GateResult(not reasons, tuple(reasons))
 
 
+def fairness_check(
+    metrics: Sequence[GroupMetric] | None,
+    *,
+    tier: str,
+    limits: Mapping[str, float],
+    served_pairs: Sequence[str],
+    refuses: bool,
+) -> tuple[bool, str]:
+    """Whether promotion may go on, and its sentence; without `refuses` it always may.
+
+    `metrics` are None where nothing states groups. `served_pairs` are the pairs that the model
+    in service was measured on: none of them may be missing.
+    """
+    if metrics is None:
+        return not refuses, "Fairness was not measured: nothing states groups."
+    pairs = sorted({metric.group_pair for metric in metrics} | set(served_pairs))
+    found = fairness_gate(metrics, tier=tier, limits=limits, required_pairs=pairs)
+    if found.passed:
+        named = ", ".join(f"{name} {limit:g}" for name, limit in limits.items())
+        return True, f"Gate split: no gap between groups exceeds its limit ({named})."
+    told = "; ".join(found.reasons)
+    return not refuses, f"Fairness{'' if refuses else ' (reported, refuses nobody)'}: {told}."
+
+
 def _reason(metric: GroupMetric | None, limit: float) -> str:
     """Why this gap does not pass; empty when it does."""
     if metric is None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.core.fairness.gaps import GroupMetric
-from tasks.core.fairness.gate import fairness_gate
+from tasks.core.fairness.gate import fairness_check, fairness_gate
 
 PAIR = "gender: female - male"
 GOOD = GroupMetric("student", "recall", PAIR, 0.01, -0.02, 0.04, 0.6)
@@ -62,3 +62,29 @@ def test_a_gate_that_checks_nothing_does_not_pass(rules):
 
 def test_a_limit_that_is_no_number_does_not_pass():
     assert not fairness_gate([GOOD], **{**RULES, "limits": {"recall": float("nan")}}).passed
+
+
+CHECK = {"tier": "student", "limits": {"recall": 0.05}}
+
+
+def test_a_promotion_is_told_of_a_gap_and_refused_only_where_the_settings_say_so():
+    for refuses in (False, True):
+        passed, told = fairness_check([WIDE], **CHECK, served_pairs=[], refuses=refuses)
+        assert passed is not refuses
+        assert "gap -0.090" in told
+        assert ("refuses nobody" in told) is not refuses
+
+
+def test_a_pair_that_the_model_in_service_had_may_not_vanish():
+    gone = ["age: old - young"]
+    passed, told = fairness_check([GOOD], **CHECK, served_pairs=gone, refuses=True)
+    assert not passed
+    assert "age: old - young: not measured" in told
+    assert fairness_check([GOOD], **CHECK, served_pairs=[], refuses=True)[0]
+
+
+@pytest.mark.parametrize("metrics", [None, []])
+def test_what_was_not_measured_is_refused_by_those_who_ask_for_it(metrics):
+    for refuses in (False, True):
+        passed, _ = fairness_check(metrics, **CHECK, served_pairs=[], refuses=refuses)
+        assert passed is not refuses

@@ -283,15 +283,59 @@ def _fairness() -> dict[str, Any]:
             "region: remote": 26,
         },
         "metrics": rows,
+        "growth": [_growth("student", 0.4), _growth("pruned_student", 0.003)],
+        "twins": {
+            "pairs": 20,
+            "metrics": [
+                _twin("policy_teacher", "pronoun: she - he", 0.001, 0.7),
+                _twin("pruned_student", "pronoun: she - he", 0.012, 0.02),
+            ],
+            "growth": [],
+            "unseen": {"policy_teacher": 0.0, "pruned_student": 0.65},
+        },
         "mitigation": {
             "method": "equality_of_opportunity",
-            "share_applied": 0.5,
-            "gap_before": _interval(0.056, 0.021),
-            "gap_after": _interval(0.019, 0.020),
-            "ndcg_at_10_before": 0.889,
-            "ndcg_at_10_after": 0.886,
+            "score": "the served value",
+            "applied": False,
+            "clicks_fitted": 812,
+            "attributes": [
+                {
+                    "attribute": "region",
+                    "positive_distance_before": {"rural - urban": 0.0031},
+                    "dials": [
+                        {
+                            "dial": dial,
+                            "positive_distance": {"rural - urban": 0.0031 * (1 - dial)},
+                            "ndcg_at_10_change": _interval(-0.003 * dial, 0.004),
+                            "click_auc_change": _interval(-0.002 * dial, 0.006),
+                        }
+                        for dial in (0.5, 1.0)
+                    ],
+                }
+            ],
         },
     }
+
+
+def _growth(tier: str, p_value: float) -> dict[str, Any]:
+    return {
+        "tier": tier,
+        "teacher": "policy_teacher",
+        "name": "recall",
+        "group_pair": "region: rural - urban",
+        "teacher_gap": 0.01,
+        "tier_gap": 0.06,
+        "change": 0.05,
+        "low": 0.02,
+        "high": 0.08,
+        "p_value": p_value,
+        "wider": True,
+    }
+
+
+def _twin(tier: str, pair: str, value: float, p_value: float) -> dict[str, Any]:
+    bounds = {"low": value - 0.01, "high": value + 0.01, "p_value": p_value}
+    return {"tier": tier, "name": "twin_gap", "group_pair": pair, "value": value, **bounds}
 
 
 def _dataset_fairness() -> list[dict[str, Any]]:

@@ -37,7 +37,9 @@ _FREE_KEYS = {
     "reliability",
     "counts",
     "entities",
-    "mitigation",
+    "positive_distance",
+    "positive_distance_before",
+    "unseen",
     "sources",
 }
 _KEPT = {"decision", "role", "digest", "inputs", "propensities"}

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.core.report.blocks import facts, not_measured, panel, section, side_by_side
+from tasks.core.report.blocks import not_measured, panel, section, side_by_side
 from tasks.core.report.interval_rows import Row, interval_rows
 from tasks.core.report.legend import legend
-from tasks.core.report.markup import Child, Html, element, join
-from tasks.core.report.quantities import count, decimal, lower_words, span, words
+from tasks.core.report.markup import Html, element, join
+from tasks.core.report.quantities import count, decimal, lower_words, words
 from tasks.core.report.schema import Report
+from tasks.core.report.sections.fairness_more import ladder, mitigation_table, twins
 from tasks.core.report.tables import Column, table
 
 SMALL_GROUP_ROWS = 100
@@ -21,6 +22,8 @@ _TERMS = {
     "comparisons.",
     "Small group": "too few rows, members or documents to tell a difference from chance.",
     "Mitigation": "a change of the scores that narrows a gap, and what it costs.",
+    "Grown": "wider in a model than in the one it learned from, beyond chance.",
+    "Twins": "one member told of twice, with another name, pronoun, school or gap in employment.",
 }
 
 
@@ -42,13 +45,15 @@ def fairness(report: Report) -> Html:
             panel("Rows per group", _groups(found["groups"], small)) if found["groups"] else None,
             element(
                 "div",
-                panel("Mitigation", facts(_mitigation(found["mitigation"])))
+                panel("Mitigation, not applied", mitigation_table(found["mitigation"]))
                 if found["mitigation"]
                 else None,
                 _dataset(dataset),
                 class_="content",
             ),
         ),
+        ladder(found.get("growth")),
+        twins(found.get("twins")),
         terms=_TERMS,
     )
 
@@ -132,24 +137,6 @@ def _groups(groups: Mapping[str, int], small: Mapping[str, int]) -> Html:
     ]
     columns = [Column("Group"), Column("Rows", number=True), Column("Note")]
     return table("Rows that the measures rest on.", columns, rows)
-
-
-def _mitigation(found: Mapping[str, Any]) -> list[tuple[str, Child]]:
-    return [(words(str(name)), _plain(value)) for name, value in found.items()]
-
-
-def _plain(value: Any) -> str:
-    """A value of free form: a number, an interval, a list or words."""
-    if isinstance(value, Mapping) and "value" in value:
-        bounds = span(value.get("low"), value.get("high"))
-        return decimal(value["value"]) + (f" ({bounds})" if bounds else "")
-    if isinstance(value, Mapping):
-        return ", ".join(f"{lower_words(str(key))} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(item) for item in value)
-    if isinstance(value, float):
-        return decimal(value)
-    return "not measured" if value is None else words(str(value))
 
 
 def _dataset(found: Sequence[Mapping[str, Any]] | None) -> Html | None:

@@ -17,6 +17,7 @@ def test_groups_that_the_measurement_calls_small_win_over_the_rule_of_rows() -> 
 
 def test_differences_beyond_chance_are_counted_and_marked() -> None:
     report = full_report()
+    report["fairness"]["twins"] = None
     report["fairness"]["metrics"] = [
         _metric("auc", 0.01),
         _metric("ece", 0.2),
@@ -39,6 +40,26 @@ def test_the_served_model_is_in_view_and_the_others_behind_a_line_to_open() -> N
     html = fairness(full_report())
     assert html.index("<figcaption>Pruned student") < html.index("<summary>Student")
     assert html.count("<details>") == 2
+
+
+def test_only_gaps_that_grew_beyond_chance_are_listed() -> None:
+    words = read_page(fairness(full_report())).words
+    assert "1 of 2 gaps grew beyond chance" in words
+    assert "Pruned student policy teacher recall, region: rural - urban +0.010 +0.060" in words
+
+
+def test_a_scorer_that_tells_no_twins_apart_is_called_out() -> None:
+    words = read_page(fairness(full_report())).words
+    assert "20 golden pairs, told with one thing changed" in words
+    assert "Pruned student scores 65% of the twins exactly alike" in words
+    assert "Policy teacher scores" not in words
+
+
+def test_a_mitigation_says_that_it_is_not_applied_and_what_each_dial_costs() -> None:
+    words = read_page(fairness(full_report())).words
+    assert "Mitigation, not applied" in words
+    assert "region 0.500 0.00310 0.00155" in words
+    assert "fitted on 812 clicks that the report does not use" in words
 
 
 def _metric(name: str, p_value: float | None) -> dict[str, object]:

@@ -1,0 +1,172 @@
+"""Member tastes that the simulator planted, next to those that random effects recover.
+
+    python -m benchmarks.known_tastes [--domain-folder golden_data/job_search]
+
+Reads the click log and its truth/ folder, which the pipeline never does. A member's effect sees
+the six traits of a job that members may like; its offset is what the simulator adds for the
+match and the job's appeal, so that what is left is the member's own taste, beside the mean one.
+Members keep their first 10, 25, 50 ... rows; the correlation is taken over tastes and over the
+members who had as many, or 50.
+
+"looked at": clicks drawn anew from the world's own P(click | looked at), every row looked at.
+"as logged": the log's clicks, which need a look too; the offset corrects for the place, to first
+order.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logit
+
+from tasks.core.personalization.options import RandomEffectOptions
+from tasks.core.personalization.random_effects import fit_random_effect
+
+Array = npt.NDArray[np.float64]
+TRAITS = ("remote", "pay", "mission", "flexible_hours", "training", "fresh")
+ROWS_KEPT = (10, 25, 50, 100, 200, 400)
+ALL, LEAST = 10_000, 50
+# The spread of tastes that the simulator draws: the right prior, known here and nowhere else.
+L2_WEIGHT = 1 / 0.8**2
+
+
+@dataclass(frozen=True)
+class Log:
+    """Rows in time order: members (n,), traits (n, 6); clicks and offsets (n,) by kind."""
+
+    members: npt.NDArray[np.str_]
+    traits: Array
+    clicked: dict[str, Array]
+    offsets: dict[str, Array]
+    tastes: dict[str, Array]
+    mean_taste: Array
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file, packed or not."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def read_log(folder: Path) -> Log:
+    """Clicks of people, and what the world knows of them."""
+    truth = folder / "truth"
+    planted = json.loads((truth / "planted.json").read_text(encoding="utf-8"))
+    lists = {row["impression_id"]: row for row in read_csv(truth / "lists.csv.gz")}
+    jobs = {
+        row["doc_id"]: np.array([float(row[name]) for name in TRAITS])
+        for row in read_csv(truth / "jobs.csv.gz")
+    }
+    tastes = {
+        row["member_id"]: np.array([float(row[name]) for name in TRAITS])
+        for row in read_csv(truth / "members.csv.gz")
+        if row["bot"] == "0"
+    }
+    mean = np.array([planted["population_taste"][name] for name in TRAITS])
+    attraction = {
+        (row["impression_id"], row["position"]): float(row["attraction"])
+        for row in read_csv(truth / "impressions.csv.gz")
+    }
+    kept = [
+        row
+        for row in read_csv(folder / "impressions.csv.gz")
+        if row["member_id"] in tastes
+        and lists[row["impression_id"]]["bot"] == "0"
+        and not lists[row["impression_id"]]["repeat_of"]
+    ]
+    kept.sort(key=lambda row: row["timestamp"])
+    traits = np.array([jobs[row["doc_id"]] for row in kept])
+    drawn = np.array([tastes[row["member_id"]] for row in kept])
+    attracted = np.array([attraction[row["impression_id"], row["position"]] for row in kept])
+    attracted = np.clip(attracted, 5e-5, 1 - 5e-5)  # the file has four decimals
+    place = np.array([int(row["position"]) for row in kept])
+    examined = np.array(planted["examination"])[place - 1]
+    own = (traits * (drawn - mean)).sum(axis=1)
+    slope = (1 - attracted) / (1 - attracted * examined)
+    looked = np.random.default_rng(0).random(len(kept)) < attracted
+    return Log(
+        np.array([row["member_id"] for row in kept]),
+        traits,
+        {
+            "looked at": looked.astype(np.float64),
+            "as logged": np.array([float(row["clicked"]) for row in kept]),
+        },
+        {
+            "looked at": logit(attracted) - own,
+            "as logged": logit(attracted * examined) - own * slope,
+        },
+        tastes,
+        mean,
+    )
+
+
+def first_rows(members: npt.NDArray[np.str_], count: int) -> npt.NDArray[np.int64]:
+    """Places of each member's first rows, at most `count`."""
+    seen: dict[str, int] = {}
+    kept = []
+    for place, member in enumerate(members.tolist()):
+        seen[member] = seen.get(member, 0) + 1
+        if seen[member] <= count:
+            kept.append(place)
+    return np.array(kept, dtype=np.int64)
+
+
+def recovered(log: Log, kind: str, count: int) -> dict[str, float]:
+    """Correlation of recovered and planted tastes, in all and by taste; mean size of an effect."""
+    rows = first_rows(log.members, count)
+    names, counts = np.unique(log.members[rows], return_counts=True)
+    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    model = fit_random_effect(
+        log.members[rows],
+        log.traits[rows],
+        log.clicked[kind][rows],
+        offsets=log.offsets[kind][rows],
+        feature_names=TRAITS,
+        options=RandomEffectOptions(l2_weight=L2_WEIGHT, intercept="absent", local_features=False),
+    )
+    least = min(count, LEAST)
+    full = [member for member in model.entity_ids.to_pylist() if sizes[member] >= least]
+    everyone = dict(zip(model.entity_ids.to_pylist(), model.dense(), strict=True))
+    found = np.array([everyone[member] for member in full])
+    true = np.array([log.tastes[member] for member in full]) - log.mean_taste
+    total = np.corrcoef((found + log.mean_taste).ravel(), (true + log.mean_taste).ravel())[0, 1]
+    return {
+        "members": float(len(full)),
+        "correlation": float(total),
+        "correlation_of_own": float(np.corrcoef(found.ravel(), true.ravel())[0, 1]),
+        "mean_size": float(np.abs(found).mean()),
+    }
+
+
+def main() -> None:
+    """Print a table for each kind of click, then one JSON object as the last line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--domain-folder", type=Path, default=Path("golden_data/job_search"))
+    log = read_log(parser.parse_args().domain_folder)
+    figures: dict[str, float] = {}
+    for kind in log.clicked:
+        print(f"\nClicks {kind}: planted and recovered tastes, by rows of a member")
+        print(f"{'rows':>6}{'members':>9}{'correlation':>13}{'own taste':>11}{'mean size':>11}")
+        for count in (*ROWS_KEPT, ALL):
+            found = recovered(log, kind, count)
+            label = "all" if count == ALL else str(count)
+            print(
+                f"{label:>6}{found['members']:9.0f}{found['correlation']:13.3f}"
+                f"{found['correlation_of_own']:11.3f}{found['mean_size']:11.3f}"
+            )
+            name = kind.replace(" ", "_")
+            figures |= {f"{key}_{name}_{count}": value for key, value in found.items()}
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    result = {"name": "known_tastes", "equal": True, "ratios": {}, "figures": figures}
+    print(json.dumps({**result, "environment": versions}))
+
+
+if __name__ == "__main__":
+    main()
