@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
+from tasks.core.domain.catalog import DOCUMENTS, MEMBERS, Catalog
 from tasks.core.domain.corpus import read_documents, read_members, read_queries
 from tasks.core.domain.golden import assign_splits, check_grades, read_golden
 from tasks.core.domain.impressions import check_documents, read_impressions
@@ -71,9 +71,13 @@ def _golden(
     paths: DomainPaths, policy: Artifact, catalog: Artifact, settings: GoldenSettings
 ) -> Artifact:
     def build(bench: Workbench) -> Counts:
-        known = {row["doc_id"] for row in read_rows(catalog.file(DOCUMENTS), ["doc_id"])}
-        grade_count = len(parse_policy(policy.file(POLICY)).grades)
-        rows = read_golden(paths.golden, grade_count=grade_count, doc_ids=known)
+        known = Catalog.load(catalog.folder)
+        rows = read_golden(
+            paths.golden,
+            grade_count=parse_policy(policy.file(POLICY)).grade_count,
+            doc_ids=known.documents,
+            member_ids=known.members,
+        )
         rows = assign_splits(rows, tune_share=settings.tune_share, gate_share=settings.gate_share)
         check_grades(rows)
         write_table(bench.out / GOLDEN, columns_of(rows))

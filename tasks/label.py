@@ -1,18 +1,20 @@
 """Step: pairs and a judge that passed in; judgments out. No label is paid for twice."""
 
-import hashlib
+from collections.abc import Iterable
 
-from tasks.asking import ask_judge
-from tasks.core.labeling.client import LabelRun
+from tasks.core.domain.catalog import Catalog
+from tasks.core.labeling.carry_over import CarryOver, carry_over
+from tasks.core.labeling.judge import Judge
+from tasks.core.labeling.outcomes import Progress
+from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
-from tasks.core.store.files import write_json
-from tasks.core.tables import Row, columns_of, read_rows, write_table
-from tasks.exchange import CALLS, JUDGMENTS, PAIRS, Domain
-from tasks.settings import BaseModelSettings, JudgeSettings
+from tasks.exchange import PAIRS, Domain
+from tasks.label_records import write_labels
+from tasks.past_labels import note_labels
+from tasks.run import current_run
+from tasks.settings import BaseModelSettings, JudgeSettings, LabelSettings
 from tasks.step import make, step
-
-# Shares of the queries whose judgments train nothing: they calibrate.
-CALIBRATION_SHARE = 0.1
+from tasks.to_label import PairRequests, last_edit, open_way
 
 
 @step
@@ -23,66 +25,56 @@ def label(
     verdict: Artifact,
     encoder: BaseModelSettings,
     settings: JudgeSettings,
+    labels: LabelSettings,
 ) -> Artifact:
-    """Label the pairs; what the journal knows is not asked again."""
+    """Label the pairs; what the journal knows is not asked again.
+
+    After an edit of the policy only labels that cite a changed clause are asked for anew, and a
+    sample of the others, which tells how many changes that misses.
+    """
 
     def build(bench: Workbench) -> Counts:
-        rows = read_rows(pairs.file(PAIRS))
-        found = ask_judge(domain, judge, encoder, settings, rows)
-        write_table(bench.out / JUDGMENTS, columns_of(_judged_rows(rows, found)))
-        progress = found.progress
-        write_json(
-            bench.out / CALLS,
-            {
-                "pairs": len(rows),
-                "labelled": len(found.judgments),
-                "quarantined": len(found.quarantined),
-                "calls": progress.calls,
-                "billed_calls": progress.billed_calls,
-                "reused": progress.reused,
-                "spent_usd": progress.spent_usd,
-                "possibly_billed": progress.possibly_billed,
-            },
-        )
-        return {"judgments": len(found.judgments), "quarantined": len(found.quarantined)}
+        requests = PairRequests(pairs.file(PAIRS), Catalog.load(domain.catalog.folder), settings)
+        with open_way(domain, judge, encoder, settings, labels) as way:
+            edits = _carry_over(way.judges, requests, labels.missed_change_sample)
+            done = way.run(
+                requests,
+                max_quarantine_share=settings.max_quarantine_share,
+                on_progress=lambda seen: _show(seen, pairs.counts["pairs"], way.judges[-1]),
+            )
+            return write_labels(bench.out, domain, requests, way, done, edits)
 
-    return make(
+    artifact = make(
         "judgments",
         build,
         module=__name__,
-        settings=settings,
+        settings={
+            "judge": settings.model_dump(mode="json"),
+            # How the answers are fetched changes none of them.
+            "labels": labels.model_dump(mode="json", exclude={"mode", "batch_poll_s"}),
+        },
         upstream=[domain.policy, domain.catalog, pairs, judge, verdict],
     )
+    note_labels(artifact)
+    return artifact
 
 
-def _judged_rows(rows: list[Row], found: LabelRun) -> list[Row]:
-    """Pairs with their grade, distribution and use, in the pairs' order."""
-    judgments = {judgment.pair_id: judgment for judgment in found.judgments}
-    result = []
-    for row in rows:
-        judgment = judgments.get(row["pair_id"])
-        if judgment is not None:
-            dimensions = judgment.dimension_grades or {}
-            result.append(
-                {
-                    **row,
-                    "grade": judgment.grade,
-                    "probabilities": list(judgment.grade_probabilities or ()),
-                    "dimensions": [
-                        {"id": name, "grade": grade} for name, grade in dimensions.items()
-                    ],
-                    "clauses": list(judgment.clauses or ()),
-                    "rationale": judgment.rationale or "",
-                    "judge": judgment.judge,
-                    "prompt_hash": judgment.prompt_hash,
-                    "policy_hash": judgment.policy_hash,
-                    "use": _use(row["query_id"]),
-                }
-            )
-    return result
+def _carry_over(
+    judges: Iterable[Judge], requests: Iterable[LabelRequest], sampled: int
+) -> dict[str, CarryOver]:
+    """Keep the labels of an earlier policy that its edit does not touch, by judge."""
+    found = {}
+    for judge in judges:
+        edit = last_edit(judge, requests) if judge.endpoint.is_llm else None
+        if edit is not None:
+            found[judge.endpoint.model] = carry_over(edit, requests, sampled=sampled)
+    return found
 
 
-def _use(query_id: str) -> str:
-    """Every pair of a query has one use, so that calibration sees queries nobody trained on."""
-    share = int(hashlib.sha256(f"use:{query_id}".encode()).hexdigest()[:8], 16) / 2**32
-    return "calibrate" if share < CALIBRATION_SHARE else "train"
+def _show(seen: Progress, pairs: int, judge: Judge) -> None:
+    """The live count, and the money of a judge that costs some."""
+    note = ""
+    if judge.endpoint.is_llm:
+        cap = "" if judge.budget_usd is None else f" of at most {judge.budget_usd:,.2f}"
+        note = f"{seen.calls:,} calls, {seen.spent_usd:,.2f}{cap} USD"
+    current_run().progress("judgments", seen.finished, pairs, note)

@@ -1,11 +1,15 @@
 """`cookbook policy`: check a policy, compare two versions, find the labels a change makes stale."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from flows.commands.options import DOMAIN, STORE, Domain, Store
 from tasks.core.errors import CookbookError
+
+if TYPE_CHECKING:
+    from tasks.affected import AffectedLabels
 
 policy = App(name="policy", help="The policy document: lint, diff, affected.")
 
@@ -43,29 +47,48 @@ def diff_policies(old: Path, new: Path, /) -> None:
 
 
 @policy.command
-def affected(new: Path, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> None:
-    """Count the labels of the latest run that a new version of the policy makes stale.
+def affected(
+    new: Path,
+    /,
+    *,
+    sample: Annotated[
+        int, Parameter(help="Labels that seem untouched, asked again; each costs a call.")
+    ] = 0,
+    domain: Domain = DOMAIN,
+    store: Store = STORE,
+) -> None:
+    """Show which stored labels a new version of the policy makes stale, and what they cost anew.
 
     Args:
-        new: the changed policy document; it is compared with the one that the run read.
+        new: the changed policy document; it is compared with the one behind the last labels.
     """
-    from tasks.core.inspection import FinishedRun
-    from tasks.core.policy import diff, parse_policy
-    from tasks.core.tables import iterate_rows
+    from tasks.affected import affected_labels
+    from tasks.core.domain.paths import valid_name
+    from tasks.core.policy import parse_policy
+    from tasks.run import open_run
 
-    run = FinishedRun.load(store / domain / "latest")
-    old = parse_policy(run.folders("policy")[0] / "policy.md")
-    found = diff(old, parse_policy(new))
-    changed = {*found.changed, *found.removed}
-    rows = list(iterate_rows(run.folders("judgments")[0] / "judgments.parquet"))
-    citing = sum(bool(changed & set(row["clauses"])) for row in rows)
-    silent = sum(not row["clauses"] for row in rows)
-    if found.empty:
-        print("Nothing that the parser reads differs: no label is stale.")
-        return
-    print(f"changed clauses: {', '.join(sorted({*changed, *found.added})) or 'none'}")
-    print(f"{citing:,} of {len(rows):,} labels cite one of them.")
-    if silent:
-        print(f"{silent:,} labels cite no clause, so that all of these count as stale.")
-    if found.front_matter:
-        print("The front matter changed: new grades or questions make every label stale.")
+    valid_name(domain, "domain")
+    changed = parse_policy(new)
+    with open_run(store, domain):
+        for found in affected_labels(changed, sampled=sample):
+            _show_affected(found)
+
+
+def _show_affected(found: "AffectedLabels") -> None:
+    plan, missed = found.plan, found.missed
+    labeled = found.kept + found.stale
+    price = "price unknown" if plan.usd is None else f"about {plan.usd:,.2f} USD"
+    print(f"judge:    {found.judge}")
+    print(f"changed:  {', '.join(found.changed_clauses) or 'no clause'}")
+    print(f"stale:    {found.stale:,} of {labeled:,} labels ({found.stale_share:.1%})")
+    print(f"relabel:  {plan.to_label:,} calls, {price}, by {plan.token_rule}")
+    if missed.rate:
+        print(
+            f"missed:   {missed.changed} of {missed.sampled} labels that cite no changed clause "
+            f"have another grade ({missed.rate.value:.1%}, 95% interval {missed.rate.low:.1%} to "
+            f"{missed.rate.high:.1%}; the judge's own wobble counts)"
+        )
+    else:
+        print("missed:   not measured; --sample 50 asks about 50 of the other labels again")
+    if found.unlabeled:
+        print(f"unlabeled: {found.unlabeled:,} pairs have no label yet")

@@ -1,6 +1,7 @@
 """Tables on disk: Parquet with the same bytes for the same rows, read by memory map."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ def write_table(path: Path, columns: Columns) -> int:
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     pq.write_table(table, path, compression="zstd", write_statistics=False)
     return int(table.num_rows)
+
+
+def write_stream(path: Path, rows: Iterable[Row], schema: pa.Schema, *, batch: int = 10_000) -> int:
+    """Write rows as they come, a batch in memory at a time; return how many there were."""
+    written, waiting = 0, iter(rows)
+    with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=False) as file:
+        while chunk := list(islice(waiting, batch)):
+            file.write_table(pa.Table.from_pylist(chunk, schema=schema))
+            written += len(chunk)
+    return written
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

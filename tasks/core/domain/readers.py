@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
+from tasks.core.domain.formulas import unshield
 from tasks.core.errors import CookbookError
 from tasks.core.tables import Row, iterate_rows
 
@@ -24,7 +25,10 @@ GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) of a CSV file with a header that has the required columns."""
+    """(line number, row) of a CSV file with a header that has the required columns.
+
+    The apostrophe that ``write_csv`` puts before what a spreadsheet would compute is taken off.
+    """
     with _open(path) as stream:
         lines = _decoded(stream, path)
         reader = csv.DictReader(lines, strict=True)
@@ -64,7 +68,7 @@ def _csv_rows(
                     f"{path}, line {reader.line_num}: a row has {width} values; this one has "
                     "more or fewer. Quote values that hold a comma."
                 )
-            yield reader.line_num, row
+            yield reader.line_num, {name: unshield(value) for name, value in row.items()}
     except csv.Error as error:
         raise _broken_csv(path, reader.reader.line_num, error) from None
 

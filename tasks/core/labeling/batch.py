@@ -43,6 +43,7 @@ class BatchPart:
     status: str  # planned, then the provider's own words, then merged
     batch_id: str = ""
     input_file_id: str = ""
+    most_usd: float = 0.0  # what it can cost at most, which a budget must spare for it
 
 
 @dataclass
@@ -71,6 +72,8 @@ class BatchDesk:
         self.judge, self.folder, self.client = judge, folder, client
         self.max_requests, self.max_bytes = max_requests, max_bytes
         folder.mkdir(parents=True, exist_ok=True)
+        # Looking costs nothing, so looking again may be left to the client.
+        self._reader = client.with_options(max_retries=5)
         self._settings = request_settings(judge.endpoint, answer_schema(judge.policy))
         self.parts = self._load()
         self._recover()
@@ -85,19 +88,21 @@ class BatchDesk:
         sent = 0
         with tempfile.TemporaryFile() as lines:
             keys: list[str] = []
-            for key, line in self._lines(requests, busy):
+            most_usd = 0.0
+            for key, line, usd in self._lines(requests, busy):
                 if len(keys) == self.max_requests or lines.tell() + len(line) > self.max_bytes:
-                    sent += self._send(keys, lines)
-                    keys = []
+                    sent += self._send(keys, lines, most_usd)
+                    keys, most_usd = [], 0.0
                 keys.append(key)
                 lines.write(line)
-            return sent + (self._send(keys, lines) if keys else 0)
+                most_usd += usd
+            return sent + (self._send(keys, lines, most_usd) if keys else 0)
 
     def poll(self) -> dict[str, str]:
         """Ask for the status of every batch that has not ended; returns all by batch id."""
         for place, part in enumerate(self.parts):
             if part.status != "merged" and part.status not in _ENDED:
-                status = self.client.batches.retrieve(part.batch_id).status
+                status = self._reader.batches.retrieve(part.batch_id).status
                 self.parts[place] = replace(part, status=status)
         self._save()
         return {part.batch_id: part.status for part in self.parts}
@@ -117,7 +122,7 @@ class BatchDesk:
                 # Only now: a crash before this line merges the same files once more.
                 (self.folder / f"{part.name}.keys").unlink()
                 for file_id in files:
-                    self.client.files.delete(file_id)
+                    self._reader.files.delete(file_id)
         return counts
 
     @property
@@ -127,9 +132,11 @@ class BatchDesk:
 
     def _lines(
         self, requests: Iterable[LabelRequest], busy: set[str]
-    ) -> Iterator[tuple[str, bytes]]:
+    ) -> Iterator[tuple[str, bytes, float]]:
+        """Key, line, and the most it can cost, of what is to be sent; never past the budget."""
         judge = self.judge
-        committed = judge.journal.spent_usd(judge.run)
+        under_way = sum(part.most_usd for part in self.parts if part.status != "merged")
+        committed = judge.journal.spent_usd(judge.run) + under_way
         for request in requests:
             key = request_key(judge.policy, request, judge.prompt, judge.endpoint)
             if key in judge.journal or key in busy:
@@ -144,22 +151,23 @@ class BatchDesk:
             }
             encoded = json.dumps(line).encode() + b"\n"
             # No tokenizer makes more tokens than bytes.
-            committed += self._price().of(
+            most_usd = self._price().of(
                 input_tokens=len(encoded), output_tokens=judge.endpoint.max_output_tokens
             )
+            committed += most_usd
             if judge.budget_usd is not None and committed > judge.budget_usd:
                 raise BudgetReachedError(
                     f"Expected the batch to stay within budget_usd = {judge.budget_usd:.4f}, but "
                     f"its first {len(busy)} requests may cost ${committed:.4f}; raise the budget "
                     "or label fewer pairs."
                 )
-            yield key, encoded
+            yield key, encoded, most_usd
 
-    def _send(self, keys: list[str], lines: IO[bytes]) -> int:
+    def _send(self, keys: list[str], lines: IO[bytes], most_usd: float) -> int:
         """Plan, upload, create, note; empties ``lines`` for the next part."""
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
         write_atomically(self.folder / f"{name}.keys", "\n".join(keys).encode(), mode=0o600)
-        self.parts.append(BatchPart(name, "planned"))
+        self.parts.append(BatchPart(name, "planned", most_usd=most_usd))
         self._save()
         lines.seek(0)
         try:
@@ -176,7 +184,7 @@ class BatchDesk:
                 f"but it failed ({type(error).__name__}); what was submitted is kept, run again."
             ) from None
         fault_point("batch_after_create")
-        self.parts[-1] = BatchPart(name, batch.status, batch.id, uploaded.id)
+        self.parts[-1] = BatchPart(name, batch.status, batch.id, uploaded.id, most_usd)
         self._save()
         lines.seek(0)
         lines.truncate()
@@ -189,7 +197,7 @@ class BatchDesk:
             return
         created = {
             batch.metadata[_PART_FIELD]: batch
-            for batch in self.client.batches.list(limit=100)
+            for batch in self._reader.batches.list(limit=100)
             if batch.metadata and batch.metadata.get(_PART_FIELD) in planned
         }
         self.parts = [
@@ -208,7 +216,7 @@ class BatchDesk:
 
     def _merge_part(self, part: BatchPart, counts: MergeCounts) -> list[str]:
         """Merge one batch; returns the files that the provider need no longer keep."""
-        batch = self.client.batches.retrieve(part.batch_id)
+        batch = self._reader.batches.retrieve(part.batch_id)
         if batch.status == "failed":
             codes = [error.code for error in (batch.errors and batch.errors.data) or []]
             raise CookbookError(
@@ -264,7 +272,7 @@ class BatchDesk:
     def _download(self, file_id: str | None) -> Iterator[dict[str, Any]]:
         if not file_id:
             return
-        with self.client.files.with_streaming_response.content(file_id) as content:
+        with self._reader.files.with_streaming_response.content(file_id) as content:
             for line in content.iter_lines():
                 if line.strip():
                     yield json.loads(line)

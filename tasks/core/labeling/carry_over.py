@@ -54,6 +54,10 @@ class PolicyEdit:
             touches_all=any(not _is_recomputed(line) for line in changes.front_matter),
         )
 
+    def is_labeled(self, request: LabelRequest) -> bool:
+        """Whether the old policy's label of the pair is stored."""
+        return stored_label(self.old, request) is not None
+
     def fate(self, request: LabelRequest) -> Fate:
         """Stale is a label that cites a changed or removed clause, cites none at all (nothing
         then tells what it rests on), or does not parse under the new policy. Spends nothing."""
@@ -111,9 +115,7 @@ class CarryOver:
         return {**asdict(self), "stale_share": self.stale_share}
 
 
-def carry_over(
-    edit: PolicyEdit, requests: Iterable[LabelRequest], *, sampled: int, seed: int = 0
-) -> CarryOver:
+def carry_over(edit: PolicyEdit, requests: Iterable[LabelRequest], *, sampled: int) -> CarryOver:
     """Carry every kept label to the new policy, after ``sampled`` of them were asked again.
 
     ``requests`` is iterated twice. The sample is asked under the keys that labeling uses, so
@@ -129,7 +131,7 @@ def carry_over(
                 yield request
 
     # One at least, or the pairs would not even be looked at.
-    drawn = heapq.nsmallest(max(1, sampled), kept(), key=lambda request: _draw(request, seed))
+    drawn = heapq.nsmallest(max(1, sampled), kept(), key=draw)
     missed = measure_missed_changes(edit, drawn[:sampled])
     carried = sum(edit.carry(r) for r in requests if edit.fate(r) is Fate.KEPT)
     edit.old.journal.sync()
@@ -162,8 +164,9 @@ def measure_missed_changes(edit: PolicyEdit, sample: Sequence[LabelRequest]) -> 
     return MissedChanges(sampled=len(differs), changed=int(differs.sum()), rate=rate)
 
 
-def _draw(request: LabelRequest, seed: int) -> str:
-    return hashlib.sha256(f"{seed}:{request.pair_id}".encode()).hexdigest()
+def draw(request: LabelRequest) -> str:
+    """The order in which labels are sampled: by chance, and the same on every call."""
+    return hashlib.sha256(f"sample:{request.pair_id}".encode()).hexdigest()
 
 
 def _is_recomputed(line: str) -> bool:

@@ -6,7 +6,7 @@ does not grow with the number of pairs.
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.labeling.agreement import weighted_kappa
-from tasks.core.labeling.drain import Drained, drain
+from tasks.core.labeling.drain import Drained, Hear, combined, drain
 from tasks.core.labeling.judge import Judge
-from tasks.core.labeling.outcomes import Progress, Quarantined
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.labeling.replies import Judgment
 from tasks.core.labeling.stored import stored_label
 
-Hear = Callable[[Progress], None]
 Ints = npt.NDArray[np.int64]
 
 
@@ -44,13 +42,11 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class CascadeRun:
-    """What a run of the cascade came to; its labels are read by ``Cascade.stored``."""
+class CascadeRun(Drained):
+    """What a run of the cascade came to, rung by rung; the strong judge's is the last."""
 
-    quarantined: list[Quarantined]
     escalated_share: float
     rungs: list[Rung]
-    progress: Progress
 
     def to_json(self) -> dict[str, Any]:
         rungs = [asdict(rung) for rung in self.rungs]
@@ -59,24 +55,32 @@ class CascadeRun:
 
 @dataclass(frozen=True)
 class Cascade:
-    """One or two cheap judges below a strong one, and where the cheap ones are not trusted."""
+    """One or two cheap judges below a strong one, and where the cheap ones are not trusted.
+
+    ``audited`` pairs that did not go up are labeled by the strong judge too, to tell how far the
+    cheap labels can be trusted.
+    """
 
     cheap: Sequence[Judge]
     strong: Judge
     unsure_below: float = 0.7
+    audited: int = 0
+
+    @property
+    def judges(self) -> Sequence[Judge]:
+        """The cheap ones, then the strong one."""
+        return (*self.cheap, self.strong)
 
     def run(
         self,
         requests: Iterable[LabelRequest],
         *,
-        audited: int = 0,
         max_quarantine_share: float = 0.05,
         on_progress: Hear | None = None,
     ) -> CascadeRun:
         """Label by the cheap judges; ask the strong one about the hard pairs.
 
-        ``requests`` is iterated several times. ``audited`` pairs that did not go up are labeled
-        by the strong judge too, to tell how far the cheap labels can be trusted.
+        ``requests`` is iterated several times.
 
         Raises:
             CookbookError: as ``label``; only the strong judge's quarantine counts.
@@ -88,7 +92,7 @@ class Cascade:
             max_quarantine_share=max_quarantine_share,
             on_progress=on_progress,
         )
-        sample = self._sample_of_kept(requests, audited)
+        sample = self._sample_of_kept(requests)
         audit = drain(self.strong, sample)
         rungs = [
             self._cheap_rung(place, passed, top, requests, sample if place == 0 else [])
@@ -103,8 +107,8 @@ class Cascade:
         )
         pairs = passes[0].progress.finished
         share = top.progress.finished / pairs if pairs else 0.0
-        progress = _combined([*passes, top, audit], pairs, len(top.quarantined))
-        return CascadeRun(top.quarantined, share, [*rungs, strong], progress)
+        progress = combined([*passes, top, audit], pairs, len(top.quarantined))
+        return CascadeRun(progress, top.quarantined, progress.spent_usd, share, [*rungs, strong])
 
     def stored(self, request: LabelRequest) -> Judgment | None:
         """The pair's label, from the cheapest judge that can be trusted with it."""
@@ -121,9 +125,9 @@ class Cascade:
         probabilities = known[0].grade_probabilities
         return probabilities is not None and max(probabilities) < self.unsure_below
 
-    def _sample_of_kept(self, requests: Iterable[LabelRequest], count: int) -> list[LabelRequest]:
+    def _sample_of_kept(self, requests: Iterable[LabelRequest]) -> list[LabelRequest]:
         easy = (request for request in requests if not self.is_hard(request))
-        return heapq.nsmallest(count, easy, key=_draw) if count else []
+        return heapq.nsmallest(self.audited, easy, key=_draw)
 
     def _cheap_rung(
         self,
@@ -163,18 +167,3 @@ def _kappa(grades: Ints, grade_count: int) -> float | None:
 
 def _draw(request: LabelRequest) -> str:
     return hashlib.sha256(f"audit:{request.pair_id}".encode()).hexdigest()
-
-
-def _combined(passes: Sequence[Drained], pairs: int, quarantined: int) -> Progress:
-    """Calls and money of all passes; pairs once each."""
-    counts = [passed.progress for passed in passes]
-    return Progress(
-        finished=pairs,
-        labeled=pairs - quarantined,
-        reused=sum(one.reused for one in counts),
-        quarantined=quarantined,
-        calls=sum(one.calls for one in counts),
-        billed_calls=sum(one.billed_calls for one in counts),
-        possibly_billed=sum(one.possibly_billed for one in counts),
-        spent_usd=sum(passed.spent_usd for passed in passes),
-    )

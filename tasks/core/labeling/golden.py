@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,14 @@ class Candidate:
     doc_id: str
     kind: str = ""
     sureness: float | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a rater reads of a pair: documents by doc_id, members by member_id."""
+
+    documents: Mapping[str, str]
+    members: Mapping[str, str] = field(default_factory=dict)
 
 
 def sample_golden(
@@ -67,17 +75,16 @@ def write_worksheet(
     sample: Sequence[Candidate],
     *,
     dimensions: Sequence[str],
-    shown: Mapping[str, str],
+    shown: Shown,
 ) -> None:
-    """One rater's sheet: the pair, the document's text, and empty columns to fill in.
-
-    ``shown`` maps a doc_id to what the rater reads; ``dimensions`` get a column each.
-    """
-    columns = [*KEY_COLUMNS, "kind", "document", *(f"dim_{name}" for name in dimensions), "grade"]
+    """One rater's sheet: the pair, its texts, and empty columns to fill in, one a dimension."""
+    texts = ["member", "document"] if shown.members else ["document"]
+    columns = [*KEY_COLUMNS, "kind", *texts, *(f"dim_{name}" for name in dimensions), "grade"]
     rows = [
         {
             **{name: getattr(pair, name) for name in (*KEY_COLUMNS, "kind")},
-            "document": shown[pair.doc_id],
+            "member": shown.members.get(pair.member_id, ""),
+            "document": shown.documents[pair.doc_id],
         }
         for pair in sample
     ]

@@ -4,8 +4,6 @@ Labeling leaves its answers in the journal, so memory need not hold them: whoeve
 reads it back from the disk, where a repaired answer stands behind the bad one.
 """
 
-from collections.abc import Iterable
-
 from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.prompts import LabelRequest, repair_key, request_key
 from tasks.core.labeling.replies import Judgment, ReplyError, Status, parse_reply
@@ -38,13 +36,3 @@ def stored_label(
         except ReplyError:
             continue
     return None
-
-
-def is_answered(judge: Judge, request: LabelRequest) -> bool:
-    """Whether the journal holds any answer for the pair, usable or not: it is not billed again."""
-    return request_key(judge.policy, request, judge.prompt, judge.endpoint) in judge.journal
-
-
-def unanswered(judge: Judge, requests: Iterable[LabelRequest]) -> Iterable[LabelRequest]:
-    """The pairs that labeling would pay for."""
-    return (request for request in requests if not is_answered(judge, request))

@@ -8,9 +8,9 @@ strangers'. Grades stay in the browser until they are exported; the CSV is what
 import base64
 import hashlib
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from tasks.core.labeling.golden import KEY_COLUMNS, Candidate
+from tasks.core.labeling.golden import KEY_COLUMNS, Candidate, Shown
 from tasks.core.policy import Policy
 
 _STYLE = """
@@ -50,15 +50,13 @@ count();
 """
 
 
-def render_worksheet(
-    sample: Sequence[Candidate], policy: Policy, *, shown: Mapping[str, str]
-) -> str:
-    """The page for one rater; ``shown`` maps a doc_id to the text that the rater reads."""
+def render_worksheet(sample: Sequence[Candidate], policy: Policy, *, shown: Shown) -> str:
+    """The page for one rater."""
     dimensions = [f"dim_{dimension.id}" for dimension in policy.dimensions]
     columns = " ".join([*KEY_COLUMNS, *dimensions, "grade"])
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
     guard = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    articles = "\n".join(_article(pair, policy, shown[pair.doc_id]) for pair in sample)
+    articles = "\n".join(_article(pair, policy, shown) for pair in sample)
     clauses = "\n".join(
         f"<details><summary>{html.escape(clause.id)} {html.escape(clause.title)}</summary>"
         f"<pre>{html.escape(clause.text)}</pre></details>"
@@ -80,7 +78,9 @@ def render_worksheet(
 """
 
 
-def _article(pair: Candidate, policy: Policy, document: str) -> str:
+def _article(pair: Candidate, policy: Policy, shown: Shown) -> str:
+    texts = (shown.members.get(pair.member_id), shown.documents[pair.doc_id])
+    read = "".join(f"<pre>{html.escape(text)}</pre>" for text in texts if text)
     # The browser turns data-query_id into dataset.query_id: names are the CSV's own.
     data = " ".join(
         f'data-{name}="{html.escape(getattr(pair, name), quote=True)}"' for name in KEY_COLUMNS
@@ -91,10 +91,7 @@ def _article(pair: Candidate, policy: Policy, document: str) -> str:
         for dimension in policy.dimensions
     ]
     fields.append(_choices(name, "grade", "Overall grade", policy.unit, policy))
-    return (
-        f"<article {data}><h2>{html.escape(pair.query)}</h2>"
-        f"<pre>{html.escape(document)}</pre>{''.join(fields)}</article>"
-    )
+    return f"<article {data}><h2>{html.escape(pair.query)}</h2>{read}{''.join(fields)}</article>"
 
 
 def _choices(pair: str, column: str, title: str, question: str, policy: Policy) -> str:

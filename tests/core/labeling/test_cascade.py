@@ -49,8 +49,8 @@ def cascade(
 
         cheap_judges = [judge(f"cheap-{n}", script)[0] for n, script in enumerate(cheap)]
         strong, strong_server = judge("strong", right_grade)
-        both = Cascade(cheap_judges, strong, unsure_below=0.7)
-        done = both.run(make_requests(40), audited=audited)
+        both = Cascade(cheap_judges, strong, unsure_below=0.7, audited=audited)
+        done = both.run(make_requests(40))
         labels = [both.stored(request) for request in make_requests(40)]
         return done, labels, len(strong_server.calls)
 

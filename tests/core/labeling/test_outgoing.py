@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tasks.core.labeling.masking import mask_contacts
-from tasks.core.labeling.outgoing import PERSONAL, list_sent, render_outgoing
+from tasks.core.labeling.outgoing import PERSONAL, list_sent, outgoing_document, outgoing_member
 from tasks.core.labeling.prompts import DEFAULT_PROMPT, LabelRequest, request_messages
 from tasks.core.policy import Policy
 
@@ -15,29 +15,46 @@ MEMBER = {
     "attributes": {"skills": ["triage", "ICU"], "Full Name": "Ann Lee", "gender": "f", "years": 7},
     "groups": {"gender": "canary-group"},
 }
+JOB = {
+    "doc_id": "d1",
+    "title": "Ward nurse",
+    "text": "Night shifts. Ask Ann Lee, or just Ann. Planning is in annual leave.",
+    "attributes": MEMBER["attributes"],
+    "groups": MEMBER["groups"],
+}
 
 
 def test_personal_attributes_and_groups_stay_here() -> None:
-    text = render_outgoing(MEMBER)
-    assert "Ann Lee" not in text
+    text = outgoing_document(JOB)
     assert "canary-group" not in text
-    assert text.splitlines()[1:] == ["skills: triage, ICU", "years: 7"]
+    assert text.endswith(" | skills: triage, ICU; years: 7")
+
+
+def test_a_name_in_the_attributes_is_taken_out_of_the_text_as_well() -> None:
+    assert "Ask [name], or just [name]. Planning is in annual leave." in outgoing_document(JOB)
+    assert outgoing_member(MEMBER | {"text": "Ann, nurse"}) == "[name], nurse"
 
 
 def test_an_allow_list_cannot_let_a_personal_field_out() -> None:
-    assert "Ann" not in render_outgoing(MEMBER, allowed=[*PERSONAL, "Full Name", "skills"])
-    assert "years" not in render_outgoing(MEMBER, allowed=["skills"])
+    everything = outgoing_document(JOB, allowed=[*PERSONAL, "Full Name", "skills"])
+    assert "Ann" not in everything
+    assert "years" not in outgoing_document(JOB, allowed=["skills"])
 
 
 def test_the_list_of_what_was_sent_says_what_was_not() -> None:
-    fields = list_sent([MEMBER | {"attributes": json.dumps(MEMBER["attributes"])}])
-    assert fields.sent == ("skills", "text", "years")
-    assert fields.withheld == ("Full Name", "gender", "groups")
-    assert fields.masked == ("[e-mail]", "[link]", "[phone]")
+    job = JOB | {"attributes": json.dumps(JOB["attributes"])}
+    fields = list_sent([job], [MEMBER], allowed=["skills", "Full Name"])
+    assert fields["document"].sent == ("skills", "text", "title")
+    assert fields["document"].withheld == ("Full Name", "gender", "groups", "years")
+    # Of a member the text alone goes.
+    assert fields["member"].sent == ("text",)
+    assert fields["member"].withheld == ("Full Name", "gender", "groups", "skills", "years")
 
 
 def test_contact_data_in_the_text_is_masked_in_every_prompt(policy: Policy) -> None:
-    request = LabelRequest("p", "nurse", MEMBER["text"], "See www.example.org/job?id=1, (020) x")
+    request = LabelRequest(
+        "p", "nurse", str(MEMBER["text"]), "See www.example.org/job?id=1, (020) x"
+    )
     content = request_messages(policy, request, DEFAULT_PROMPT)[1]["content"]
     assert "Write to [e-mail] or call [phone]." in content
     assert "See [link]" in content

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.labeling.golden import Candidate
+from tasks.core.labeling.golden import Candidate, Shown
 from tasks.core.labeling.ratings import import_ratings
 from tasks.core.labeling.worksheet_page import render_worksheet
 from tasks.core.policy import Policy
@@ -22,7 +22,7 @@ SAMPLE = [
     Candidate('q"1', "=1+1", "m1", "d1"),
     Candidate("q2", HOSTILE, "", "d2"),
 ]
-SHOWN = {"d1": "a ward nurse\nin town", "d2": HOSTILE}
+SHOWN = Shown({"d1": "a ward nurse\nin town", "d2": HOSTILE})
 
 
 class Tags(HTMLParser):
