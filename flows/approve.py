@@ -7,7 +7,9 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
 
+from flows.alarms import tell
 from flows.places import DomainName, served_store
+from flows.report_links import reports
 from tasks.core.report.markdown import escape
 from tasks.core.store.registry import Registry
 
@@ -33,6 +35,7 @@ def approve(
     service now. The decision holds from the next request on; `models rollback` undoes it.
     """
     registry = Registry(served_store() / domain / "registry")
+    compared = reports(domain, registry, version)
     if decision == "promote":
         age = timedelta(days=maximum_age_days)
         registry.approve(version, reason=reason, by="approve flow", maximum_age=age)
@@ -41,7 +44,9 @@ def approve(
     served = registry.current()
     in_service = served.version if served else "none"
     create_markdown_artifact(
-        f"**{decision.capitalize()} {version}.** {escape(reason)}\n\nIn service: {in_service}.",
+        f"**{decision.capitalize()} {version}.** {escape(reason)}\n\nIn service: {in_service}."
+        f"\n\n{compared}",
         key="decision",
     )
+    tell("promoted" if decision == "promote" else "refused", domain, f"{version}: {reason}")
     return {"version": version, "decision": decision, "in_service": in_service}

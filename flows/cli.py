@@ -1,22 +1,25 @@
 """`cookbook`: the same flows as in the UI, from a shell."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from cyclopts import App, CycloptsError
 
 from flows.commands.golden import golden
 from flows.commands.models import models
-from flows.commands.operations import doctor, serve, simulate
+from flows.commands.operations import clean, doctor, serve, simulate
 from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
 from flows.commands.policies import policy
+from flows.commands.refreshing import refresh
 from flows.commands.runs import compare, explain, forget, plan
-from flows.commands.scoring import score
+from flows.commands.scoring import drift, score
 from flows.local_server import keep_libraries_quiet
 from tasks.core.errors import CookbookError
 
-USERS_MISTAKE, INTERRUPTED = 2, 130
+USERS_MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143
 FULL = "No space left on device"
 NO_ROOM = (
     "No space is left on the disk of the store. What was finished is kept: make room, or move "
@@ -30,16 +33,21 @@ app = App(
     result_action="return_value",
 )
 PARTS = (run, plan, label, train, distill, personalize, evaluate)
-AROUND = (score, explain, compare, simulate, forget, serve, doctor)
+AROUND = (refresh, score, drift, explain, compare, simulate, forget, clean, serve, doctor)
 for command in (*PARTS, *AROUND):
     app.command(command)
 for group in (models, policy, golden):
     app.command(group)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: handled as Ctrl-C is, so that what cleans up after itself does."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake is one line on stderr and exit code 2."""
     keep_libraries_quiet()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app(arguments, exit_on_error=False)
     except CookbookError as error:
@@ -56,9 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f"cookbook: {NO_ROOM}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("cookbook: stopped; run the same command again to go on.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Serves finished reports on loopback, and nothing else: /TOKEN/DOMAIN/report.html."""
+"""Serves finished reports on loopback, and nothing else.
+
+/TOKEN/DOMAIN/report.html is the last run's, /TOKEN/DOMAIN/RUN/report.html that of any run.
+"""
 
 import secrets
 import socket
@@ -28,21 +31,25 @@ HEADERS = {
 
 
 def report_app(store: Path, token: str) -> Starlette:
-    """Pages of the last finished run of each domain, to those who know the token."""
+    """Pages of the finished runs of each domain, to those who know the token."""
 
     def page(request: Request) -> Response:
         given, domain, name = (request.path_params[key] for key in ("token", "domain", "name"))
         if not secrets.compare_digest(given.encode(), token.encode()) or name not in PAGES:
             return PlainTextResponse("not found", 404)
         try:
-            path = store / valid_name(domain, "domain") / "latest" / name
+            folder = store / valid_name(domain, "domain")
+            run = request.path_params.get("run")
+            finished = "latest" if run is None else f"finished/{valid_name(run, 'run')}"
+            path = folder / finished / name
         except CookbookError:
             return PlainTextResponse("not found", 404)
         if not path.is_file():
             return PlainTextResponse("no finished run yet", 404)
         return FileResponse(path, headers=HEADERS)
 
-    return Starlette(routes=[Route("/{token}/{domain}/{name}", page)])
+    paths = ("/{token}/{domain}/{name}", "/{token}/{domain}/{run}/{name}")
+    return Starlette(routes=[Route(path, page) for path in paths])
 
 
 @contextmanager

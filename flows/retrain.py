@@ -1,22 +1,39 @@
 """Flow: scheduled retraining of what new data touches."""
 
+from typing import Annotated, Literal
+
 from prefect import flow
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from flows.places import DomainName
+from flows.profiles import changed
+from flows.profiles import profile as settings_of
 from flows.watched import Hours, Profile, too_late, watched
+
+MustGain = Annotated[
+    bool,
+    Field(description="Promote only what is better on the whole, not what merely does not lose."),
+]
 
 
 @flow(name="retrain", persist_result=False)
 def retrain(
     profile: Profile = "laptop",
     domain: DomainName = "job_search",
-    maximum_lateness_hours: Hours = 12.0,
+    must_gain: MustGain = True,
+    approval: Literal["as in the profile", "required"] = "as in the profile",
+    maximum_lateness_hours: Hours = 744.0,
 ) -> State[None]:
     """Take in what is new (impressions, golden rows, policy), retrain what depends on it.
 
-    The result is compared with the model in service on the gate queries, then promoted,
-    refused, or left waiting for `approve`.
+    The result is compared with the model in service on the gate queries, over all and by kind of
+    query, then promoted, refused, or left waiting for `approve`.
     """
-    late = too_late(maximum_lateness_hours)
-    return late or watched(profile, domain, None)
+    if late := too_late(maximum_lateness_hours):
+        return late
+    settings = settings_of(profile)
+    gates = changed(settings.promotion, require_gain=must_gain)
+    if approval == "required":
+        gates = changed(gates, approval="required")
+    return watched(profile, domain, changed(settings, promotion=gates))

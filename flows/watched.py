@@ -7,12 +7,22 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from prefect import runtime
-from prefect.client.schemas.objects import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Completed
 from pydantic import Field
 
+from flows.alarms import tell
 from flows.cookbook import ProfileName, cookbook
 from flows.places import ends_with_parent, lateness_s, served_root, served_store
+from flows.report_links import show_choice
 from flows.ui_artifacts import UiProgress, show_failure, show_report
 from tasks.core.errors import CookbookError
 from tasks.core.report.terminal import verdict_line
@@ -23,7 +33,7 @@ Profile = Annotated[
     ProfileName,
     Field(description="How large a run: smoke takes seconds and proves nothing, laptop minutes."),
 ]
-Hours = Annotated[float, Field(gt=0, le=168, description="A start later than this is skipped.")]
+Hours = Annotated[float, Field(gt=0, le=744, description="A start later than this is skipped.")]
 
 
 def watched(
@@ -37,21 +47,52 @@ def watched(
             report = cookbook.fn(settings, profile, domain, served_root(), served_store(), **part)
     except CookbookError as error:
         show_failure(str(error))
+        tell("run-stopped", domain, str(error))
         raise
     if until is not None:
         return Completed(message=f"Finished as far as {until}.")
     show_report(report, domain, progress.stages)
+    if report["promotion"]["decision"] == "waiting":
+        show_choice(domain, report["promotion"]["version"])
+    tell(report["promotion"]["decision"], domain, verdict_line(report))
     return Completed(message=verdict_line(report))
 
 
 def too_late(maximum_hours: float) -> State[None] | None:
-    """A cancelled state where the scheduled start is long past, so that missed runs do not pile up.
+    """A cancelled state for a start that makes no sense any more; None where it does.
+
+    Of the starts missed while nothing was served, one makes up for all: a run that starts after
+    another was due takes in all that the other would have.
 
     Source: Prefect runs every late one, oldest first (issue 15886).
     """
     scheduled: datetime | None = runtime.flow_run.scheduled_start_time
-    late = timedelta(seconds=lateness_s(scheduled.timestamp()) if scheduled else 0)
-    if late <= timedelta(hours=maximum_hours):
+    if scheduled is None:
         return None
-    show_failure(f"It was due at {scheduled}, more than {maximum_hours:g} hours ago.")
-    return Cancelled(message=f"Skipped: {late} late; the next scheduled run takes everything in.")
+    late = timedelta(seconds=lateness_s(scheduled.timestamp()))
+    if late > timedelta(hours=maximum_hours):
+        reason = f"It was due at {scheduled:%Y-%m-%d %H:%M %Z}, over {maximum_hours:g} hours ago."
+    elif made_up := _started_since(scheduled):
+        reason = (
+            f"It was due at {scheduled:%Y-%m-%d %H:%M %Z}; {made_up} started after that and took "
+            "everything in."
+        )
+    else:
+        return None
+    show_failure(reason)
+    tell("scheduled-run-skipped", str(runtime.flow_run.parameters.get("domain")), reason)
+    return Cancelled(message=f"Skipped. {reason}")
+
+
+def _started_since(scheduled: datetime) -> str | None:
+    """The name of a run of this deployment that started after the time and completed."""
+    if runtime.deployment.id is None:
+        return None
+    made_up = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[runtime.deployment.id]),
+        start_time=FlowRunFilterStartTime(after_=scheduled),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(flow_run_filter=made_up, limit=1)
+    return found[0].name if found else None

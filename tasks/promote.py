@@ -1,21 +1,28 @@
 """Step: the gate split decides whether the candidate serves; the registry keeps what it says."""
 
-import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
-from tasks.core.intervals import Interval, bootstrap_mean
+from tasks.core.drift import TRAFFIC, describe
+from tasks.core.fairness.gaps import GroupMetric
+from tasks.core.fairness.gate import fairness_check
+from tasks.core.intervals import bootstrap_mean
 from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.promotion import Candidate, Gates, decide
+from tasks.core.query_slices import query_slices, slice_gains
 from tasks.core.ranking import QueryScores, ndcg_at_10
+from tasks.core.serving import Mix, ServedModel
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
 from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
-from tasks.core.tables import Row
+from tasks.core.store.versions import Model
+from tasks.core.tables import Row, read_rows, write_table
 from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance, rounded_grades
-from tasks.exchange import EFFECTS, SCORER, Domain, golden_rows
+from tasks.exchange import EFFECTS, FAIRNESS, GATE_SCORES, SCORER, TRANSFER, Domain, golden_rows
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
 from tasks.step import make, step
@@ -26,9 +33,11 @@ GATE = "gate.json"
 @step
 def promote(
     domain: Domain,
+    transfer: Artifact,
     scorer: Artifact,
     effects: Artifact | None,
-    policy_teacher: Artifact,
+    gate: Artifact,
+    fairness: Artifact | None,
     metrics: Artifact,
     settings: PromotionSettings,
 ) -> dict[str, Any]:
@@ -37,28 +46,37 @@ def promote(
     Returns the report's promotion part: decision, version, reasons.
     """
     registry = Registry(store_root() / current_run().domain / "registry")
-    candidate = _gate(domain, scorer, policy_teacher, settings)
-    measured = candidate.json(GATE)
-    files = {"scorer": scorer.file(SCORER)}
+    measured, gaps = gate.json(GATE), _gaps(fairness)
+    traffic = _traffic(domain, transfer, scorer, settings.reference_pairs)
+    files = {"scorer": scorer.file(SCORER), TRAFFIC: traffic.file(TRAFFIC)}
     if effects is not None:
         files["effects"] = effects.file(EFFECTS)
-    version = registry.register(files, {"run": metrics.digest[:16], "gate": measured})
+    version = registry.register(
+        files, {"run": metrics.digest[:16], "gate": measured, **_pairs(gaps)}
+    )
     current = registry.current()
-    if current is not None and current.version == version:
+    # A refresh of the effects changes the version in service, and not whose scorer it is.
+    if current is not None and version in (current.version, current.card.get("scorer_of")):
         reason = "This model is in service already: nothing changed."
         return {"decision": "promoted", "version": version, "reasons": [reason]}
-    gain = None
-    if current is not None:
-        gain = _gain(measured["ndcg_by_query"], current.card["gate"]["ndcg_by_query"], settings)
     decision, reasons = decide(
-        Candidate(measured["kappa"], measured["ndcg"], measured["kept_ndcg"], gain),
+        _candidate(domain, measured, current, settings),
         Gates(
             minimum_kappa=settings.minimum_kappa,
             minimum_ndcg=settings.minimum_ndcg,
             minimum_kept_ndcg=settings.minimum_kept_ndcg,
             margin_ndcg=settings.margin_ndcg,
+            margin_slice_ndcg=settings.margin_slice_ndcg,
+            require_gain=settings.require_gain,
         ),
         approval_required=settings.approval == "required",
+        fairness=fairness_check(
+            gaps,
+            tier=settings.served_role,
+            limits=settings.fairness_limits,
+            served_pairs=current.card.get("fairness_pairs", ()) if current else (),
+            refuses=settings.fairness == "refuse",
+        ),
     )
     if decision == "promoted":
         registry.promote(version, reason=" ".join(reasons), by="run")
@@ -67,26 +85,57 @@ def promote(
     return {"decision": decision, "version": version, "reasons": reasons}
 
 
-def _gate(
-    domain: Domain, scorer: Artifact, policy_teacher: Artifact, settings: PromotionSettings
-) -> Artifact:
+def _candidate(
+    domain: Domain, measured: dict[str, Any], current: Model | None, settings: PromotionSettings
+) -> Candidate:
+    """The candidate's figures, and what it gains on the model in service where there is one."""
+    gain, slices = None, ()
+    if current is not None:
+        served = _served_gate(domain, current).json(GATE)["ndcg_by_query"]
+        mine = measured["ndcg_by_query"]
+        differences = {query: mine[query] - served[query] for query in sorted(mine)}
+        how: dict[str, int] = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+        gain = bootstrap_mean(np.array(list(differences.values())), **how)
+        kinds = query_slices(golden_rows(domain, "gate"))
+        slices = slice_gains(differences, kinds, margin=settings.margin_slice_ndcg, **how)
+    return Candidate(
+        measured["kappa"], measured["ndcg"], measured["kept_ndcg"], gain=gain, slices=slices
+    )
+
+
+def _gaps(fairness: Artifact | None) -> list[GroupMetric] | None:
+    """The candidate's gaps between groups on the gate split; None where nothing states groups."""
+    if fairness is None:
+        return None
+    return [GroupMetric(**row) for row in fairness.json(FAIRNESS)["gate"]]
+
+
+def _pairs(gaps: list[GroupMetric] | None) -> dict[str, list[str]]:
+    """What the next candidate must be measured on too."""
+    return {"fairness_pairs": sorted({gap.group_pair for gap in gaps or []})}
+
+
+@step
+def measure_gate(domain: Domain, scorer: Artifact, policy_teacher: Artifact) -> Artifact:
     """The candidate's figures on the gate split, beside its teacher's."""
 
     def build(bench: Workbench) -> Counts:
         rows = golden_rows(domain, "gate")
-        catalog = Catalog.load(domain.catalog.folder)
+        candidate, teacher = (
+            _probabilities(domain, one.file(SCORER), rows) for one in (scorer, policy_teacher)
+        )
+        scores = {"served": relevance(candidate), "policy_teacher": relevance(teacher)}
+        write_table(bench.out / GATE_SCORES, scores)
         grades = np.array([row["grade"] for row in rows])
-        kappa, student = _measure(PairScorer.load(scorer.file(SCORER)), catalog, rows, grades)
-        _, teacher = _measure(PairScorer.load(policy_teacher.file(SCORER)), catalog, rows, grades)
+        student, best = _ndcg(rows, candidate), _ndcg(rows, teacher)
+        kappa = weighted_kappa(grades, rounded_grades(candidate), candidate.shape[1])
         write_json(
             bench.out / GATE,
             {
                 "kappa": kappa,
                 "ndcg": student.mean,
-                "kept_ndcg": student.mean / teacher.mean,
-                "ndcg_by_query": dict(
-                    zip(student.query_ids, map(float, student.values), strict=True)
-                ),
+                "kept_ndcg": student.mean / best.mean,
+                "ndcg_by_query": _by_query(student),
             },
         )
         return {"pairs": len(rows), "queries": len(student.query_ids)}
@@ -95,31 +144,64 @@ def _gate(
         "gate",
         build,
         module=__name__,
-        settings={"seed": settings.seed},
         upstream=[domain.golden, domain.catalog, scorer, policy_teacher],
     )
 
 
-def _measure(
-    scorer: PairScorer, catalog: Catalog, rows: list[Row], grades: Any
-) -> tuple[float, QueryScores]:
-    logits = scorer.logits(catalog.pairs(scorer.template, rows))
-    probabilities = grade_probabilities(logits, scorer.outputs.grade_count)
-    scores = relevance(probabilities)
-    ndcg = ndcg_at_10([r["query_id"] for r in rows], [r["doc_id"] for r in rows], grades, scores)
-    kappa = weighted_kappa(grades, rounded_grades(probabilities), scorer.outputs.grade_count)
-    return kappa, ndcg
+def _served_gate(domain: Domain, current: Model) -> Artifact:
+    """The model in service, held to the gate grades of today and not of its own day."""
+
+    def build(bench: Workbench) -> Counts:
+        rows = golden_rows(domain, "gate")
+        ndcg = _ndcg(rows, _probabilities(domain, current.file("scorer"), rows))
+        write_json(bench.out / GATE, {"ndcg_by_query": _by_query(ndcg)})
+        return {"pairs": len(rows), "queries": len(ndcg.query_ids)}
+
+    return make(
+        "served_gate",
+        build,
+        module=__name__,
+        upstream=[domain.golden, domain.catalog],
+        outside={"model": current.manifest_sha256},
+    )
 
 
-def _gain(
-    candidate: dict[str, float], current: dict[str, float], settings: PromotionSettings
-) -> Interval:
-    """The candidate's NDCG less the served model's, paired over the queries both were held to.
+def _traffic(domain: Domain, transfer: Artifact, scorer: Artifact, pairs: int) -> Artifact:
+    """What training pairs look like to the candidate: later traffic is compared with it."""
 
-    Without a query in common nothing tells that the candidate loses nothing: it does not pass.
-    """
-    shared = sorted(candidate.keys() & current.keys())
-    if not shared:
-        return Interval(math.nan, math.nan, math.nan, 0)
-    differences = np.array([candidate[query] - current[query] for query in shared])
-    return bootstrap_mean(differences, n_resamples=settings.n_resamples, seed=settings.seed)
+    def build(bench: Workbench) -> Counts:
+        rows = read_rows(transfer.file(TRANSFER))
+        sample = rows[:: max(1, len(rows) // pairs)][:pairs]
+        model = ServedModel("candidate", PairScorer.load(scorer.file(SCORER)), effects=None)
+        scored = model.score(sample, Catalog.load(domain.catalog.folder), Mix())
+        write_json(bench.out / TRAFFIC, describe(scored))
+        return {"pairs": len(sample)}
+
+    return make(
+        "traffic_reference",
+        build,
+        module=__name__,
+        settings={"pairs": pairs},
+        upstream=[domain.catalog, transfer, scorer],
+    )
+
+
+def _probabilities(domain: Domain, scorer: Path, rows: list[Row]) -> npt.NDArray[np.float64]:
+    """Grade probabilities of gate rows, shape (rows, grades)."""
+    loaded = PairScorer.load(scorer)
+    catalog = Catalog.load(domain.catalog.folder)
+    logits = loaded.logits(catalog.pairs(loaded.template, rows))
+    return grade_probabilities(logits, loaded.outputs.grade_count)
+
+
+def _ndcg(rows: list[Row], probabilities: npt.NDArray[np.float64]) -> QueryScores:
+    return ndcg_at_10(
+        [row["query_id"] for row in rows],
+        [row["doc_id"] for row in rows],
+        [row["grade"] for row in rows],
+        relevance(probabilities),
+    )
+
+
+def _by_query(scores: QueryScores) -> dict[str, float]:
+    return dict(zip(scores.query_ids, map(float, scores.values), strict=True))

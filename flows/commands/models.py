@@ -4,19 +4,34 @@ import getpass
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.commands.options import DOMAIN, STORE, Domain, Store, registry_folder
+from flows.commands.options import (
+    DOMAIN,
+    PROJECT,
+    STORE,
+    Domain,
+    Root,
+    RunOptions,
+    Store,
+    registry_folder,
+)
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
 from tasks.core.text import sanitize
 
-models = App(name="models", help="Versions of the model: list, show, promote, roll back, export.")
+if TYPE_CHECKING:
+    from tasks.core.inspection import Reproduction
+
+models = App(
+    name="models", help="Versions of the model: list, show, promote, roll back, export, reproduce."
+)
 Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
 
 
@@ -83,6 +98,48 @@ def export(version: str, folder: Path, /, *, domain: Domain = DOMAIN, store: Sto
     shutil.copytree(model.folder, building)
     building.rename(folder)
     print(f"{version} is in {folder}; {folder / 'scorer'} is a plain transformers folder.")
+
+
+@models.command
+def reproduce(
+    version: str, /, *, domain: Domain = DOMAIN, root: Root = PROJECT, store: Store = STORE
+) -> None:
+    """Make a version again from its recorded settings, and compare every digest.
+
+    It runs in a store of its own, which is removed afterwards, and takes as long as the run did.
+    Labels that were paid for are not asked for again.
+    """
+    from flows.commands.pipeline import run_flow
+    from tasks.core.inspection import compare_with_recorded, run_behind
+    from tasks.settings import Settings
+
+    model = _registry(store, domain).model(version)
+    recorded = run_behind(store, domain, model)
+    settings = Settings.model_validate(recorded.manifest["settings"])
+    with TemporaryDirectory(prefix="reproduce-", dir=store) as folder:
+        again, labels = Path(folder), store / domain / "labels"
+        if labels.is_dir():
+            shutil.copytree(labels, again / domain / "labels")
+        run_flow(
+            RunOptions(domain=domain, root=root, store=again),
+            until="personalize",
+            settings=settings,
+        )
+        _show(compare_with_recorded(recorded, again, model), version)
+
+
+def _show(found: "Reproduction", version: str) -> None:
+    for step in found.new_inputs:
+        print(f"{step}: its data, settings or code are not those of then")
+    for step in found.new_contents:
+        print(f"{step}: same inputs, other content")
+    if found.new_files:
+        raise CookbookError(
+            f"{version} should come out as it is registered; {', '.join(found.new_files)} differ. "
+            "The lines above name the steps; check out the commit and the data of then."
+        )
+    same = "from the same inputs" if not found.new_inputs else "although inputs differ"
+    print(f"{version} came out the same, file by file, {same}.")
 
 
 def _registry(store: Path, domain: str) -> Registry:

@@ -47,12 +47,17 @@ def serve(
 
     os.environ[ROOT_VARIABLE] = str(root.resolve())
     os.environ[STORE_VARIABLE] = str(store.resolve())
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
     with prefect_server_with_ui(port) as address:
         import prefect
 
         from flows.deployments import deployments
         from flows.report_server import serve_reports
+        from flows.stale_runs import close_runs_of_an_earlier_serve, watch_for_silence
 
+        watch_for_silence()
+        for name in close_runs_of_an_earlier_serve():
+            print(f"The run {name} had ended with an earlier `cookbook serve`: marked as crashed.")
         with serve_reports(store.resolve()) as reports:
             os.environ[REPORTS_VARIABLE] = reports
             print(f"UI:      {address}", f"Reports: {reports}/job_search/report.html", sep="\n")
@@ -62,6 +67,25 @@ def serve(
             print("Ctrl-C ends it.", flush=True)
             # One store, one writer: the store's own lock is the guarantee, this the waiting room.
             prefect.serve(*deployments(), limit=1, print_starting_message=False)
+
+
+def clean(
+    *,
+    days: Annotated[int, Parameter(help="What is older goes, if no kept run needs it.")],
+    store: Store = STORE,
+) -> None:
+    """Remove runs and artifacts older than some days; registered models and latest runs stay."""
+    from tasks.core.errors import CookbookError
+    from tasks.core.store.lock import run_lock
+    from tasks.core.store.retention import clear_expired
+
+    if days < 1:
+        raise CookbookError(f"Days are 1 or more; came {days}. Give another number.")
+    with run_lock(store):
+        removed = clear_expired(store, days=days)
+    for folder in removed:
+        print(f"removed {folder}")
+    print(f"{len(removed)} folders removed.")
 
 
 def doctor(

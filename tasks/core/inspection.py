@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from tasks.core.errors import CookbookError
+from tasks.core.store.artifacts import find
+from tasks.core.store.files import file_sha256
+from tasks.core.store.versions import Model, read_manifest
 from tasks.core.tables import Row, iterate_rows
 from tasks.core.training.scorer import grade_probabilities
 
@@ -51,6 +54,65 @@ class FinishedRun:
             for entry in self.report["lineage"]
             if entry["step"] == kind
         ]
+
+
+def run_behind(store: Path, domain: str, model: Model) -> FinishedRun:
+    """The finished run that registered a version.
+
+    Raises:
+        CookbookError: its folder is gone.
+    """
+    for folder in sorted((store / domain / "finished").glob("*")):
+        run = FinishedRun.load(folder)
+        if any(entry["digest"] == model.card["run"] for entry in run.report["lineage"]):
+            return run
+    raise CookbookError(
+        f"{model.version} is told from the run that registered it; none below "
+        f"{store / domain / 'finished'} did. Restore that folder from a backup."
+    )
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a second making of a version showed, each a list of steps or files in order.
+
+    ``new_inputs``: steps whose data, settings or code are not the recorded ones;
+    ``new_contents``: steps with the recorded inputs and other content; ``new_files``: files of
+    the model that differ.
+    """
+
+    new_inputs: list[str]
+    new_contents: list[str]
+    new_files: list[str]
+
+
+def compare_with_recorded(recorded: FinishedRun, again: Path, model: Model) -> Reproduction:
+    """Hold the artifacts of the store ``again`` to those that the recorded run names."""
+    expected: dict[str, list[str]] = {k: list(v) for k, v in recorded.manifest["artifacts"].items()}
+    made = {path.name for path in (again / "artifacts").iterdir()}
+    new_inputs, new_contents = [], []
+    for entry in recorded.report["lineage"]:
+        content = expected[entry["step"]].pop(0)
+        artifact = find(again / "artifacts" / entry["step"] / entry["digest"])
+        if artifact is None and entry["step"] in made:
+            new_inputs.append(entry["step"])
+        elif artifact is not None and artifact.content_digest != content:
+            new_contents.append(entry["step"])
+    return Reproduction(new_inputs, new_contents, _new_files(again, model))
+
+
+def _new_files(again: Path, model: Model) -> list[str]:
+    """Files of scorer and effects that no artifact of the same name and content matches."""
+    hashes = read_manifest(model.folder)["files"]
+    found = {
+        (path.relative_to(folder).as_posix(), file_sha256(path))
+        for folder in again.glob("artifacts/*/*")
+        if folder.parent.name.startswith("calibrated_") or folder.parent.name == "effects"
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    model_files = {name for name in hashes if name.startswith(("scorer/", "effects/"))}
+    return sorted(name for name in model_files if (name, hashes[name]) not in found)
 
 
 def explain(run: FinishedRun, pair_id: str) -> dict[str, Any]:

@@ -5,37 +5,59 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.core.intervals import Interval
+from tasks.core.query_slices import SliceGain
 
 Decision = Literal["promoted", "refused", "waiting"]
+# One side of a 95% interval, as the gain's own.
+SIGNIFICANCE = 0.025
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate on the gate split; ``gain`` is its NDCG less the served one's, if any."""
+    """A candidate on the gate split; ``gain`` is its NDCG less the served one's, if any.
+
+    ``slices`` holds the same by kind of query, tested against the slices' margin.
+    """
 
     kappa: float
     ndcg: float
     kept_ndcg: float
     gain: Interval | None
+    slices: tuple[SliceGain, ...] = ()
 
 
 @dataclass(frozen=True)
 class Gates:
-    """The least that serves; ``margin_ndcg`` is what it may lose to the model in service."""
+    """The least that serves.
+
+    ``margin_ndcg`` is what it may lose to the model in service, ``margin_slice_ndcg`` what it
+    may lose on one kind of query; with ``require_gain`` it must also be better on the whole.
+    """
 
     minimum_kappa: float
     minimum_ndcg: float
     minimum_kept_ndcg: float
     margin_ndcg: float
+    margin_slice_ndcg: float = 0.05
+    require_gain: bool = False
 
 
 def decide(
-    candidate: Candidate, gates: Gates, *, approval_required: bool
+    candidate: Candidate,
+    gates: Gates,
+    *,
+    approval_required: bool,
+    fairness: tuple[bool, str] | None = None,
 ) -> tuple[Decision, list[str]]:
     """The decision and its reasons, one sentence each.
 
     A first model needs the absolute gates alone; a later one must also not lose to the one in
-    service: its gain's whole interval lies above minus the margin.
+    service: its gain's whole interval lies above minus the margin. Then come superiority, if
+    asked for, and the slices, corrected by Holm among themselves. A candidate must pass each in
+    this fixed order, so that those before the slices need no correction.
+
+    Source: fixed-sequence and Holm procedures keep the familywise error (Maurer, Hothorn and
+    Lehmacher 1995; Holm 1979).
     """
     checks = [
         _at_least("kappa with people", candidate.kappa, gates.minimum_kappa),
@@ -44,6 +66,11 @@ def decide(
     ]
     if candidate.gain is not None:
         checks.append(_not_worse(candidate.gain, gates.margin_ndcg))
+        if gates.require_gain:
+            checks.append(_better(candidate.gain))
+        checks.extend(_slice_not_worse(one, gates.margin_slice_ndcg) for one in candidate.slices)
+    if fairness is not None:
+        checks.append(fairness)
     failed = [reason for passed, reason in checks if not passed]
     if failed:
         return "refused", failed
@@ -51,6 +78,27 @@ def decide(
     return (
         ("waiting", [*reasons, "A person decides."]) if approval_required else ("promoted", reasons)
     )
+
+
+def decide_refresh(
+    gain: Interval, margin: float, *, approval_required: bool
+) -> tuple[Decision, list[str]]:
+    """Whether refreshed effects may serve: their whole gain in click AUC lies above -margin.
+
+    The scorer is the one in service, so that no other gate has anything new to say.
+    """
+    passed = math.isfinite(gain.low) and gain.low >= -margin
+    word = "do not lose" if passed else "may lose"
+    reason = (
+        f"On later impressions the refreshed effects change click AUC by {gain.value:+.4f} "
+        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} members: they {word} more than "
+        f"{margin:.3f}."
+    )
+    if not passed:
+        return "refused", [reason]
+    if approval_required:
+        return "waiting", [reason, "A person decides."]
+    return "promoted", [reason]
 
 
 def _at_least(name: str, value: float, least: float) -> tuple[bool, str]:
@@ -66,4 +114,19 @@ def _not_worse(gain: Interval, margin: float) -> tuple[bool, str]:
         f"Against the model in service NDCG@10 changes by {gain.value:+.4f} "
         f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} queries: "
         f"it {word} more than {margin:.3f}."
+    )
+
+
+def _better(gain: Interval) -> tuple[bool, str]:
+    passed = math.isfinite(gain.low) and gain.low > 0
+    word = "is better" if passed else "is not shown to be better"
+    return passed, f"The candidate {word} than the model in service over all queries."
+
+
+def _slice_not_worse(one: SliceGain, margin: float) -> tuple[bool, str]:
+    passed = math.isfinite(one.gain.value) and one.p_value <= SIGNIFICANCE
+    word = "does not lose" if passed else "may lose"
+    return passed, (
+        f"Queries {one.name}: NDCG@10 changes by {one.gain.value:+.4f} over {one.gain.n} "
+        f"queries; it {word} more than {margin:.3f} (p {one.p_value:.3f}, corrected by Holm)."
     )

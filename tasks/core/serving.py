@@ -116,7 +116,16 @@ class ServedModel:
 
 
 def open_model(registry: Registry, version: str | None = None) -> ServedModel:
-    """The model in service, or the version asked for.
+    """The model in service, or the version asked for, loaded.
+
+    Raises:
+        CookbookError: there is none, or its files are damaged.
+    """
+    return ServedModel.load(find_model(registry, version))
+
+
+def find_model(registry: Registry, version: str | None = None) -> Model:
+    """The model in service, or the version asked for, checked by hash.
 
     Raises:
         CookbookError: there is none, or its files are damaged.
@@ -127,7 +136,7 @@ def open_model(registry: Registry, version: str | None = None) -> ServedModel:
             f"Scoring needs a model in service; {registry.folder} has none. Run `cookbook run`, "
             "or promote a version (`cookbook models list`)."
         )
-    return ServedModel.load(model)
+    return model
 
 
 def domain_catalog(paths: DomainPaths) -> Catalog:
@@ -154,7 +163,9 @@ def score_file(
     sibling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     count = 0
     try:
-        with sibling.open("w", encoding="utf-8") as stream:
+        # Scores name members: they are their owner's alone.
+        descriptor = os.open(sibling, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             for rows in _chunks(_checked_rows(source, catalog), ROWS_AT_ONCE):
                 for scored in model.score(rows, catalog, mix or Mix()):
                     stream.write(json.dumps(scored, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,16 +1,12 @@
 """A person opens Prefect's UI, fills in the form, starts a smoke run and reads the verdict."""
 
-import json
 import os
 import shutil
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -18,7 +14,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
-from tests.flows.smoke import COOKBOOK, PROJECT, environment, small_domain
+from tests.flows.served import Served, wait_for
+from tests.flows.smoke import small_domain
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -33,26 +30,13 @@ RUN_S = 600
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """`cookbook serve` on a small domain: addresses of the UI and of the report."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`cookbook serve` on a small domain."""
     folder = tmp_path_factory.mktemp("served")
-    root = small_domain(folder / "domain")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [*COOKBOOK, "serve", "--port", str(port), "--root", str(root)]
-    server = subprocess.Popen(
-        [*command, "--store", str(folder / "runs")],
-        env=environment(folder / "prefect"),
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout is not None
-    lines = iter(server.stdout.readline, "")
-    report = next(line for line in lines if line.startswith("Reports:")).split()[1]
-    yield f"http://127.0.0.1:{port}", report
-    server.terminate()
-    server.communicate(timeout=60)
+    made = Served(small_domain(folder / "domain"), folder)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +58,6 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def api(address: str, path: str, query: dict[str, Any]) -> Any:
-    """An answer of Prefect's API."""
-    request = urllib.request.Request(
-        f"{address}/api{path}", json.dumps(query).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
-def wait_for(seconds: float, what: str, found: Callable[[], Any]) -> Any:
-    """The first true thing found, looked for twice a second."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := found():
-            return result
-        time.sleep(0.5)
-    pytest.fail(f"{what} did not come within {seconds:g} s")
-
-
 def shown(browser: webdriver.Chrome, text: str) -> WebElement:
     """An element that shows the text, once the page has drawn it."""
     path = f"//*[contains(normalize-space(.), {text!r}) and not(*[contains(., {text!r})])]"
@@ -107,46 +72,97 @@ def shown(browser: webdriver.Chrome, text: str) -> WebElement:
 
 
 def test_the_six_deployments_are_listed_with_their_schedules(
-    served: tuple[str, str], browser: webdriver.Chrome, screenshots: Path
+    served: Served, browser: webdriver.Chrome, screenshots: Path
 ) -> None:
-    address, _ = served
-    assert wait_for(120, "all deployments", lambda: api(address, "/deployments/count", {}) == 6)
-    browser.get(f"{address}/deployments")
+    browser.get(f"{served.address}/deployments")
     for name in ("cookbook", "retrain", "personalize", "label", "score", "approve"):
         assert shown(browser, name).is_displayed()
     assert shown(browser, "At 04:00 AM every day").is_displayed()
     browser.save_screenshot(str(screenshots / "deployments.png"))
 
 
-def test_schedules_make_runs(served: tuple[str, str]) -> None:
+def test_schedules_make_runs(served: Served) -> None:
     """They did not with SQLAlchemy 2.1, and nothing but the server's log said so."""
-    address, _ = served
     query = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    assert wait_for(120, "a scheduled run", lambda: api(address, "/flow_runs/count", query) > 3)
+    assert wait_for(120, "a scheduled run", lambda: served.api("/flow_runs/count", query) > 3)
+
+
+def start_from_form(served: Served, browser: webdriver.Chrome, shot: Path | None = None) -> str:
+    """Choose the smoke profile in the form of `cookbook`, press the button; the run's id."""
+    deployment = served.deployment("cookbook")
+    browser.get(f"{served.address}/deployments/deployment/{deployment}/run")
+    profile = wait_for(60, "the form", lambda: shown_select(browser))
+    Select(profile).select_by_visible_text("smoke")
+    if shot is not None:
+        browser.save_screenshot(str(shot))
+    before = {run["id"] for run in runs_of(served, deployment)}
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+    return str(
+        wait_for(
+            60,
+            "the run",
+            lambda: next(
+                (r["id"] for r in runs_of(served, deployment) if r["id"] not in before), None
+            ),
+        )
+    )
+
+
+def runs_of(served: Served, deployment: str) -> Any:
+    return served.api("/flow_runs/filter", {"flow_runs": {"deployment_id": {"any_": [deployment]}}})
+
+
+def test_a_run_cancelled_in_the_ui_leaves_no_process(
+    served: Served, browser: webdriver.Chrome, screenshots: Path
+) -> None:
+    run = start_from_form(served, browser)
+    served.started(run)
+    assert served.process is not None
+    server_and_runner = len(psutil.Process(served.process.pid).children(recursive=True))
+    browser.get(f"{served.address}/runs/flow-run/{run}")
+    wait_for(60, "the button", lambda: pressed(browser, "Cancel"))
+    browser.save_screenshot(str(screenshots / "cancel.png"))
+    wait_for(60, "the question", lambda: pressed(browser, "Cancel", last=True))
+    assert served.ended(run)["state_type"] == "CANCELLED"
+    wait_for(
+        60,
+        "the end of its process",
+        lambda: (
+            len(psutil.Process(served.process.pid).children(recursive=True)) < server_and_runner
+        ),
+    )
+    browser.get(f"{served.address}/runs/flow-run/{run}")
+    assert shown(browser, "Cancelled").is_displayed()
+    browser.save_screenshot(str(screenshots / "cancelled.png"))
+
+
+def pressed(browser: webdriver.Chrome, text: str, *, last: bool = False) -> bool:
+    """Press the first (or last) button shown that says the text; False where there is none."""
+    buttons = [
+        one
+        for one in browser.find_elements(By.TAG_NAME, "button")
+        if one.is_displayed() and text in one.text
+    ]
+    if not buttons:
+        return False
+    buttons[-1 if last else 0].click()
+    return True
 
 
 def test_a_run_from_the_form_ends_with_a_verdict_and_a_report_that_opens(
-    served: tuple[str, str], browser: webdriver.Chrome, screenshots: Path
+    served: Served, browser: webdriver.Chrome, screenshots: Path
 ) -> None:
-    address, report = served
-    named = {"deployments": {"name": {"any_": ["cookbook"]}}}
-    deployment = api(address, "/deployments/filter", named)[0]["id"]
-    browser.get(f"{address}/deployments/deployment/{deployment}/run")
-    profile = wait_for(60, "the form", lambda: shown_select(browser))
-    Select(profile).select_by_visible_text("smoke")
-    browser.save_screenshot(str(screenshots / "form.png"))
-    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
-    run = wait_for(RUN_S, "the end of the run", lambda: ended_run(address, deployment))
-    assert run["state"]["type"] == "COMPLETED", run["state"]["message"]
+    run = served.ended(start_from_form(served, browser, screenshots / "form.png"), RUN_S)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert run["parameters"]["profile"] == "smoke"
-    browser.get(f"{address}/runs/flow-run/{run['id']}")
-    shown(browser, "train_policy_teacher")
+    browser.get(f"{served.address}/runs/flow-run/{run['id']}")
+    assert shown(browser, "train_policy_teacher").is_displayed()
     browser.save_screenshot(str(screenshots / "run.png"))
     shown(browser, "Artifacts").click()
     shown(browser, "verdict").click()
-    shown(browser, "Promoted")
+    assert shown(browser, "Promoted").is_displayed()
     browser.save_screenshot(str(screenshots / "verdict.png"))
-    browser.get(report)
+    browser.get(served.reports)
     assert "Promoted" in browser.find_element(By.TAG_NAME, "h1").text
     browser.save_screenshot(str(screenshots / "report.png"))
 
@@ -155,14 +171,3 @@ def shown_select(browser: webdriver.Chrome) -> WebElement | None:
     """The form's first list of choices."""
     found = browser.find_elements(By.TAG_NAME, "select")
     return next((one for one in found if one.is_displayed()), None)
-
-
-def ended_run(address: str, deployment: str) -> Any:
-    """The deployment's run, once it has ended."""
-    query = {
-        "flow_runs": {
-            "deployment_id": {"any_": [deployment]},
-            "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}},
-        }
-    }
-    return next(iter(api(address, "/flow_runs/filter", query)), None)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tasks.core.intervals import Interval, bootstrap_mean
-from tasks.core.promotion import Candidate, Gates, decide
+from tasks.core.promotion import Candidate, Gates, decide, decide_refresh
+from tasks.core.query_slices import SliceGain
 
 GATES = Gates(minimum_kappa=0.3, minimum_ndcg=0.5, minimum_kept_ndcg=0.9, margin_ndcg=0.01)
 GOOD = Candidate(kappa=0.5, ndcg=0.8, kept_ndcg=0.97, gain=None)
@@ -79,3 +80,48 @@ def test_a_candidate_that_loses_the_margin_is_promoted_once_in_forty():
 def test_the_same_model_again_is_promoted_where_queries_suffice():
     # The margin is 3.95 standard errors of the mean of 1,000 queries: power 0.97.
     assert _share_promoted(0.0, n_queries=1000, runs=60) > 0.9
+
+
+def test_superiority_is_asked_for_or_not():
+    level = replace(GOOD, gain=Interval(0.004, -0.002, 0.01, 200))
+    strict = replace(GATES, require_gain=True)
+    assert _decision(level) == "promoted"
+    decision, reasons = decide(level, strict, approval_required=False)
+    assert decision == "refused"
+    assert reasons == [
+        "The candidate is not shown to be better than the model in service over all queries."
+    ]
+    better = replace(GOOD, gain=Interval(0.02, 0.001, 0.04, 200))
+    assert _decision(better, strict) == "promoted"
+
+
+@pytest.mark.parametrize(("p_value", "expected"), [(0.025, "promoted"), (0.026, "refused")])
+def test_one_lost_slice_refuses_what_gains_on_the_whole(p_value, expected):
+    lost = SliceGain("of 1 to 3 words", Interval(-0.03, -0.08, 0.02, 20), p_value)
+    kept = SliceGain("of 6 words or more", Interval(0.1, 0.05, 0.15, 60), 0.001)
+    candidate = replace(GOOD, gain=Interval(0.05, 0.02, 0.08, 80), slices=(lost, kept))
+    decision, reasons = decide(candidate, GATES, approval_required=False)
+    assert decision == expected
+    if expected == "refused":
+        assert reasons == [
+            "Queries of 1 to 3 words: NDCG@10 changes by -0.0300 over 20 queries; it may lose "
+            "more than 0.050 (p 0.026, corrected by Holm)."
+        ]
+
+
+def test_a_failed_fairness_check_refuses_and_a_passed_one_is_told() -> None:
+    for passed, expected in ((True, "promoted"), (False, "refused")):
+        decision, reasons = decide(
+            GOOD, GATES, approval_required=False, fairness=(passed, "Fairness: told.")
+        )
+        assert decision == expected
+        assert "Fairness: told." in reasons
+
+
+def test_refreshed_effects_serve_only_if_their_whole_interval_lies_above_the_margin() -> None:
+    for low, expected in ((-0.009, "promoted"), (-0.011, "refused"), (math.nan, "refused")):
+        gain = Interval(0.002, low, 0.03, 120)
+        assert decide_refresh(gain, 0.01, approval_required=False)[0] == expected
+    waits = decide_refresh(Interval(0.002, 0.001, 0.03, 120), 0.01, approval_required=True)
+    assert waits[0] == "waiting"
+    assert "over 120 members" in waits[1][0]

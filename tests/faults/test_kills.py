@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.flows.smoke import PROJECT, content_digests, environment, run_command, smoke_run
+from tests.flows.smoke import content_digests, smoke_run, started_run
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 POINTS = ("before_build", "after_build", "after_manifest", "after_rename")
@@ -26,18 +25,13 @@ def stages(store: Path) -> list[str]:
 
 def kill_while_building(kind: str, root: Path, store: Path, server: dict[str, str]) -> bool:
     """Run, and kill as soon as an artifact of the kind is half built; False where it was missed."""
-    run = subprocess.Popen(
-        run_command(root, store),
-        env=environment(root.parent / "prefect", **server),
-        cwd=PROJECT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    run = started_run(root, store, **server)
     while run.poll() is None:
         if any((store / "artifacts" / kind).glob("*.building")):
             os.kill(run.pid, signal.SIGKILL)
         time.sleep(0.002)
-    return run.wait() == -signal.SIGKILL
+    run.communicate()
+    return run.returncode == -signal.SIGKILL
 
 
 def test_a_kill_in_the_middle_of_every_stage_changes_no_content(
@@ -65,6 +59,21 @@ def test_a_kill_at_every_write_point_changes_no_content(
             assert done.returncode == -signal.SIGKILL, (kind, point, done.stderr[-2000:])
     done = smoke_run(root, tmp_path, **server)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight
+
+
+def test_kills_in_the_middle_of_every_training_change_no_content(
+    root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
+) -> None:
+    """Killed at its fifth training step again and again: each run gets one checkpoint further."""
+    trained: set[str] = set()
+    for _ in range(60):
+        done = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT="training:step:5")
+        trained |= {path.parent.name for path in tmp_path.glob("artifacts/*/*.building")}
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert trained >= {"policy_teacher", "click_teacher", "assistant", "student", "pruned_student"}
     assert content_digests(tmp_path) == straight
 
 

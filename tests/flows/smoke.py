@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,25 @@ def smoke_run(root: Path, store: Path, **more: str) -> "subprocess.CompletedProc
         text=True,
         check=False,
     )
+
+
+def started_run(root: Path, store: Path, **more: str) -> "subprocess.Popen[str]":
+    """A run that goes on; ``more`` goes to the environment."""
+    return subprocess.Popen(
+        run_command(root, store),
+        env=environment(root.parent / "prefect", **more),
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def half_files(store: Path) -> list[Path]:
+    """Files below a store that a writer has not given their name yet."""
+    return [path for path in store.rglob("*") if path.is_file() and path.suffix == ".tmp"]
 
 
 def content_digests(store: Path) -> dict[str, str]:

@@ -16,6 +16,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finished.mkdir(parents=True)
     (finished / "report.html").write_text("<h1>Promoted</h1>")
     (finished / "secret.txt").write_text("secret")
+    older = store / "jobs" / "finished" / "cd"
+    older.mkdir()
+    (older / "report.html").write_text("<h1>Refused</h1>")
     (store / "jobs" / "latest").symlink_to("finished/ab")
     (store / "secret.txt").write_text("secret")
     with serve_reports(store) as address:
@@ -38,10 +41,18 @@ def test_a_report_is_served_without_leave_to_run_scripts(address: str) -> None:
         assert answer.headers["X-Frame-Options"] == "DENY"
 
 
+def test_the_report_of_an_earlier_run_is_served_by_the_name_of_the_run(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/jobs/cd/report.html", timeout=10) as answer:
+        assert answer.read() == b"<h1>Refused</h1>"
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/jobs/secret.txt",
+        "/jobs/ab/secret.txt",
+        "/jobs/%2e%2e/report.html",
+        "/jobs/absent/report.html",
         "/jobs/../secret.txt",
         "/../secret.txt/report.html",
         "/%2e%2e/report.html",

@@ -14,11 +14,11 @@ from tasks.core.report.schema import validate_report
 from tests.flows.smoke import (
     COOKBOOK,
     PROJECT,
-    environment,
+    half_files,
     report_of,
-    run_command,
     small_domain,
     smoke_run,
+    started_run,
 )
 
 pytestmark = pytest.mark.slow
@@ -128,13 +128,7 @@ def test_a_second_run_on_a_held_store_is_told_who_holds_it(root: Path, store: Pa
 
 
 def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
-    run = subprocess.Popen(
-        run_command(root, store),
-        env=environment(root.parent / "prefect"),
-        cwd=PROJECT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    run = started_run(root, store)
     children: list[psutil.Process] = []
     while not children and run.poll() is None:
         children = psutil.Process(run.pid).children(recursive=True)
@@ -147,22 +141,17 @@ def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
     assert gone
 
 
-def test_ctrl_c_ends_a_run_with_130_and_leaves_no_process_behind(root: Path, store: Path) -> None:
-    run = subprocess.Popen(
-        run_command(root, store),
-        env=environment(root.parent / "prefect"),
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background job ignores Ctrl-C, and so would all that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_with_its_code_one_line_and_no_process_left(
+    root: Path, store: Path, sent: signal.Signals, code: int
+) -> None:
+    run = started_run(root, store)
     assert run.stdout is not None
     run.stdout.readline()
     children = psutil.Process(run.pid).children(recursive=True)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(sent)
     _, error = run.communicate(timeout=120)
-    assert run.returncode == 130
-    assert "Traceback" not in error
+    assert run.returncode == code
+    assert error == "cookbook: stopped; run the same command again to go on.\n"
     assert not psutil.wait_procs(children, timeout=60)[1]
+    assert half_files(store) == []

@@ -12,12 +12,12 @@ PASS_THREE = (
 )
 
 
-def passings(name: str, fault: str | None) -> tuple[int, int]:
+def passings(name: str, fault: str | None, **more: str) -> tuple[int, int]:
     """How often a point of this name was passed, and the exit code."""
     env = {key: value for key, value in os.environ.items() if key != "COOKBOOK_FAULT"}
     done = subprocess.run(
         [sys.executable, "-c", PASS_THREE.format(name=name)],
-        env=env | ({"COOKBOOK_FAULT": fault} if fault else {}),
+        env=env | ({"COOKBOOK_FAULT": fault} if fault else {}) | more,
         text=True,
         capture_output=True,
         check=False,
@@ -38,3 +38,7 @@ def test_an_armed_point_kills_at_the_passing_named(fault: str, passed: int) -> N
 @pytest.mark.parametrize(("fault", "passed"), [("pairs:after", 0), ("pairs:after:2", 1)])
 def test_a_point_may_be_named_by_kind_and_place(fault: str, passed: int) -> None:
     assert passings("pairs:after", fault) == (passed, -9)
+
+
+def test_an_armed_point_sends_the_signal_named() -> None:
+    assert passings("after_write", "after_write:2", COOKBOOK_FAULT_SIGNAL="SIGTERM") == (1, -15)

@@ -1,0 +1,76 @@
+"""Runs that Prefect shows as running although their process is gone, and how they are closed."""
+
+from datetime import timedelta
+
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.states import Crashed
+
+HEARTBEAT_S = 30  # the least that Prefect allows
+# Three heartbeats: one may be late on a busy machine.
+SILENCE = timedelta(seconds=3 * HEARTBEAT_S)
+AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+AUTOMATION = "A run that went silent has crashed"
+
+
+def watch_for_silence() -> None:
+    """Ship the automation that marks a run as crashed when its heartbeat stops; once a server.
+
+    Source: Prefect's documentation on detecting zombie flows. The resource is any flow run, since
+    a run may end in a state of any name.
+    """
+    try:
+        Automation.read(name=AUTOMATION)
+    except ValueError:
+        _silence_automation().create()
+
+
+def _silence_automation() -> Automation:
+    ends = ("Completed", "Failed", "Cancelled", "Crashed")
+    beat = "prefect.flow-run.heartbeat"
+    return Automation(
+        name=AUTOMATION,
+        description=f"No heartbeat for {SILENCE.seconds} s: the process was killed.",
+        trigger=EventTrigger(
+            after={beat},
+            expect={beat, *(f"prefect.flow-run.{end}" for end in ends)},
+            match={"prefect.resource.id": ["prefect.flow-run.*"]},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message="No heartbeat: its process is gone. What it finished is kept; run again.",
+            )
+        ],
+    )
+
+
+def close_runs_of_an_earlier_serve() -> list[str]:
+    """Mark as crashed what an earlier `cookbook serve` left running; returns the runs' names.
+
+    Only one serves a port, and runs end with it, so whatever it started is gone. Runs of work
+    pools are their workers' and are left alone.
+    """
+    named = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(is_null_=False),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
+    )
+    gone = Crashed(message="`cookbook serve` ended while it ran. Run it again to go on.")
+    with get_client(sync_client=True) as client:
+        runs = [one for one in client.read_flow_runs(flow_run_filter=named) if not one.work_pool_id]
+        for one in runs:
+            client.set_flow_run_state(one.id, gone, force=True)
+    return [one.name for one in runs]

@@ -1,0 +1,86 @@
+"""Drift is found where it was planted, and not where traffic is the same."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tasks.core.drift import describe, drift, traffic_figures
+
+
+def _scored(rng, queries=200, shift=0.0, per_query=5, words=3):
+    rows = []
+    for query in range(queries):
+        for value in np.clip(rng.beta(2, 3, per_query) + shift, 0, 1):
+            high = float(value)
+            rows.append(
+                {
+                    "query_id": f"q{query}",
+                    "query": " ".join(["w"] * (words + query % 3)),
+                    "member_id": "m1" if query % 2 else "",
+                    "relevance": high,
+                    "grade_probabilities": [1 - high, high],
+                    "action_probabilities": {"clicked": high / 2},
+                }
+            )
+    return rows
+
+
+def test_a_shift_of_the_scores_is_found_and_named():
+    rng = np.random.default_rng(0)
+    found = drift(describe(_scored(rng)), _scored(rng, shift=0.25), 0.2)
+    named = {one.figure for one in found if one.drifted}
+    assert {"relevance", "grade", "probability clicked"} <= named
+    assert not named & {"query length", "asked by a member"}
+
+
+def test_longer_queries_are_drift_of_the_input_alone():
+    rng = np.random.default_rng(0)
+    found = drift(describe(_scored(rng)), _scored(rng, words=8), 0.2)
+    assert [one.figure for one in found if one.drifted] == ["query length"]
+
+
+def test_the_same_traffic_seldom_alarms_however_few_the_queries():
+    """At n queries the index alone is large by chance: (1/n + 1/m) times 9 on average."""
+    rng = np.random.default_rng(1)
+    reference = describe(_scored(rng, queries=60, per_query=1))
+    trials = [drift(reference, _scored(rng, queries=30, per_query=1), 0.2) for _ in range(100)]
+    large = sum(any(one.psi > 0.2 for one in found) for found in trials)
+    alarmed = sum(any(one.drifted for one in found) for found in trials)
+    assert large > 50
+    assert alarmed <= 3
+
+
+def test_the_index_is_the_published_formula():
+    """Two bins, 100 rows: from (50, 50) to (80, 20), with half a row added to each bin."""
+    reference = {"bins": {"asked by a member": {"edges": [0.5], "counts": [50, 50]}}, "queries": 9}
+    rows = [
+        {
+            "query_id": str(number),
+            "query": "q",
+            "member_id": "m" if number < 20 else "",
+            "relevance": 0.5,
+            "grade_probabilities": [1.0],
+            "action_probabilities": {},
+        }
+        for number in range(100)
+    ]
+    (found,) = drift(reference, rows, 0.2)
+    high, low = 80.5 / 101, 20.5 / 101
+    assert found.psi == pytest.approx(
+        (high - 0.5) * math.log(high / 0.5) + (low - 0.5) * math.log(low / 0.5)
+    )
+
+
+def test_a_reference_is_json_and_holds_no_text_and_no_member():
+    reference = describe(_scored(np.random.default_rng(0), queries=5))
+    assert json.loads(json.dumps(reference)) == reference
+    assert "m1" not in json.dumps(reference)
+
+
+def test_a_model_without_actions_has_no_action_figure():
+    rows = _scored(np.random.default_rng(0), queries=3)
+    for row in rows:
+        row["action_probabilities"] = {}
+    assert "probability clicked" not in traffic_figures(rows)

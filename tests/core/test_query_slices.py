@@ -1,0 +1,74 @@
+"""A loss on one kind of query is seen, and chance alone is not taken for one."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from tasks.core.query_slices import query_slices, slice_gains
+
+
+def _row(query_id, query, member_id=""):
+    return {"query_id": query_id, "query": query, "member_id": member_id}
+
+
+def test_queries_are_sliced_by_length_and_by_who_asks():
+    rows = [
+        _row("a", "nurse", "m1"),
+        _row("b", "night shift nurse in Lisbon"),
+        _row("c", "a b c d e f", "m2"),
+        _row("c", "a b c d e f", "m2"),
+    ]
+    assert query_slices(rows) == {
+        "asked by a member": {"a", "c"},
+        "asked by nobody known": {"b"},
+        "of 1 to 3 words": {"a"},
+        "of 4 or 5 words": {"b"},
+        "of 6 words or more": {"c"},
+    }
+
+
+def test_a_slice_of_all_queries_is_no_slice():
+    rows = [_row("a", "nurse", "m1"), _row("b", "night shift nurse in Lisbon", "m2")]
+    assert set(query_slices(rows)) == {"of 1 to 3 words", "of 4 or 5 words"}
+
+
+def test_slices_of_fewer_than_eight_queries_are_left_out():
+    differences = {str(number): 0.0 for number in range(15)}
+    slices = {"large": {str(n) for n in range(8)}, "small": {str(n) for n in range(8, 15)}}
+    assert [one.name for one in slice_gains(differences, slices, margin=0.05)] == ["large"]
+
+
+def test_the_p_value_is_that_of_a_one_sided_test_of_the_mean():
+    """By the central limit: P(mean <= -margin) where the mean is normal around its estimate."""
+    values = np.random.default_rng(0).normal(0.01, 0.1, size=400)
+    differences = {f"{number:03d}": value for number, value in enumerate(values)}
+    (one,) = slice_gains(differences, {"all": set(differences)}, margin=0.0, n_resamples=20_000)
+    expected = norm.cdf(0, loc=values.mean(), scale=values.std() / 20)
+    assert one.p_value == pytest.approx(expected, abs=0.01)
+    assert one.gain.value == pytest.approx(values.mean())
+
+
+def test_more_slices_ask_for_more_evidence():
+    """Holm: of two slices with the same raw p-value, each is multiplied by two."""
+    values = np.random.default_rng(1).normal(-0.02, 0.1, size=60)
+    differences = {f"{kind}{number:02d}": v for kind in "ab" for number, v in enumerate(values)}
+    both = {kind: {name for name in differences if name[0] == kind} for kind in "ab"}
+    alone = slice_gains(differences, {"a": both["a"]}, margin=0.05)[0].p_value
+    assert 0.001 < alone < 0.2
+    together = slice_gains(differences, both, margin=0.05)
+    assert [one.p_value for one in together] == pytest.approx([2 * alone] * 2)
+
+
+def test_a_candidate_that_loses_the_margin_in_a_slice_is_let_through_once_in_forty():
+    rng = np.random.default_rng(2)
+    passed = [
+        slice_gains(
+            dict(zip(map(str, range(80)), rng.normal(-0.05, 0.1, 80), strict=True)),
+            {"all": set(map(str, range(80)))},
+            margin=0.05,
+            n_resamples=300,
+        )[0].p_value
+        <= 0.025
+        for _ in range(400)
+    ]
+    assert 0.005 < np.mean(passed) < 0.06

@@ -1,0 +1,44 @@
+"""A stop in the middle of any stage leaves one line, no child, no half file, and a way on."""
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.flows.smoke import content_digests, half_files, smoke_run, started_run
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
+PLACES = (
+    "pairs:before_build",
+    "judgments:before_build",
+    "training:step:3",
+    "checkpoint:after_weights",
+    "soft_labels:shard",
+    "effects:before_build",
+    "registry_after_copy",
+    "before_rename:9",
+)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_anywhere_leaves_nothing_half_and_the_next_run_goes_on(
+    root: Path,
+    straight: dict[str, str],
+    server: dict[str, str],
+    tmp_path: Path,
+    sent: signal.Signals,
+    code: int,
+) -> None:
+    for place in PLACES:
+        armed = {"COOKBOOK_FAULT": place, "COOKBOOK_FAULT_SIGNAL": sent.name}
+        run = started_run(root, tmp_path, **server, **armed)
+        process = psutil.Process(run.pid)
+        _, error = run.communicate()
+        assert run.returncode == code, (place, error[-2000:])
+        assert error == "cookbook: stopped; run the same command again to go on.\n", place
+        assert half_files(tmp_path) == [], place
+        assert not process.is_running()
+    done = smoke_run(root, tmp_path, **server)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight
