@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -149,7 +149,7 @@ def watch_canaries(
     """
     if settings.kind != "endpoint" or not settings.checks.canary_pairs:
         return None
-    today = datetime.now(UTC).date()
+    today = _today()
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
@@ -217,7 +217,7 @@ def _read_canaries(
 ) -> CanaryReading:
     tune = _golden_pairs(catalog, golden_rows(domain, "tune"), settings)
     canaries = choose_canaries(tune, settings.checks.canary_pairs, seed=settings.seed)
-    return read_canaries(judge, canaries, on=datetime.now(UTC).date())
+    return read_canaries(judge, canaries, on=_today())
 
 
 def _golden_pairs(
@@ -241,3 +241,7 @@ def _shown(pairs: int) -> Callable[[Progress], None]:
         run.progress("verdict", seen.finished, pairs, f"${seen.spent_usd:.2f}")
 
     return show
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -31,6 +31,20 @@ def verdict_line(report: Report) -> str:
     return sanitize(f"{verdict_headline(report)}. {verdict_sentence(report)} {reason}")
 
 
+def judge_line(report: Report) -> str:
+    """Who graded, and how well it agrees with people, in one line without control characters."""
+    judge, kappa = report["judge"], report["judge"]["kappa"]
+    kind = "an LLM" if judge["is_llm"] else "not an LLM"
+    if kappa is None:
+        return sanitize(f"Judge: {judge['name']}, {kind}; not measured against people")
+    people = judge["human_kappa"]
+    beside = f"people among themselves {decimal(people, 2)}" if people is not None else ""
+    floor = f"floor {decimal(judge['floor'], 2)}" if judge.get("floor") is not None else ""
+    known = ", ".join(part for part in (floor, beside) if part)
+    measured = f"kappa {decimal(kappa['value'], 2)}" + (f" ({known})" if known else "")
+    return sanitize(f"Judge: {judge['name']}, {kind}, {measured}")
+
+
 def summary_table(report: Report) -> Table:
     """A row per model and per untrained baseline: quality, share kept, clicks, size and speed.
 

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from tasks.core.report.terminal import summary_table, verdict_line
+from tasks.core.report.terminal import judge_line, summary_table, verdict_line
 from tests.core.report.example_report import full_report, minimal_report
 
 
@@ -17,6 +17,16 @@ def test_the_verdict_line_says_what_was_decided_and_why() -> None:
         "Promoted. v0004 is now the model in service for job_search. "
         "NDCG@10 on the gate split, 0.894, is above BM25's 0.842."
     )
+
+
+def test_the_judge_line_names_what_its_kappa_is_held_to() -> None:
+    assert judge_line(full_report()) == (
+        "Judge: embedded-minilm-l6, not an LLM, kappa 0.70 "
+        "(floor 0.60, people among themselves 0.78)"
+    )
+    bare = minimal_report()
+    bare["judge"]["kappa"] = None
+    assert judge_line(bare).endswith("not measured against people")
 
 
 def test_no_control_character_of_a_reason_reaches_the_terminal() -> None:

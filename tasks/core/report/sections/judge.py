@@ -8,6 +8,7 @@ from tasks.core.report.interval_rows import Row, interval_rows
 from tasks.core.report.markup import Child, Html, element
 from tasks.core.report.quantities import count, decimal, lower_words, percent, words
 from tasks.core.report.schema import Report
+from tasks.core.report.sections.judge_checks import check_facts, judge_checks
 
 _TERMS = {
     "Judge": "the model that grades pairs in place of people.",
@@ -16,6 +17,8 @@ _TERMS = {
     "be expected to reach.",
     "Gate split": "golden pairs kept for decisions; the judge was not tuned on them.",
     "Floor": "below this kappa a run stops before it labels anything.",
+    "Bias": "mean of judge less people; above 0 the judge is generous.",
+    "Canaries": "golden pairs asked about again on each day of a run, to notice a changed model.",
 }
 
 
@@ -36,6 +39,7 @@ def judge(report: Report) -> Html:
                 else element("p", "Not measured.", class_="missing"),
             ),
         ),
+        judge_checks(found),
         terms=_TERMS,
     )
 
@@ -98,7 +102,7 @@ def _facts(report: Report) -> list[tuple[str, Child]]:
         entries += _agreement(found["by_grade"])
     if "sealed_reads" in found:
         entries.append(("Reads of the sealed split", count(found["sealed_reads"])))
-    return entries
+    return entries + check_facts(found)
 
 
 def _agreement(by_grade: Sequence[Sequence[int]]) -> list[tuple[str, Child]]:

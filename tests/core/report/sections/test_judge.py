@@ -38,3 +38,26 @@ def test_a_known_truth_is_shown_where_the_run_has_one() -> None:
 
 def test_an_unmeasured_confusion_says_so() -> None:
     assert "Where judge and people differ Not measured." in read_page(judge(minimal_report())).words
+
+
+def test_a_checked_judge_shows_what_was_tried_and_an_unchecked_one_nothing() -> None:
+    report = full_report()
+    assert "hostile text" not in read_page(judge(report)).words
+    report["judge"] |= {
+        "bias": 0.25,
+        "prompt": {"name": "sceptical"},
+        "stated": {"differing": 0.125, "kappa": 0.6},
+        "dimension_kappas": {"TITLE": 0.81, "PAY": None},
+        "wobbles": [{"change": "paraphrased", "pairs": 40, "moved_share": 0.1, "mean_move": 0.12}],
+        "twins": [
+            {"attack": "stuffing", "pairs": 24, "raised_share": 0.25, "shift": {"value": 0.5}}
+        ],
+    }
+    words = read_page(judge(report)).words
+    assert "Bias, in grades +0.25" in words
+    assert "Prompt sceptical" in words
+    assert "Own sum differs from the policy's 12.5%" in words
+    assert "Asked paraphrased 40 10% moved 0.12" in words
+    assert "Added: stuffing 24 25% rose +0.50" in words
+    assert "Agreement on each dimension" in words
+    assert "PAY" not in words
