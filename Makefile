@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 # Two test processes with one compute thread each fill two cores without fighting for them.
 TEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 
-.PHONY: help install run serve test test-faults check format docs clean
+.PHONY: help install run serve test test-faults check audit format docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -38,6 +38,15 @@ check: $(STAMP) ## lint, types (strict), imports one way
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m flows.licenses
+	-@$(MAKE) --no-print-directory audit
+
+# In an environment of its own: its packages are no part of this project's lock.
+audit: ## known vulnerabilities of the pinned packages, where their database can be reached
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install \
+		--disable-pip-version-check --quiet --retries 1 --timeout 10 pip-audit==2.10.1; }
+	@.audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip \
+		--progress-spinner off --timeout 10
 
 format: $(STAMP) ## reformat and mend what ruff can
 	$(BIN)/ruff format .
@@ -47,4 +56,4 @@ docs: $(STAMP) ## write docs/cli.md from the commands' help
 	$(BIN)/python -m flows.cli_reference > docs/cli.md
 
 clean: ## remove the virtual environment and caches; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
