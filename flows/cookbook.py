@@ -29,6 +29,7 @@ from tasks.score import gather_transfer_set, score
 from tasks.settings import Settings
 from tasks.synthesize import synthesize
 from tasks.train_teachers import import_teacher, train_click_teacher, train_policy_teacher
+from tasks.write_queries import write_llm_queries
 
 PROJECT = Path(__file__).resolve().parents[1]
 Part = Literal["label", "train", "distill", "personalize", "evaluate"]
@@ -55,10 +56,11 @@ def cookbook(
         announce(choice, run)
         # Data: the policy is the source of truth, golden data keeps the judge honest.
         data = ingest(domain, root, s.golden)
-        pairs = synthesize(data, s.encoder, s.synthesis)
         judge = prepare_judge(data, s.encoder, s.judge)
         verdict = validate_judge(data, judge, s.encoder, s.judge)
         watch_canaries(data, judge, verdict, s.encoder, s.judge)
+        written = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis)
+        pairs = synthesize(data, written, s.encoder, s.synthesis)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":

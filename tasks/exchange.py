@@ -16,6 +16,7 @@ from tasks.settings import TrainingSettings
 POLICY = "policy.md"
 GOLDEN = "golden.parquet"
 QUERIES = "queries.parquet"
+WRITTEN = "written.parquet"
 LOG = "impressions.parquet"
 PAIRS = "pairs.parquet"
 VERDICT, CANARIES = "verdict.json", "canaries.measured.json"

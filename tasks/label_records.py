@@ -21,7 +21,7 @@ from tasks.core.labeling.replies import Judgment
 from tasks.core.labeling.ways import Way
 from tasks.core.policy import Policy
 from tasks.core.retrieval.query_kinds import query_kinds
-from tasks.core.store.artifacts import Counts
+from tasks.core.store.artifacts import Artifact, Counts
 from tasks.core.store.files import write_json
 from tasks.core.tables import Row, iterate_rows, read_rows, write_stream
 from tasks.exchange import (
@@ -71,7 +71,7 @@ def write_labels(
         ),
         pa.schema([*pq.read_schema(requests.pairs), *_LABEL_FIELDS]),
     )
-    write_json(out / CALLS, _calls(done.progress, labelled))
+    write_json(out / CALLS, _calls(done.progress, labelled, way.judges[-1], edits))
     write_json(out / SENT, _sent(requests, way.judges))
     write_json(out / COVERAGE, _coverage(out, domain, requests.catalog, way.judges[-1].policy))
     if edits:
@@ -81,6 +81,14 @@ def write_labels(
     if done.quarantined:
         _write_quarantine(out / QUARANTINE, requests, done)
     return {"judgments": labelled, "quarantined": len(done.quarantined)}
+
+
+def read_labeling(judgments: Artifact) -> dict[str, Any]:
+    """How the labels came about: edits, rungs, coverage and what was sent, where recorded."""
+    files = {"policy_edit": POLICY_EDIT, "rungs": RUNGS, "coverage": COVERAGE, "sent": SENT}
+    return {
+        name: judgments.json(file) for name, file in files.items() if judgments.file(file).exists()
+    }
 
 
 def _judged(row: Row, judgment: Judgment) -> Row:
@@ -106,15 +114,19 @@ def _use(query_id: str) -> str:
     return "calibrate" if share < CALIBRATION_SHARE else "train"
 
 
-def _calls(progress: Progress, labelled: int) -> dict[str, float]:
+def _calls(
+    progress: Progress, labelled: int, judge: Judge, edits: Mapping[str, CarryOver]
+) -> dict[str, float]:
+    """Counts of this run; the money is all that the judge cost so far, its checks included."""
+    checks = sum(edit.missed.calls for edit in edits.values())
     return {
         "pairs": progress.finished,
         "labelled": labelled,
         "quarantined": progress.quarantined,
-        "calls": progress.calls,
-        "billed_calls": progress.billed_calls,
+        "calls": progress.calls + checks,
+        "billed_calls": progress.billed_calls + checks,
         "reused": progress.reused,
-        "spent_usd": progress.spent_usd,
+        "spent_usd": judge.journal.spent_usd(judge.run),
         "possibly_billed": progress.possibly_billed,
     }
 

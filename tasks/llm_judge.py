@@ -12,6 +12,7 @@ from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.plan import LabelPlan, estimate
 from tasks.core.labeling.prices import Price, price_of
 from tasks.core.labeling.prompts import LabelRequest
+from tasks.core.labeling.query_writer import PER_REQUEST
 from tasks.core.labeling.twins import ATTACKS
 from tasks.core.policies.parse import parse_policy
 from tasks.judge_settings import JudgeSettings
@@ -82,7 +83,7 @@ def choose_judge(
         return Choice(judge)
     address = judge.base_url or environment.get(ADDRESS_VARIABLE, "").strip() or None
     llm = _with(judge, kind="endpoint", base_url=address)
-    has_key = bool(environment.get(judge.api_key_variable, "").strip())
+    has_key = bool(judge.api_key_block or environment.get(judge.api_key_variable, "").strip())
     if judge.kind == "auto" and address is None and not has_key:
         return Choice(_with(judge, kind="embedded"))
     usd = cost(llm)
@@ -122,9 +123,10 @@ def _with(judge: JudgeSettings, **changes: object) -> JudgeSettings:
 
 def _too_dear(judge: JudgeSettings, usd: float | None) -> str:
     price = "at a price nobody lists" if usd is None else f"for about ${usd:,.2f}"
+    key = judge.api_key_block or judge.api_key_variable
     return (
-        f"{judge.api_key_variable} is set, but grading with {judge.model} {price} is not within "
-        f"budget_usd = ${judge.budget_usd:,.2f}: the embedded judge grades, and nothing is spent. "
+        f"{key} is set, but grading with {judge.model} {price} is not within budget_usd = "
+        f"${judge.budget_usd:,.2f}: the embedded judge grades, and nothing is spent. "
         "For the LLM: --judge endpoint --budget-usd AMOUNT."
     )
 
@@ -177,6 +179,7 @@ def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> 
             "labels": settings.synthesis.max_pairs * judge.answers.samples,
             "gate pairs": _gate_pairs(settings, paths, policy.grade_count),
             "checks": _check_calls(judge),
+            "queries": -(-settings.synthesis.generated_queries // PER_REQUEST),
         },
         plan=estimate(requests, policy, endpoint, price=price),
         sampled=len(requests),

@@ -24,6 +24,7 @@ from tasks.core.training.scorer import CARD
 from tasks.exchange import (
     BIASES,
     CALLS,
+    CANARIES,
     CONFLICTS,
     EMBEDDED_JUDGE,
     FAIRNESS,
@@ -38,6 +39,7 @@ from tasks.exchange import (
     VERDICT,
     Domain,
 )
+from tasks.label_records import read_labeling
 from tasks.run import Run, current_run
 from tasks.settings import Settings
 from tasks.step import step
@@ -72,6 +74,7 @@ def report(
         **_provenance(domain),
         "judge": _judge(settings, verdict),
         "labels": _labels(judgments),
+        "labeling": read_labeling(judgments),
         "tiers": _tiers(tiers, figures),
         "baselines": figures["baselines"],
         "tradeoff": _mixes(mix) if mix else _tradeoff(settings, figures),
@@ -125,16 +128,22 @@ def _provenance(domain: Domain) -> dict[str, Any]:
 
 def _judge(settings: Settings, verdict: Artifact) -> dict[str, Any]:
     found, is_llm = verdict.json(VERDICT), settings.judge.kind == "endpoint"
+    prompt, canaries = found.pop("prompt", None), verdict.file(CANARIES)
     return {
         "name": settings.judge.model if is_llm else EMBEDDED_JUDGE,
         "is_llm": is_llm,
-        "kappa": found["kappa"],
-        "human_kappa": found["human_kappa"],
-        "by_grade": found["confusion"],
-        "passed": found["passed"],
-        "floor": found["floor"],
-        "sealed_reads": len(list(store_root().glob("artifacts/ledger/*/manifest.json"))),
+        "by_grade": found.pop("confusion"),
+        **found,
+        "prompt": {"name": prompt["name"]} if prompt else None,
+        "canaries": verdict.json(CANARIES) if canaries.exists() else None,
+        "gate_reads": _reads("verdict"),
+        "sealed_reads": _reads("ledger"),
     }
+
+
+def _reads(kind: str) -> int:
+    """How often golden grades were looked at for such an artifact, over the store's life."""
+    return len(list(store_root().glob(f"artifacts/{kind}/*/manifest.json")))
 
 
 def _labels(judgments: Artifact) -> dict[str, float]:

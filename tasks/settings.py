@@ -39,7 +39,21 @@ class SynthesisSettings(Branch):
     """Which pairs get a label."""
 
     generated_queries: int = Field(
-        default=500, ge=0, description="Queries made from documents by template."
+        default=500,
+        ge=0,
+        description="Queries made from documents: by an LLM judge, five a call, else by template.",
+    )
+    near_duplicate: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of common three-word runs from which two documents, or two made "
+        "queries, count as one.",
+    )
+    fewest_of_a_kind: int = Field(
+        default=5,
+        ge=0,
+        description="Queries of each kind that golden tune data holds; made queries fill up to it.",
     )
     lexical_candidates: int = Field(default=4, ge=0, description="BM25 candidates per query.")
     dense_candidates: int = Field(default=4, ge=0, description="Nearest by embedding, per query.")

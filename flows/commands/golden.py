@@ -161,8 +161,8 @@ def _show_agreement(found: "RatersAgreement", names: Sequence[str]) -> None:
         print(f"human kappa: {found.human_kappa:.3f}")
     for (first, second), kappa in found.pairwise.items():
         print(f"{names[first]} and {names[second]}: kappa {kappa:.3f}")
-    for name, kappa in found.dimensions.items():
-        print(f"{name}: kappa {'not measured' if kappa is None else f'{kappa:.3f}'}")
+    for name, measured in found.dimensions.items():
+        print(f"{name}: kappa {'not measured' if measured is None else f'{measured:.3f}'}")
 
 
 @dataclass(frozen=True)

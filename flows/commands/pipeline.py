@@ -22,8 +22,12 @@ def run(options: RunOptions = USUAL) -> None:
 
 
 def label(options: RunOptions = USUAL) -> None:
-    """Check the judge against golden data and label pairs; no label is paid for twice."""
+    """Check the judge against golden data and label pairs; no label is paid for twice.
+
+    After an edit of the policy only labels that cite a changed clause are asked for again.
+    """
     _run_part(options, until="label")
+    _show_labels(options.store, options.domain)
 
 
 def train(options: RunOptions = USUAL) -> None:
@@ -51,14 +55,28 @@ def _run_part(options: RunOptions, *, until: str) -> None:
     print(f"Finished as far as {until}; a later command goes on from here.")
 
 
+def _show_labels(store: Path, domain: str) -> None:
+    """Say how the labels came about: stale ones, judges, holes, what was sent."""
+    from tasks.core.report.label_lines import label_lines
+    from tasks.core.text import sanitize
+    from tasks.label_records import read_labeling
+    from tasks.past_labels import past_labels
+    from tasks.run import open_run
+
+    with open_run(store, domain):
+        for line in label_lines(read_labeling(next(past_labels()).judgments)):
+            print(sanitize(line))
+
+
 def show_report(report: dict[str, Any], page: Path) -> None:
     """Print the verdict, the models, what was skipped, and where the report lies."""
-    from tasks.core.report.terminal import summary_table, verdict_line
+    from tasks.core.report.terminal import judge_line, summary_table, verdict_line
     from tasks.core.text import sanitize
 
     console = Console()
     console.print()
     console.print(summary_table(report))
+    console.print(judge_line(report), markup=False, highlight=False)
     for entry in report["skipped"]:
         line = sanitize(f"Skipped {entry['step']}: {entry['reason']}")
         console.print(line, markup=False, highlight=False)

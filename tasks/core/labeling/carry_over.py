@@ -92,6 +92,7 @@ class MissedChanges:
     sampled: int
     changed: int
     rate: Interval | None
+    calls: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,10 @@ def measure_missed_changes(edit: PolicyEdit, sample: Sequence[LabelRequest]) -> 
     A change is a grade other than the old answer's, aggregated by the new policy. The rate
     includes the judge's own wobble, so it errs on the high side.
     """
-    fresh = by_pair(edit.new.label(sample, max_quarantine_share=1.0)) if sample else {}
+    if not sample:
+        return MissedChanges(0, 0, None)
+    run = edit.new.label(sample, max_quarantine_share=1.0)
+    fresh = by_pair(run)
     differs = np.array(
         [
             float(old.grade != fresh[request.pair_id].grade)
@@ -161,7 +165,7 @@ def measure_missed_changes(edit: PolicyEdit, sample: Sequence[LabelRequest]) -> 
         ]
     )
     rate = bootstrap_mean(differs) if differs.size else None
-    return MissedChanges(sampled=len(differs), changed=int(differs.sum()), rate=rate)
+    return MissedChanges(len(differs), int(differs.sum()), rate, run.progress.calls)
 
 
 def draw(request: LabelRequest) -> str:

@@ -7,45 +7,19 @@ import numpy as np
 
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.drain import Drained, Hear, combined, drain
-from tasks.core.labeling.judge import Judge, by_pair
+from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.labeling.replies import Judgment
 from tasks.core.labeling.stored import stored_label
 
 
-def label_by_samples(
-    judge: Judge, requests: Sequence[LabelRequest], *, count: int, temperature: float = 1.0
-) -> list[Judgment]:
-    """Ask ``count`` times at a sampling temperature; the shares of the grades are the distribution.
-
-    The grade is the median of the samples, the lower of two; evidence, clauses and rationale are
-    those of the first sample that gave it. Costs ``count`` calls a pair. Pairs without any usable
-    sample are left out.
-    """
-    warm = replace(judge, endpoint=replace(judge.endpoint, temperature=temperature))
-    passes = [
-        by_pair(warm.with_sample(number).label(requests, max_quarantine_share=1.0))
-        for number in range(count)
-    ]
-    judgments = []
-    for request in requests:
-        samples = [found[request.pair_id] for found in passes if request.pair_id in found]
-        if samples:
-            judgments.append(_combine(samples, judge.policy.grade_count))
-    return judgments
-
-
-def _combine(samples: Sequence[Judgment], grade_count: int) -> Judgment:
-    grades = sorted(judgment.grade for judgment in samples)
-    median = grades[(len(grades) - 1) // 2]
-    shares = np.bincount(grades, minlength=grade_count) / len(grades)
-    first = next(judgment for judgment in samples if judgment.grade == median)
-    return replace(first, grade_probabilities=tuple(float(share) for share in shares))
-
-
 @dataclass(frozen=True)
 class Sampled:
-    """A way to label (ways.py): ``count`` answers a pair, their shares the distribution."""
+    """A way to label (ways.py): ``count`` answers a pair at a sampling temperature.
+
+    The shares of the grades are the distribution. The grade is the median of the samples, the
+    lower of two; evidence, clauses and rationale are those of the first sample that gave it.
+    """
 
     judge: Judge
     count: int
@@ -81,3 +55,11 @@ class Sampled:
         found = [stored_label(judge, request) for judge in self.judges]
         samples = [label for label in found if label is not None]
         return _combine(samples, self.judge.policy.grade_count) if samples else None
+
+
+def _combine(samples: Sequence[Judgment], grade_count: int) -> Judgment:
+    grades = sorted(judgment.grade for judgment in samples)
+    median = grades[(len(grades) - 1) // 2]
+    shares = np.bincount(grades, minlength=grade_count) / len(grades)
+    first = next(judgment for judgment in samples if judgment.grade == median)
+    return replace(first, grade_probabilities=tuple(float(share) for share in shares))

@@ -46,6 +46,23 @@ def block_leaks(
     return allowed
 
 
+def without_repeats(
+    queries: Sequence[Row], vectors: Floats, firsts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Which queries say something new: all but made ones that nearly repeat an earlier query.
+
+    ``firsts`` are the positions of the first query with the same words, from
+    ``first_of_their_kind``. What members typed stays: it is the traffic to serve.
+    """
+    kept = np.ones(len(queries), dtype=bool)
+    for place, row in enumerate(queries):
+        if row["source"] == "generated_query":
+            earlier = vectors[:place][kept[:place]] @ vectors[place]
+            is_near = bool(earlier.size) and float(earlier.max()) >= NEAR_DUPLICATE_COSINE
+            kept[place] = firsts[place] == place and not is_near
+    return kept
+
+
 def find_candidates(
     queries: Sequence[Row],
     vectors: Floats,
@@ -55,16 +72,24 @@ def find_candidates(
     counts: CandidateCounts,
     *,
     seed: int,
+    firsts: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[Row]:
     """Pairs of every query (rows with query_id, query, member_id, source), each once.
 
-    The source of a pair is its query's where a template wrote it, else how it was found.
+    The source of a pair is its query's where a template or a model wrote it, else how it was
+    found. With ``firsts`` (``first_of_their_kind`` of the documents) a query gets one of several
+    documents that are nearly the same.
     """
     generator = np.random.default_rng(seed)
+    same_as = np.arange(len(doc_ids)) if firsts is None else firsts
     for query, vector in zip(queries, vectors, strict=True):
         cosines = doc_vectors @ vector
         lexical = index.scores(query["query"])
+        seen: set[int] = set()
         for position, source in _positions(lexical, cosines, counts, generator):
+            if same_as[position] in seen:
+                continue
+            seen.add(int(same_as[position]))
             doc_id = doc_ids[position]
             yield {
                 "pair_id": pair_id(query["query_id"], query["member_id"] or None, doc_id),

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,6 +30,23 @@ def generate_queries(documents: Sequence[Row], *, count: int, seed: int) -> list
         if normalize_query(query):
             queries.setdefault(normalize_query(query), query)
     return list(queries.values())
+
+
+def aim_at_kinds(
+    queries: Sequence[str], kinds: Sequence[str], wanted: Mapping[str, int], *, count: int
+) -> list[str]:
+    """``count`` of the queries, those first whose kind is a hole.
+
+    ``kinds`` are the queries' own; ``wanted`` maps a kind to how many queries of it are lacking.
+    The others keep their order.
+    """
+    lacking = Counter(wanted)
+    first, rest = [], []
+    for query, kind in zip(queries, kinds, strict=True):
+        is_hole = lacking[kind] > 0
+        lacking[kind] -= is_hole
+        (first if is_hole else rest).append(query)
+    return [*first, *rest][:count]
 
 
 def _shared_values(documents: Sequence[Row]) -> set[str]:

@@ -1,5 +1,6 @@
 """A small policy, and pairs whose text says which grade a good judge gives them."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.policy import Policy, parse_policy_text
+from tests.core.labeling.batch_provider import BatchProvider
 from tests.core.labeling.scripted_endpoint import (
     Answer,
     Call,
@@ -93,3 +95,11 @@ def policy() -> Policy:
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal.jsonl") as opened:
         yield opened
+
+
+@pytest.fixture
+def provider() -> Iterator[BatchProvider]:
+    with BatchProvider() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
 
-_BLOCK = re.compile(r"BEGIN PAIR (\w+)\n(.*)\nEND PAIR \1", re.DOTALL)
+_BLOCK = re.compile(
+    r"BEGIN (PAIR|SOURCE) (?P<mark>\w+)\n(?P<block>.*)\nEND \1 (?P=mark)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class ScriptedEndpoint:
         found = next((m for m in map(_block_in, body["messages"]) if m), None)
         if found is None:  # some clients ask for a greeting first, to read the headers
             return Answer("Hello.", billed=False)
-        pair = json.loads(found[2])
+        pair = json.loads(found["block"])
         self._asked[pair["document"]] += 1
         call = Call(
             number=self.call_count + 1,

@@ -8,13 +8,20 @@ from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.outcomes import Outcome, Quarantined
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.labeling.replies import Judgment, Status
-from tasks.core.labeling.samples import label_by_samples
+from tasks.core.labeling.samples import Sampled
 from tasks.core.labeling.slices import silence_by_slice, silence_warnings
 from tasks.core.labeling.suspicion import suspicions
 from tasks.core.labeling.twins import ATTACKS, inject
 from tasks.core.policy import Policy
 from tests.core.labeling.conftest import make_endpoint, make_requests
 from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint, grade_answer
+
+
+def sampled(judge: Judge, *, pairs: int, count: int) -> list[Judgment]:
+    way = Sampled(judge, count)
+    way.run(make_requests(pairs), max_quarantine_share=1.0, on_progress=lambda progress: None)
+    labels = [way.stored(request) for request in make_requests(pairs)]
+    return [label for label in labels if label is not None]
 
 
 def test_shares_of_the_samples_are_the_distribution(policy: Policy, journal: Journal) -> None:
@@ -24,7 +31,7 @@ def test_shares_of_the_samples_are_the_distribution(policy: Policy, journal: Jou
 
     with ScriptedEndpoint(script) as server:
         judge = Judge(policy, make_endpoint(server), journal)
-        judgments = label_by_samples(judge, make_requests(3), count=5)
+        judgments = sampled(judge, pairs=3, count=5)
         assert {call.body["temperature"] for call in server.calls} == {1.0}
     assert [judgment.grade for judgment in judgments] == [1, 1, 1]
     assert judgments[0].grade_probabilities == pytest.approx((0.0, 0.6, 0.2, 0.2))
@@ -38,7 +45,7 @@ def test_bad_samples_are_left_out(policy: Policy, journal: Journal) -> None:
 
     with ScriptedEndpoint(script) as server:
         judge = Judge(policy, make_endpoint(server), journal)
-        judgments = label_by_samples(judge, make_requests(2), count=3)
+        judgments = sampled(judge, pairs=2, count=3)
     assert [judgment.pair_id for judgment in judgments] == ["pair-1"]
     assert judgments[0].grade_probabilities == (0.0, 0.0, 0.0, 1.0)
 

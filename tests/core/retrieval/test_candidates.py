@@ -10,6 +10,7 @@ from tasks.core.retrieval.candidates import (
     CandidateCounts,
     block_leaks,
     find_candidates,
+    without_repeats,
 )
 from tasks.core.text import pair_id
 
@@ -135,3 +136,35 @@ def test_the_seed_decides_the_negatives(found):
     find = found[0]
     assert find() == find()
     assert find() != find(seed=1)
+
+
+def test_a_made_query_that_repeats_an_earlier_one_is_dropped_and_traffic_is_not():
+    queries = [
+        _query("icu nurse"),
+        _query("icu nurse again", source="generated_query"),
+        _query("icu nurse asked twice"),
+        _query("line cook", source="generated_query"),
+        _query("line cook by words", source="generated_query"),
+    ]
+    near = _at_cosine(NEAR_DUPLICATE_COSINE + 0.01)
+    vectors = _unit([[1, 0], near, near, [0, 1], [-1, 0]])
+    firsts = np.array([0, 1, 2, 3, 3])
+    assert without_repeats(queries, vectors, firsts).tolist() == [True, False, True, True, False]
+
+
+def test_of_documents_that_are_nearly_the_same_a_query_gets_one():
+    texts = ["nurse one", "nurse two", "nurse three", "cook"]
+    vectors = _unit([[1, 0], [1, 0.1], [1, 0.2], [0, 1]])
+    rows = list(
+        find_candidates(
+            [_query("nurse")],
+            _unit([[1, 0]]),
+            ["d0", "d1", "d2", "d3"],
+            vectors,
+            Bm25Index(texts),
+            CandidateCounts(lexical=4, dense=4, hard_negatives=0, random_negatives=0),
+            seed=0,
+            firsts=np.array([0, 0, 2, 3]),
+        )
+    )
+    assert sorted(row["doc_id"] for row in rows) == ["d0", "d2", "d3"]

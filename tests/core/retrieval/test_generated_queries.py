@@ -3,7 +3,7 @@
 import json
 
 from tasks.core.retrieval.bm25 import words
-from tasks.core.retrieval.generated_queries import generate_queries
+from tasks.core.retrieval.generated_queries import aim_at_kinds, generate_queries
 from tasks.core.text import normalize_query
 
 
@@ -54,3 +54,9 @@ def test_few_documents_give_few_queries_rather_than_repeats():
 def test_a_document_without_words_gives_none():
     empty = {"doc_id": "d", "title": "!!", "text": "", "attributes": ""}
     assert generate_queries([empty], count=5, seed=0) == []
+
+
+def test_kinds_that_are_lacking_are_filled_first_and_no_further():
+    queries, kinds = ["a", "b", "c", "d", "e"], ["x", "y", "y", "z", "y"]
+    assert aim_at_kinds(queries, kinds, {"y": 2, "z": 0}, count=3) == ["b", "c", "a"]
+    assert aim_at_kinds(queries, kinds, {}, count=9) == queries

@@ -2,7 +2,8 @@
 
 from tasks.core.report.bar_rows import bar_rows
 from tasks.core.report.blocks import facts, panel, section, side_by_side
-from tasks.core.report.markup import Child, Html
+from tasks.core.report.label_lines import label_lines
+from tasks.core.report.markup import Child, Html, element
 from tasks.core.report.quantities import count, money, words
 from tasks.core.report.schema import Report
 
@@ -46,8 +47,17 @@ def labels(report: Report) -> Html:
             if sources
             else None,
         ),
+        _story(report),
         terms=_TERMS,
     )
+
+
+def _story(report: Report) -> Html | None:
+    """Edits of the policy, judges, what is not exercised and what was sent, in sentences."""
+    lines = label_lines(report.get("labeling") or {})
+    if not lines:
+        return None
+    return panel("How they came about", element("ul", *(element("li", one) for one in lines)))
 
 
 def _policy(report: Report) -> list[tuple[str, Child]]:

@@ -1,0 +1,88 @@
+"""Step: queries that the LLM judge writes, where there is one; every clause gets its share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.asking import open_judge
+from tasks.core.domain.catalog import Catalog
+from tasks.core.labeling.outgoing import outgoing_document, outgoing_member
+from tasks.core.labeling.query_writer import PER_REQUEST, WriteRequest, write_queries
+from tasks.core.policy import Policy, parse_policy
+from tasks.core.retrieval.query_kinds import query_kinds
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.tables import Row, columns_of, write_table
+from tasks.exchange import POLICY, WRITTEN, Domain, golden_rows
+from tasks.settings import BaseModelSettings, JudgeSettings, SynthesisSettings
+from tasks.step import make, step
+
+
+@step
+def write_llm_queries(
+    domain: Domain,
+    judge: Artifact,
+    verdict: Artifact,
+    encoder: BaseModelSettings,
+    settings: JudgeSettings,
+    synthesis: SynthesisSettings,
+) -> Artifact | None:
+    """Ask a judge that passed for queries; None where it is no LLM, and templates write them.
+
+    Each request names one clause, a document, a member and a kind of query that golden tune data
+    holds, so that no clause and no kind is left to chance.
+    """
+    if settings.kind != "endpoint" or not synthesis.generated_queries:
+        return None
+
+    def build(bench: Workbench) -> Counts:
+        catalog = Catalog.load(domain.catalog.folder)
+        policy = parse_policy(domain.policy.file(POLICY))
+        golden = golden_rows(domain, "tune")
+        asked = _requests(policy, catalog, golden, settings, synthesis)
+        with open_judge(domain, judge, encoder, settings) as llm:
+            found = write_queries(llm, [request for request, _ in asked])
+        rows = [
+            {"query": query, "member_id": member_id}
+            for (_, member_id), queries in zip(asked, found.queries, strict=True)
+            for query in queries
+        ][: synthesis.generated_queries]
+        write_table(bench.out / WRITTEN, columns_of(rows))
+        unusable = sum(not queries for queries in found.queries)
+        return {"queries": len(rows), "calls": found.calls, "unusable": unusable}
+
+    return make(
+        "written_queries",
+        build,
+        module=__name__,
+        settings={
+            "judge": settings.model_dump(mode="json"),
+            "count": synthesis.generated_queries,
+            "seed": synthesis.seed,
+        },
+        upstream=[domain.policy, domain.golden, domain.catalog, judge, verdict],
+    )
+
+
+def _requests(
+    policy: Policy,
+    catalog: Catalog,
+    golden: Sequence[Row],
+    settings: JudgeSettings,
+    synthesis: SynthesisSettings,
+) -> list[tuple[WriteRequest, str]]:
+    """Requests with the member that asks, clause after clause."""
+    generator = np.random.default_rng(synthesis.seed)
+    documents, members = list(catalog.documents.values()), list(catalog.members.values())
+    kinds = sorted(set(query_kinds(golden, documents, catalog.members).values()))
+    asked = []
+    for number in range(-(-synthesis.generated_queries // PER_REQUEST)):
+        document = documents[int(generator.integers(len(documents)))]
+        member = members[int(generator.integers(len(members)))] if members else None
+        request = WriteRequest(
+            clause=policy.clauses[number % len(policy.clauses)].text,
+            document=outgoing_document(document, allowed=settings.sent_attributes),
+            member=outgoing_member(member) if member else "",
+            kind=kinds[int(generator.integers(len(kinds)))],
+        )
+        asked.append((request, member["member_id"] if member else ""))
+    return asked
