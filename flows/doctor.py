@@ -159,16 +159,17 @@ def _database() -> Iterator[Finding]:
 
 
 def _endpoint(ask: bool) -> Finding:
-    key = bool(os.environ.get("OPENAI_API_KEY"))
-    base = os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1")
-    if not key:
-        seen = "no key in OPENAI_API_KEY: the embedded judge labels"
-        return Finding("note", "LLM endpoint", seen, "Set the key for a real LLM as judge.")
+    key, address = os.environ.get("OPENAI_API_KEY", ""), os.environ.get("OPENAI_BASE_URL", "")
+    base = address or "https://api.openai.com/v1"
+    if not key and not address:
+        seen = "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: the embedded judge labels"
+        return Finding("note", "LLM endpoint", seen, "docs/llm.md says how an LLM takes its place.")
     if not ask:
-        return Finding("good", "LLM endpoint", f"{base}, key set, not asked (--ask)")
-    request = urllib.request.Request(
-        f"{base}/models", headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
-    )
+        known = "key set" if key else "no key"
+        seen = f"{base}, {known}, not asked (--ask); `cookbook plan` says who labels and the cost"
+        return Finding("good", "LLM endpoint", seen)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(f"{base}/models", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return Finding("good", "LLM endpoint", f"{base} answers {answer.status}")

@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from prefect.blocks.system import Secret
+
 from tasks.core.domain.catalog import Catalog
+from tasks.core.errors import CookbookError
 from tasks.core.labeling.embedded_judge import (
     embedded_endpoint,
     query_and_member,
@@ -55,6 +58,7 @@ def open_llm(domain: Domain, settings: JudgeSettings, *, run: str) -> Iterator[J
             policy=parse_policy(domain.policy.file(POLICY)),
             endpoint=remote_endpoint(settings),
             journal=journal,
+            key=_key_in_block(settings),
             price=stated_price(settings),
             budget_usd=settings.budget_usd,
             run=run,
@@ -88,8 +92,24 @@ def _prompt(judge: Artifact) -> Prompt:
 def cheaper_judge(judge: Judge, settings: JudgeSettings) -> Judge:
     """Another endpoint asked by the same policy and prompt, out of the same journal and budget."""
     return replace(
-        judge, endpoint=remote_endpoint(settings), key=None, price=stated_price(settings)
+        judge,
+        endpoint=remote_endpoint(settings),
+        key=_key_in_block(settings),
+        price=stated_price(settings),
     )
+
+
+def _key_in_block(settings: JudgeSettings) -> str | None:
+    """The key out of Prefect's own store; None where the environment holds it."""
+    if settings.api_key_block is None:
+        return None
+    try:
+        return str(Secret.load(settings.api_key_block).get())
+    except ValueError:
+        raise CookbookError(
+            f"Expected a Prefect Secret block named {settings.api_key_block!r} with the judge's "
+            "key, and there is none; make one in Prefect's UI under Blocks, or mend the name."
+        ) from None
 
 
 def label_request(catalog: Catalog, row: Row, settings: JudgeSettings) -> LabelRequest:

@@ -24,7 +24,7 @@ from tasks.core.labeling.canary import (
     read_canaries,
 )
 from tasks.core.labeling.embedded_model import fit_embedded_model
-from tasks.core.labeling.examination import Checks, examine
+from tasks.core.labeling.examination import Checks, Examination, examine
 from tasks.core.labeling.judge import GoldenPair, Judge
 from tasks.core.labeling.outcomes import Progress
 from tasks.core.labeling.prompt_search import affordable_pairs, prompt_candidates, search_prompts
@@ -88,35 +88,23 @@ def validate_judge(
     Raises:
         CookbookError: the judge is below the floor, so that nothing may be labelled with it.
     """
-    is_llm = settings.kind == "endpoint"
-    if not is_llm:
+    if settings.kind == "embedded":
         current_run().skip("judge_checks", UNCHECKED)
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
-        rows = golden_rows(domain, "gate")
-        raters = np.array([row["raters"] for row in rows], dtype=np.float64)
         with open_judge(domain, judge, encoder, settings) as asked:
-            found = examine(
-                asked,
-                _golden_pairs(catalog, rows, settings),
-                raters if raters.shape[1] > 1 else None,
-                floor_kappa=settings.floor_kappa,
-                floor_human_share=settings.floor_human_share,
-                checks=_checks(settings) if is_llm else None,
-                max_quarantine_share=settings.max_quarantine_share,
-                seed=settings.seed,
-                on_progress=_shown(len(rows)),
-            )
-            if is_llm and found.verdict.passed:
+            found = _examined(domain, catalog, asked, settings)
+            if asked.endpoint.is_llm and found.verdict.passed:
                 reading = _read_canaries(domain, catalog, asked, settings)
                 # What a judge says depends on the day, so it is no part of the content digest.
                 write_json(bench.out / CANARIES, asdict(reading))
-        prompt = judge.json(PROMPT) if is_llm else {}
+            prompt = judge.json(PROMPT) if asked.endpoint.is_llm else {}
         write_json(bench.out / VERDICT, prompt | found.to_json())
         graded = [{"pair_id": pair, "grade": grade} for pair, grade in found.grades.items()]
         write_table(bench.out / GATE_GRADES, columns_of(graded))
-        return {"pairs": len(graded), "passed": int(found.verdict.passed)}
+        passed = int(found.verdict.passed)
+        return {"pairs": len(graded), "passed": passed, "gate_calls": found.calls}
 
     artifact = make(
         "verdict",
@@ -194,6 +182,24 @@ def _search(judge: Judge, tune: Sequence[GoldenPair], settings: JudgeSettings) -
     pairs = affordable_pairs(tune, len(candidates), calls, seed=settings.seed)
     found = search_prompts(judge, candidates, pairs, max_calls=calls, seed=settings.seed)
     return {"prompt": asdict(found.best), "search": found.to_json()}
+
+
+def _examined(
+    domain: Domain, catalog: Catalog, judge: Judge, settings: JudgeSettings
+) -> Examination:
+    rows = golden_rows(domain, "gate")
+    raters = np.array([row["raters"] for row in rows], dtype=np.float64)
+    return examine(
+        judge,
+        _golden_pairs(catalog, rows, settings),
+        raters if raters.shape[1] > 1 else None,
+        floor_kappa=settings.floor_kappa,
+        floor_human_share=settings.floor_human_share,
+        checks=_checks(settings) if judge.endpoint.is_llm else None,
+        max_quarantine_share=settings.max_quarantine_share,
+        seed=settings.seed,
+        on_progress=_shown(len(rows)),
+    )
 
 
 def _checks(settings: JudgeSettings) -> Checks:

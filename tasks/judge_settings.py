@@ -108,6 +108,11 @@ class JudgeSettings(Branch):
         pattern=r"^[A-Z][A-Z0-9_]*$",
         description="NAME of the environment variable that holds the key, never the key.",
     )
+    api_key_block: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]{1,64}$",
+        description="NAME of a Prefect Secret block that holds the key, in place of the variable.",
+    )
     prices: PriceSettings | None = Field(
         default=None, description="None: the list price that genai-prices knows."
     )

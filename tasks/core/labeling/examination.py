@@ -60,9 +60,13 @@ class Examination:
     weaknesses: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, the verdict's keys on top, grades left out; a figure that is NaN is None."""
+        """Plain JSON, the verdict's keys on top; a figure that is NaN is None.
+
+        Grades are left out, and calls, which depend on what the journal already held.
+        """
         found = asdict(self)
         answered = len(found.pop("grades"))
+        del found["calls"]
         plain: dict[str, Any] = _finite(found.pop("verdict") | found | {"answered": answered})
         return plain
 
@@ -95,11 +99,10 @@ def examine(
     kept = [number for number, pair in enumerate(gate) if pair.request.pair_id in judged]
     pairs = [gate[number] for number in kept]
     answers = [judged[pair.request.pair_id] for pair in pairs]
-    table = None if raters is None else np.asarray(raters, dtype=np.float64)[kept]
     verdict = judge_verdict(
         [pair.grade for pair in pairs],
         [answer.grade for answer in answers],
-        table,
+        None if raters is None else np.asarray(raters, dtype=np.float64)[kept],
         [pair.query_id for pair in pairs],
         grade_count=judge.policy.grade_count,
         floor_kappa=floor_kappa,
@@ -109,9 +112,7 @@ def examine(
     )
     grades = {answer.pair_id: answer.grade for answer in answers}
     found = Examination(verdict, grades, len(gate), run.progress.calls)
-    if checks is None:
-        return found
-    return _checked(judge, found, pairs, answers, checks, seed)
+    return found if checks is None else _checked(judge, found, pairs, answers, checks, seed)
 
 
 def sample_pairs(pairs: Sequence[GoldenPair], count: int, seed: int) -> list[GoldenPair]:

@@ -55,13 +55,15 @@ class PromptSearch:
     untried: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, prompts by name; the kappa of a prompt out of the race is None."""
+        """Plain JSON, prompts by name; the kappa of a prompt out of the race is None.
+
+        Calls are left out: they depend on what the journal already held.
+        """
         scores = {one.prompt.name: one for one in self.scores}
         return {
             "honest_kappa": None if np.isnan(self.honest_kappa) else self.honest_kappa,
             "kappas": {n: None if np.isnan(s.kappa) else s.kappa for n, s in scores.items()},
             "unanswered": {name: score.unanswered for name, score in scores.items()},
-            "calls": self.calls,
             "looks": self.looks,
             "untried": list(self.untried),
         }
@@ -116,7 +118,34 @@ def search_prompts(
     Raises:
         CookbookError: the budget does not cover one candidate, or none answers well enough.
     """
-    truth = np.array([pair.grade for pair in tune])
+    answers, calls = _ask_candidates(judge, candidates, tune, max_calls)
+    if not answers:
+        raise CookbookError(
+            f"Expected a call budget for prompt search of at least {2 * len(tune)} (the tune pairs "
+            f"and a repair of each), got {max_calls}; raise it or switch the search off."
+        )
+    tried, table = candidates[: len(answers)], np.stack(answers)
+    truth, everything = np.array([pair.grade for pair in tune]), np.ones(len(tune), dtype=bool)
+    folds, grade_count = _folds([p.query_id for p in tune], n_folds, seed), judge.policy.grade_count
+    return PromptSearch(
+        best=tried[_winner(table, truth, everything, grade_count)],
+        honest_kappa=_held_out_kappa(table, truth, folds, grade_count),
+        scores=[
+            PromptScore(
+                prompt, _kappa(row, truth, everything, grade_count), int(np.isnan(row).sum())
+            )
+            for prompt, row in zip(tried, table, strict=True)
+        ],
+        calls=calls,
+        looks=table.size,
+        untried=tuple(prompt.name for prompt in candidates[len(tried) :]),
+    )
+
+
+def _ask_candidates(
+    judge: Judge, candidates: Sequence[Prompt], tune: Sequence[GoldenPair], max_calls: int
+) -> tuple[list[npt.NDArray[np.float64]], int]:
+    """Grades of the tune pairs by candidate, NaN where there is none, and the calls made."""
     grades: list[npt.NDArray[np.float64]] = []
     calls = 0
     for prompt in candidates:
@@ -127,31 +156,7 @@ def search_prompts(
         judged = by_pair(run)
         found = [judged.get(pair.request.pair_id) for pair in tune]
         grades.append(np.array([np.nan if j is None else j.grade for j in found]))
-    tried = candidates[: len(grades)]
-    if not tried:
-        raise CookbookError(
-            f"Expected a call budget for prompt search of at least {2 * len(tune)} (the tune pairs "
-            f"and a repair of each), got {max_calls}; raise it or switch the search off."
-        )
-    table = np.stack(grades)
-    everything = np.ones(len(tune), dtype=bool)
-    winner = _winner(table, truth, everything, judge.policy.grade_count)
-    folds = _folds([pair.query_id for pair in tune], n_folds, seed)
-    return PromptSearch(
-        best=tried[winner],
-        honest_kappa=_held_out_kappa(table, truth, folds, judge.policy.grade_count),
-        scores=[
-            PromptScore(
-                prompt,
-                _kappa(row, truth, everything, judge.policy.grade_count),
-                int(np.isnan(row).sum()),
-            )
-            for prompt, row in zip(tried, table, strict=True)
-        ],
-        calls=calls,
-        looks=table.size,
-        untried=tuple(prompt.name for prompt in candidates[len(tried) :]),
-    )
+    return grades, calls
 
 
 def _folds(query_ids: Sequence[str], n_folds: int, seed: int) -> npt.NDArray[np.int64]:
