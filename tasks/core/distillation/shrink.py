@@ -16,10 +16,13 @@ from transformers import PreTrainedModel
 
 from tasks.core.inputs import PairText
 from tasks.core.training.architecture import Mlp, layers, mlp
+from tasks.core.training.precision import autocast, device_of
 from tasks.core.training.scorer import PairScorer
+from tasks.core.training.tokens import chunks_by_tokens, pad
 
 # How far the refit is held to the plain cut, as a share of the mean squared activation.
 RIDGE = 1e-3
+TOKENS_PER_BATCH = 4096
 
 
 def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
@@ -90,11 +93,22 @@ def _gram(scorer: PairScorer, output: nn.Linear, pairs: Sequence[PairText]) -> T
         output.register_forward_pre_hook(record),
     ]
     try:
-        scorer.logits(pairs)
+        _run_whole_rows(scorer, pairs)
     finally:
         for hook in hooks:
             hook.remove()
     return total
+
+
+@torch.inference_mode()
+def _run_whole_rows(scorer: PairScorer, pairs: Sequence[PairText]) -> None:
+    """Each pair whole, so that a shared beginning counts as often as it is read in service."""
+    scorer.model.train(False)
+    device = device_of(scorer.model)
+    tokens = scorer.tokenize(pairs)
+    with autocast(device):
+        for rows in chunks_by_tokens(tokens.lengths, TOKENS_PER_BATCH):
+            scorer.model(**pad(tokens, rows, scorer.tokenizer, device))
 
 
 def _cut(part: Mlp, gram: Tensor, width: int) -> None:

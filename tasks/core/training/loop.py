@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 
 from tasks.core.errors import CookbookError
@@ -20,9 +20,12 @@ from tasks.core.store.faults import fault_point
 from tasks.core.training.architecture import use_attention
 from tasks.core.training.batches import Rows, epoch_batches
 from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
+from tasks.core.training.gradients import StepGradient
+from tasks.core.training.optimizer import adamw
+from tasks.core.training.passes import Forward
 from tasks.core.training.precision import best_device, compute_dtype
 from tasks.core.training.scorer import PairScorer
-from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad
+from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
 
@@ -94,20 +97,21 @@ def train(
     accelerator = _accelerator()
     scorer.model.train()
     use_attention(scorer.model, training=True)
-    optimizer = _optimizer(scorer.model, optimization)
-    model, optimizer = accelerator.prepare(scorer.model, optimizer)
+    optimizer = adamw(
+        scorer.model,
+        rate=optimization.learning_rate,
+        head_rate=optimization.head_learning_rate,
+        weight_decay=optimization.weight_decay,
+    )
+    forward = Forward(scorer.model, scorer.tokenizer)
+    model, optimizer = accelerator.prepare(forward, optimizer)
     schedule = _schedule(examples.groups, optimization)
-    run = _Run(accelerator, model, optimizer, scorer, examples, loss, optimization)
+    slots = optimization.tokens_per_batch
+    run = _Run(accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots)
     if checkpoints is not None:
         run.resume(checkpoints)
-    for step in range(run.step, len(schedule)):
-        run.train_step(schedule[step], learning_rate_factor(step, len(schedule), optimization))
-        fault_point("training:step")
-        if checkpoints is not None and _due(run.step, optimization.checkpoint_every_steps):
-            run.save(checkpoints)
-        if progress is not None:
-            progress(run.step, len(schedule))
-    scorer.model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    with forward.attention():
+        run.train_steps(schedule, checkpoints, progress)
     scorer.model.train(False)
     use_attention(scorer.model, training=False)
     return run.report(sum(len(rows) for rows in schedule))
@@ -132,6 +136,8 @@ class _Run:
     examples: Examples
     loss: Loss
     optimization: Optimization
+    plan: Forward
+    slots: int
     step: int = 0
     skipped: int = 0
     first_loss: float = math.nan
@@ -142,6 +148,7 @@ class _Run:
         if state is not None:
             self.step, self.skipped = state["step"], state["skipped"]
             self.first_loss, self.mean_loss = state["first_loss"], state["mean_loss"]
+            self.slots = state["slots"]
             logger.info("Training goes on at step %d.", self.step)
 
     def save(self, folder: Path) -> None:
@@ -151,8 +158,22 @@ class _Run:
                 "skipped": self.skipped,
                 "first_loss": self.first_loss,
                 "mean_loss": self.mean_loss,
+                "slots": self.slots,
             }
             save_checkpoint(folder, self.scorer.model, self.optimizer, state)
+
+    def train_steps(
+        self, schedule: list[Rows], checkpoints: Path | None, progress: Progress | None
+    ) -> None:
+        every = self.optimization.checkpoint_every_steps
+        for step in range(self.step, len(schedule)):
+            rate_factor = learning_rate_factor(step, len(schedule), self.optimization)
+            self.train_step(schedule[step], rate_factor)
+            fault_point("training:step")
+            if checkpoints is not None and _due(self.step, every):
+                self.save(checkpoints)
+            if progress is not None and self.accelerator.is_main_process:
+                progress(self.step, len(schedule))
 
     def train_step(self, rows: Rows, rate_factor: float) -> None:
         for group in self.optimizer.param_groups:
@@ -173,31 +194,43 @@ class _Run:
     def _backward(self, rows: Rows) -> float:
         """Gradients of the step's mean loss; returns the loss.
 
-        The loss may compare any rows of the step, so it needs all logits at once. Where they
-        are more than one pass, they are first computed without a graph; then each chunk runs
-        again and takes its share of the gradient. Memory is one chunk's, for one more forward.
+        Out of memory, passes become half as large and the step starts anew: the effective
+        batch stays, and with it what is learned.
         """
-        lengths = self.examples.tokens.take(rows).lengths
-        slots = self.optimization.tokens_per_batch
-        chunks = [rows[chunk] for chunk in chunks_by_tokens(lengths, slots)]
-        if len(chunks) == 1:
-            loss_mean = self._loss(self._logits(chunks[0]), chunks[0])
-            self.accelerator.backward(loss_mean)
-            return float(loss_mean.detach())
-        with torch.no_grad():
-            logits = torch.cat([self._logits(chunk) for chunk in chunks])
-        logits.requires_grad_()
-        loss_mean = self._loss(logits, np.concatenate(chunks))
-        (gradients,) = torch.autograd.grad(loss_mean, logits)
-        parts = torch.split(gradients, [len(chunk) for chunk in chunks])
-        for chunk, part in zip(chunks, parts, strict=True):
-            self.accelerator.backward(self._logits(chunk), gradient=part)
-        return float(loss_mean.detach())
+        while True:
+            try:
+                return self._gradient().backward(self._passes(rows))
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error):
+                    raise
+                self.optimizer.zero_grad()
+                self._halve_passes(rows, error)
+
+    def _gradient(self) -> StepGradient:
+        return StepGradient(self.accelerator, self.model, self._logits, self._loss)
+
+    def _passes(self, rows: Rows) -> list[Rows]:
+        """Passes within the budget, and one a process at least where there are rows enough."""
+        total = int(self.examples.tokens.take(rows).lengths.sum())
+        each = -(-total // self.accelerator.num_processes)
+        slots = min(self.slots, each) if self.accelerator.num_processes > 1 else self.slots
+        return self.plan.plan(self.examples.tokens, rows, slots)
+
+    def _halve_passes(self, rows: Rows, error: RuntimeError) -> None:
+        longest = int(self.examples.tokens.take(rows).lengths.max())
+        if self.accelerator.num_processes > 1 or self.slots <= longest:
+            raise CookbookError(
+                f"Training needs more memory than there is for passes of {self.slots} token "
+                f"slots, and they can be no shorter (a row has {longest}; with several processes "
+                "they stay as they are). Lower tokens_per_batch or max_tokens."
+            ) from error
+        self.slots = max(longest, self.slots // 2)
+        logger.warning("Out of memory: a pass has %d token slots from here on.", self.slots)
 
     def _logits(self, rows: Rows) -> Tensor:
-        batch = pad(self.examples.tokens, rows, self.scorer.tokenizer, self.accelerator.device)
+        batch = self.plan.batch(self.examples.tokens, rows, self.accelerator.device)
         with self.accelerator.autocast():
-            logits: Tensor = self.model(**batch).logits
+            logits: Tensor = self.model(batch)
         return logits
 
     def _loss(self, logits: Tensor, rows: Rows) -> Tensor:
@@ -228,30 +261,6 @@ def _accelerator() -> Accelerator:
     device = best_device()
     mixed = "bf16" if compute_dtype(device) == torch.bfloat16 else "no"
     return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
-
-
-def _optimizer(model: torch.nn.Module, optimization: Optimization) -> torch.optim.Optimizer:
-    """AdamW; the freshly made head learns at its own rate, biases and norms do not decay."""
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_head = (
-                name.split(".")[-2] in {"classifier", "score", "default"} and "lora" not in name
-            )
-            groups.setdefault((is_head, parameter.ndim > 1), []).append(parameter)
-    rates = {True: optimization.head_learning_rate, False: optimization.learning_rate}
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "lr": rates[is_head],
-                "peak_lr": rates[is_head],
-                "weight_decay": optimization.weight_decay if decays else 0.0,
-            }
-            for (is_head, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
-        ],
-        fused=True,
-    )
 
 
 def _schedule(groups: Rows, optimization: Optimization) -> list[Rows]:

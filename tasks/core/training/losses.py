@@ -65,6 +65,61 @@ def _grouped_log_softmax(scores: Tensor, members: Tensor, groups: int) -> Tensor
     return shifted - total.log()[members]
 
 
+def margin_mse(student: Tensor, teacher: Tensor, queries: Tensor) -> Tensor:
+    """Mean squared gap between the two models' margins, over the candidate pairs of a query.
+
+    ``student`` and ``teacher`` are scores (B,); a margin is the difference of two candidates.
+
+    Source: Hofstaetter et al., arXiv 2010.02666, section 3.
+    """
+    first, second = _pairs(queries)
+    gaps = (student[first] - student[second]) - (teacher[first] - teacher[second])
+    return masked_mean(gaps.square(), torch.ones_like(gaps))
+
+
+def lambda_rank(student: Tensor, teacher: Tensor, queries: Tensor) -> Tensor:
+    """Pairwise logistic loss, each pair weighted by the NDCG that swapping the two would cost.
+
+    ``teacher`` holds grades (B,), which may be fractions (below 0 they gain nothing),
+    ``student`` scores (B,). Ranks come from the student's scores and carry no gradient.
+    Averaged over the queries that have any pair of unlike grades.
+
+    Source: Burges, MSR-TR-2010-82, section 4; as a bound of NDCG: Wang et al., CIKM 2018.
+    """
+    teacher = teacher.clamp(min=0)
+    better, worse = _pairs(queries)
+    keep = teacher[better] > teacher[worse]
+    better, worse = better[keep], worse[keep]
+    numbers, members = torch.unique(queries, return_inverse=True)
+    gains = torch.exp2(teacher) - 1
+    discounts = 1 / torch.log2(_ranks(student.detach(), members) + 1)
+    ideal = 1 / torch.log2(_ranks(teacher, members) + 1)
+    best = torch.zeros(len(numbers), dtype=gains.dtype, device=gains.device)
+    best = best.index_add(0, members, gains * ideal)[members[better]]
+    swap = (gains[better] - gains[worse]) * (discounts[better] - discounts[worse]).abs() / best
+    losses = swap * F.softplus(student[worse] - student[better])
+    return losses.sum() / max(1, len(torch.unique(members[better])))
+
+
+def _pairs(queries: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ends of every ordered pair of different rows of one query."""
+    same = queries[:, None] == queries[None]
+    same.fill_diagonal_(False)
+    first, second = same.nonzero(as_tuple=True)
+    return first, second
+
+
+def _ranks(scores: Tensor, members: Tensor) -> Tensor:
+    """Rank from 1 of each row within its query, ties by row number; shape (B,), no gradient."""
+    by_score = torch.argsort(scores, descending=True, stable=True)
+    order = by_score[torch.argsort(members[by_score], stable=True)]
+    sizes = torch.bincount(members)
+    starts = (torch.cumsum(sizes, 0) - sizes)[members[order]]
+    ranks = torch.empty_like(scores)
+    ranks[order] = (torch.arange(len(order), device=scores.device) - starts + 1).to(scores.dtype)
+    return ranks
+
+
 def grade_cross_entropy(logits: Tensor, probabilities: Tensor, *, weights: Tensor) -> Tensor:
     """Cross-entropy of grade logits (B, G) against a distribution (B, G) from the judge."""
     return masked_mean(-(probabilities * F.log_softmax(logits, dim=1)).sum(dim=1), weights)

@@ -22,8 +22,9 @@ from transformers import (
 )
 
 from tasks.core.inputs import InputTemplate, PairText
+from tasks.core.training.passes import Forward
 from tasks.core.training.precision import autocast, device_of
-from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad, tokenize
+from tasks.core.training.tokens import Tokenized, tokenize
 
 CARD = "cookbook.json"
 
@@ -68,15 +69,15 @@ class PairScorer:
     def logits_of_tokens(
         self, tokenized: Tokenized, *, tokens_per_batch: int = 4096
     ) -> npt.NDArray[np.float32]:
-        """As ``logits``. Rows are batched by length, so that little is spent on padding."""
+        """As ``logits``. Encoders read rows of similar length, causal models share prefixes."""
         self.model.train(False)
         device = device_of(self.model)
+        forward = Forward(self.model, self.tokenizer)
         result = np.empty((len(tokenized), self.outputs.size), dtype=np.float32)
-        for rows in chunks_by_tokens(tokenized.lengths, tokens_per_batch):
-            with autocast(device):
-                batch = pad(tokenized, rows, self.tokenizer, device)
-                logits = self.model(**batch).logits
-            result[rows] = logits.float().cpu().numpy()
+        with forward.attention(), autocast(device):
+            for rows in forward.plan(tokenized, np.arange(len(tokenized)), tokens_per_batch):
+                logits = forward(forward.batch(tokenized, rows, device))
+                result[rows] = logits.float().cpu().numpy()
         return result
 
     def parameters(self) -> int:

@@ -1,68 +1,166 @@
 """Shared prefixes: candidates of one query and member read their common beginning once.
 
-A causal model's keys and values of the beginning do not depend on what follows, so they are
-computed once per distinct beginning, and every candidate attends to them and to itself alone.
+A causal model's keys and values of the beginning do not depend on what follows. All tokens of a
+batch lie in one row without padding: first each distinct beginning, then every candidate's own
+tokens, whose positions go on where their beginning ends. Attention alone knows who belongs to
+whom: a candidate attends to its beginning and to itself, never to another candidate.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import AttentionInterface, PreTrainedModel
 
+from tasks.core.training.architecture import plain_model
 from tasks.core.training.tokens import Rows, Tokenized
 
+ATTENTION = "shared_prefix"
 
-def shared_prefix_logits(
-    model: PreTrainedModel, tokens: Tokenized, rows: Rows, device: torch.device
-) -> Tensor:
-    """Logits (rows, outputs) of a causal scorer, equal to those of whole rows; differentiable.
 
-    Positions of a candidate go on where its prefix ends, and padding between the two is masked,
-    so neither scores nor gradients differ from unshared ones beyond rounding.
+@dataclass(frozen=True)
+class Layout:
+    """Where the G beginnings and R candidates lie among the T tokens of the flat row.
+
+    ``heads`` (G, P) and ``tails`` (R, C) are places, padded; ``keys`` (R, P + C) are the places
+    that a candidate may see, ``seen`` (R, 1, C, P + C) which of them each of its tokens does;
+    ``back`` (T,) is each token's place among all of heads and tails laid out one after another.
     """
-    heads, members = _distinct_heads(tokens, rows)
-    tails = [tokens.token_ids[row][tokens.left_lengths[row] :] for row in rows]
-    prefix, prefix_mask = _padded(heads, device)
-    tail, tail_mask = _padded(tails, device)
-    owner = torch.from_numpy(members).to(device)
-    backbone = model.base_model
-    cache = backbone(prefix, attention_mask=prefix_mask, use_cache=True).past_key_values
-    cache.batch_select_indices(owner)
-    begins = prefix_mask.sum(dim=1)[owner]
-    hidden = backbone(
-        tail,
-        attention_mask=torch.cat([prefix_mask[owner], tail_mask], dim=1),
-        position_ids=begins[:, None] + torch.arange(tail.shape[1], device=device),
-        past_key_values=cache,
-        use_cache=True,
+
+    heads: Tensor
+    tails: Tensor
+    keys: Tensor
+    seen: Tensor
+    back: Tensor
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Token ids and positions (1, T), and the place of each candidate's last token (R,)."""
+
+    token_ids: Tensor
+    positions: Tensor
+    last: Tensor
+    layout: Layout
+
+
+@contextmanager
+def sharing_prefixes(model: nn.Module) -> Iterator[None]:
+    """Inside, the model attends as packed batches need; afterwards as it did before."""
+    plain = plain_model(model)
+    before = plain.config._attn_implementation
+    plain.set_attn_implementation(ATTENTION)
+    try:
+        yield
+    finally:
+        plain.set_attn_implementation(before)
+
+
+def shared_prefix_logits(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """Logits (rows, outputs) of a causal scorer inside ``sharing_prefixes``; differentiable.
+
+    They and their gradients equal those of whole, separate rows but for rounding.
+    """
+    plain = plain_model(model)
+    hidden = plain.base_model(
+        batch.token_ids, position_ids=batch.positions, use_cache=False, layout=batch.layout
     ).last_hidden_state
-    last = tail_mask.sum(dim=1) - 1
-    logits: Tensor = model.get_submodule("score")(hidden[torch.arange(len(rows)), last])
+    logits: Tensor = plain.get_submodule("score")(hidden[0, batch.last])
     return logits
 
 
-def _distinct_heads(
-    tokens: Tokenized, rows: Rows
-) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+def pack(tokens: Tokenized, rows: Rows, device: torch.device) -> PackedBatch:
+    """The rows' tokens in one row, every distinct beginning once."""
+    heads, owners = distinct_heads(tokens, rows)
+    tails = [tokens.token_ids[row][tokens.left_lengths[row] :] for row in rows]
+    sequences = [*heads, *tails]
+    head_lengths = np.array([len(head) for head in heads])
+    begins = np.concatenate([np.zeros(len(heads), dtype=np.int64), head_lengths[owners]])
+    lengths = np.array([len(sequence) for sequence in sequences])
+    starts = np.cumsum(lengths) - lengths
+    positions = np.concatenate([np.arange(n) + b for n, b in zip(lengths, begins, strict=True)])
+    layout = _layout(starts, lengths, owners, len(heads))
+    return PackedBatch(
+        torch.from_numpy(np.concatenate(sequences).astype(np.int64))[None].to(device),
+        torch.from_numpy(positions)[None].to(device),
+        torch.from_numpy((starts + lengths - 1)[len(heads) :]).to(device),
+        Layout(*(torch.from_numpy(part).to(device) for part in layout)),
+    )
+
+
+def distinct_heads(tokens: Tokenized, rows: Rows) -> tuple[list[npt.NDArray[np.int32]], Rows]:
     """The distinct beginnings, and which of them each row has."""
     numbers: dict[bytes, int] = {}
     heads: list[npt.NDArray[np.int32]] = []
-    members = np.empty(len(rows), dtype=np.int64)
+    owners = np.empty(len(rows), dtype=np.int64)
     for place, row in enumerate(rows):
         head = tokens.token_ids[row][: tokens.left_lengths[row]]
-        members[place] = numbers.setdefault(head.tobytes(), len(heads))
-        if members[place] == len(heads):
+        owners[place] = numbers.setdefault(head.tobytes(), len(heads))
+        if owners[place] == len(heads):
             heads.append(head)
-    return heads, members
+    return heads, owners
 
 
-def _padded(sequences: list[npt.NDArray[np.int32]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Token ids and mask, padded on the right; masked places never matter, so their id is 0."""
-    longest = max(len(sequence) for sequence in sequences)
-    ids = np.zeros((len(sequences), longest), dtype=np.int64)
-    mask = np.zeros((len(sequences), longest), dtype=np.int64)
-    for place, sequence in enumerate(sequences):
-        ids[place, : len(sequence)] = sequence
-        mask[place, : len(sequence)] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+def _layout(
+    starts: Rows, lengths: Rows, owners: Rows, n_heads: int
+) -> tuple[Rows, Rows, Rows, npt.NDArray[np.bool_], Rows]:
+    heads, head_real = _places(starts[:n_heads], lengths[:n_heads])
+    tails, tail_real = _places(starts[n_heads:], lengths[n_heads:])
+    keys = np.concatenate([heads[owners], tails], axis=1)
+    width = tails.shape[1]
+    causal = np.tri(width, dtype=np.bool_)
+    seen_heads = np.broadcast_to(head_real[owners][:, None], (len(tails), width, heads.shape[1]))
+    seen = np.concatenate([seen_heads, np.broadcast_to(causal, (len(tails), width, width))], 2)
+    real = np.concatenate([head_real.ravel(), tail_real.ravel()])
+    return heads, tails, keys, seen[:, None], np.flatnonzero(real)
+
+
+def _places(starts: Rows, lengths: Rows) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """Places (sequences, longest) and which are real; the others point at place 0, unseen."""
+    steps = np.arange(lengths.max())[None]
+    real = steps < lengths[:, None]
+    return np.where(real, starts[:, None] + steps, 0), real
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    _mask: Tensor | None,
+    *,
+    scaling: float,
+    layout: Layout,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention of (1, heads, T, width) as the layout says; the result is (1, T, heads, width)."""
+    q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+    # The fused kernel's backward pass is slow on a CPU (architecture.use_attention).
+    plain = module.training and query.device.type == "cpu"
+    with sdpa_kernel([SDPBackend.MATH] if plain else _FUSED):
+        heads = _attention(q[layout.heads], k[layout.heads], v[layout.heads], None, scaling)
+        tails = _attention(q[layout.tails], k[layout.keys], v[layout.keys], layout.seen, scaling)
+    both = torch.cat([heads.flatten(0, 1), tails.flatten(0, 1)])
+    return both[layout.back][None], None
+
+
+_FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scaling: float) -> Tensor:
+    """All (batch, length, heads, width); without ``seen`` each token sees those before it."""
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    found = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=seen, is_causal=seen is None, scale=scaling, enable_gqa=True
+    )
+    return found.transpose(1, 2)
+
+
+AttentionInterface.register(ATTENTION, _attend)

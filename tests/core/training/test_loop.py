@@ -215,8 +215,8 @@ def test_chunks_by_token_budget_change_no_gradient(source: Source) -> None:
             parameter.register_post_accumulate_grad_hook(
                 lambda p, name=name: found.__setitem__(name, p.grad.clone())
             )
-        scorer.model.register_forward_pre_hook(
-            lambda _, __, inputs: slots.append(inputs["input_ids"].numel()), with_kwargs=True
+        scorer.model.get_input_embeddings().register_forward_pre_hook(
+            lambda _, inputs: slots.append(inputs[0].numel())
         )
 
         def loss(logits: Tensor, batch: Targets) -> Tensor:

@@ -15,7 +15,9 @@ from tasks.core.training.losses import (
     expected_grade,
     grade_cross_entropy,
     grade_kl,
+    lambda_rank,
     listwise_kl,
+    margin_mse,
     masked_mean,
 )
 
@@ -199,3 +201,50 @@ def test_expected_grade_of_even_logits_is_the_middle_and_of_a_sure_one_that_grad
 def test_masked_mean_by_hand() -> None:
     values, weights = torch.tensor([1.0, 5.0, 100.0]), torch.tensor([3.0, 1.0, 0.0])
     assert masked_mean(values, weights).item() == pytest.approx((3 * 1 + 1 * 5) / 4)
+
+
+def test_margin_mse_by_hand() -> None:
+    """Margins 2 against 1 and 0 against 0: the four ordered pairs give (1 + 1 + 0 + 0) / 4."""
+    student, teacher = torch.tensor([3.0, 1.0, 5.0, 5.0]), torch.tensor([2.0, 1.0, 0.0, 0.0])
+    queries = torch.tensor([0, 0, 1, 1])
+    assert margin_mse(student, teacher, queries).item() == pytest.approx(0.5)
+    assert margin_mse(teacher + 7, teacher, queries).item() == 0.0
+
+
+def test_lambda_rank_by_hand() -> None:
+    """Grades 2, 0 in the wrong order: |3 - 0| |1/log2(3) - 1| / 3 log(1 + e^(1 - 0))."""
+    student, teacher = torch.tensor([0.0, 1.0]), torch.tensor([2.0, 0.0])
+    found = lambda_rank(student, teacher, torch.tensor([4, 4]))
+    expected = (1 - 1 / math.log2(3)) * math.log(1 + math.e)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_lambda_rank_weighs_a_pair_by_what_its_swap_costs_in_ndcg() -> None:
+    """Against NDCG itself, each swap made and measured."""
+
+    def ndcg(order: list[int], grades: Tensor) -> float:
+        gains = (2**grades - 1).tolist()
+        found = sum(gains[row] / math.log2(rank + 2) for rank, row in enumerate(order))
+        best = sum(g / math.log2(r + 2) for r, g in enumerate(sorted(gains, reverse=True)))
+        return found / best
+
+    scores, grades = normal(6), torch.tensor([0, 3, 1, 2, 0, 1]).double()
+    order = torch.argsort(scores, descending=True).tolist()
+    expected = 0.0
+    for i in range(6):
+        for j in range(6):
+            if grades[i] > grades[j]:
+                swapped = [{i: j, j: i}.get(row, row) for row in order]
+                cost = abs(ndcg(order, grades) - ndcg(swapped, grades))
+                expected += cost * math.log1p(math.exp(float(scores[j] - scores[i])))
+    found = lambda_rank(scores, grades, torch.zeros(6, dtype=torch.long))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_lambda_rank_of_equal_grades_teaches_nothing() -> None:
+    scores = normal(4).requires_grad_()
+    loss = lambda_rank(scores, torch.ones(4).double(), torch.tensor([0, 0, 1, 1]))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert scores.grad is not None
+    assert not scores.grad.any()

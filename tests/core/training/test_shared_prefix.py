@@ -1,14 +1,17 @@
 """Shared prefixes: the same scores and gradients for less work, and candidates never meet."""
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from tasks.core.inputs import PairText
+from tasks.core.training.architecture import with_lora
 from tasks.core.training.scorer import PairScorer
-from tasks.core.training.shared_prefix import shared_prefix_logits
+from tasks.core.training.shared_prefix import pack, shared_prefix_logits, sharing_prefixes
 from tests.core.training.tiny import lively_scorer, pairs_of
 
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 CPU = torch.device("cpu")
 # Three queries of different length, four candidates each, and their rows out of order.
 LEFTS = ("pilot", "a night nurse wanted", "actor or judge")
@@ -17,7 +20,8 @@ ROWS = np.random.default_rng(0).permutation(12)
 
 
 def shared(scorer: PairScorer, pairs: list[PairText] = PAIRS) -> Tensor:
-    return shared_prefix_logits(scorer.model, scorer.tokenize(pairs), ROWS, CPU)
+    with sharing_prefixes(scorer.model):
+        return shared_prefix_logits(scorer.model, pack(scorer.tokenize(pairs), ROWS, CPU))
 
 
 def gradients(scorer: PairScorer, logits: Tensor) -> list[Tensor]:
@@ -39,12 +43,31 @@ def test_scores_equal_unshared_ones() -> None:
     assert expected.std(dim=0).min() > 0.05
 
 
-def test_gradients_equal_unshared_ones() -> None:
+@pytest.mark.parametrize("training", [False, True])
+def test_gradients_equal_unshared_ones(training: bool) -> None:
     scorer = lively_scorer("random_decoder")
+    scorer.model.train(training)
     expected = gradients(scorer, unshared(scorer))
     for found, reference in zip(gradients(scorer, shared(scorer)), expected, strict=True):
         scale = max(1.0, float(reference.abs().max()))
         torch.testing.assert_close(found / scale, reference / scale, atol=1e-4, rtol=0)
+
+
+def test_gradients_through_adapters_equal_unshared_ones() -> None:
+    scorer = lively_scorer("random_decoder")
+    adapted = with_lora(scorer.model, rank=2, alpha=4)
+    trained = [p for p in adapted.parameters() if p.requires_grad]
+    for parameter in trained:
+        torch.nn.init.normal_(parameter, std=0.2)
+    tokens, weights = scorer.tokenize(PAIRS), torch.linspace(-1, 1, 36).view(12, 3)
+    scorer.model = adapted
+    expected = torch.autograd.grad((unshared(scorer) * weights).sum(), trained)
+    with sharing_prefixes(adapted):
+        logits = shared_prefix_logits(adapted, pack(tokens, ROWS, CPU))
+    found = torch.autograd.grad((logits * weights).sum(), trained)
+    for one, reference in zip(found, expected, strict=True):
+        scale = max(1.0, float(reference.abs().max()))
+        torch.testing.assert_close(one / scale, reference / scale, atol=1e-4, rtol=0)
 
 
 def test_a_changed_candidate_leaves_all_others_as_they_were() -> None:
@@ -58,13 +81,28 @@ def test_a_changed_candidate_leaves_all_others_as_they_were() -> None:
     assert float(moved[torch.from_numpy(~changed)].max()) == 0.0
 
 
-def test_each_distinct_prefix_is_computed_once() -> None:
-    """Three prefixes, twelve candidates: the first pass has three rows, not twelve."""
+def test_each_distinct_prefix_is_computed_once_and_nothing_is_padded() -> None:
     scorer, sizes = lively_scorer("random_decoder"), []
     layer = scorer.model.get_submodule("model.layers.0")
     layer.register_forward_pre_hook(lambda _, args: sizes.append(tuple(args[0].shape[:2])))
     with torch.inference_mode():
         shared(scorer)
-    assert [rows for rows, _ in sizes] == [3, 12]
-    tails = [len(pair.right) + len(scorer.template.suffix) for pair in PAIRS]
-    assert sizes[1][1] == max(tails)
+    tokens = scorer.tokenize(PAIRS)
+    heads = int(tokens.left_lengths[::4].sum())
+    tails = int((tokens.lengths - tokens.left_lengths).sum())
+    assert sizes == [(1, heads + tails)]
+
+
+def test_the_scorer_shares_prefixes_and_attends_as_before_afterwards() -> None:
+    scorer, tokens_read = lively_scorer("random_decoder"), []
+    before = scorer.model.config._attn_implementation
+    layer = scorer.model.get_submodule("model.layers.0")
+    hook = layer.register_forward_pre_hook(lambda _, args: tokens_read.append(args[0].shape[1]))
+    found = scorer.logits(PAIRS)
+    hook.remove()
+    tokens = scorer.tokenize(PAIRS)
+    assert sum(tokens_read) < tokens.lengths.sum()
+    assert scorer.model.config._attn_implementation == before
+    with torch.inference_mode():
+        expected = unshared(scorer)
+    np.testing.assert_allclose(found[ROWS], expected, atol=1e-4)

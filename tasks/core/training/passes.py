@@ -1,0 +1,81 @@
+"""Passes: which rows go through a model together, and the logits of one pass.
+
+Encoders read padded rows of similar length. Causal models read packed ones, where rows that
+begin alike share their beginning and nothing is spent on padding.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tasks.core.training.architecture import family, plain_model
+from tasks.core.training.shared_prefix import (
+    PackedBatch,
+    distinct_heads,
+    pack,
+    shared_prefix_logits,
+    sharing_prefixes,
+)
+from tasks.core.training.tokens import Rows, Tokenized, chunks_by_tokens, pad
+
+Batch = PackedBatch | dict[str, Tensor]
+
+
+class Forward(nn.Module):
+    """A model as passes use it: a batch in, logits (rows, outputs) out."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.is_causal = family(plain_model(model)) != "bert"
+
+    def forward(self, batch: Batch) -> Tensor:
+        if isinstance(batch, PackedBatch):
+            return shared_prefix_logits(self.model, batch)
+        logits: Tensor = self.model(**batch).logits
+        return logits
+
+    def batch(self, tokens: Tokenized, rows: Rows, device: torch.device) -> Batch:
+        """The rows as the model reads them."""
+        if self.is_causal:
+            return pack(tokens, rows, device)
+        return pad(tokens, rows, self.tokenizer, device)
+
+    def plan(self, tokens: Tokenized, rows: Rows, slots: int) -> list[Rows]:
+        """The rows in passes of at most ``slots`` token slots each, or of one row."""
+        if self.is_causal:
+            return list(packed_passes(tokens, rows, slots))
+        lengths = tokens.take(rows).lengths
+        return [rows[chunk] for chunk in chunks_by_tokens(lengths, slots)]
+
+    def attention(self) -> AbstractContextManager[None]:
+        """What passes run in."""
+        return sharing_prefixes(self.model) if self.is_causal else nullcontext()
+
+
+def packed_passes(tokens: Tokenized, rows: Rows, slots: int) -> Iterator[Rows]:
+    """Rows that begin alike side by side, cut where the next would pass ``slots`` tokens.
+
+    Groups follow each other by length, so that attention, which is padded, pads little.
+    """
+    heads, owners = distinct_heads(tokens, rows)
+    head_lengths = np.array([len(head) for head in heads])
+    tails = tokens.take(rows).lengths - head_lengths[owners]
+    longest = np.zeros(len(heads), dtype=np.int64)
+    np.maximum.at(longest, owners, tails)
+    start, used, last = 0, 0, -1
+    order = np.lexsort((tails, owners, longest[owners], head_lengths[owners]))
+    for place, row in enumerate(order):
+        own, head = int(tails[row]), int(head_lengths[owners[row]])
+        new = own + (head if owners[row] != last else 0)
+        if place > start and used + new > slots:
+            yield rows[order[start:place]]
+            start, used, new = place, 0, own + head
+        used, last = used + new, owners[row]
+    if len(order):
+        yield rows[order[start:]]
