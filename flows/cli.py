@@ -25,6 +25,10 @@ NO_ROOM = (
     "No space is left on the disk of the store. What was finished is kept: make room, or move "
     "the store to a larger disk (--store), and run the same command again."
 )
+SERVER_GONE = (
+    "Prefect's server must answer for as long as a run lasts, and stopped answering. What was "
+    "finished is kept: start the server, or unset PREFECT_API_URL, and run the same command again."
+)
 
 app = App(
     name="cookbook",
@@ -60,9 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         # Writers in Rust and C++ raise kinds of their own for a full disk.
-        if FULL not in str(error):
+        if FULL in str(error):
+            print(f"cookbook: {NO_ROOM}", file=sys.stderr)
+        # The judge's client raises kinds of its own: what httpx raises here, Prefect's raised.
+        elif type(error).__module__.startswith("httpx"):
+            print(f"cookbook: {SERVER_GONE}", file=sys.stderr)
+        else:
             raise
-        print(f"cookbook: {NO_ROOM}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
     except KeyboardInterrupt as stop:
         print("cookbook: stopped; run the same command again to go on.", file=sys.stderr)

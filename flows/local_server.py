@@ -24,6 +24,8 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # Waits of 2, 4 ... 128 s: a server may be away for four minutes before a run gives up.
+    "PREFECT_CLIENT_MAX_RETRIES": "7",
 }
 # What Prefect sets for its own temporary server: no UI, no schedules.
 EPHEMERAL = {

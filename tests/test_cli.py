@@ -1,12 +1,15 @@
 """The command line: what a user sees of their own mistakes, and how fast help comes."""
 
 import json
+import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from flows.cli import app, main
@@ -81,6 +84,30 @@ def test_an_interrupted_command_has_exit_code_130(
         main(["models", "list", "--store", str(tmp_path)])
     assert exit_info.value.code == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_terminated_command_has_exit_code_143(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def terminate(self: Registry) -> list[str]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    monkeypatch.setattr(Registry, "versions", terminate)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["models", "list", "--store", str(tmp_path)])
+    assert exit_info.value.code == 143
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_server_that_goes_away_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def lose(self: Registry) -> list[str]:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(Registry, "versions", lose)
+    assert "Prefect's server" in fails(capsys, "models", "list", "--store", tmp_path)
 
 
 def test_a_server_that_does_not_answer_is_named(
