@@ -1,8 +1,12 @@
 """Step: soft labels in, a smaller scorer out; assistant, student, pruned student, baselines."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from tasks.core.distillation.conflicts import settle_conflicts
 from tasks.core.distillation.shrink import keep_layers, prune_mlps, spread_layers
 from tasks.core.distillation.soft_labels import read_soft_labels
 from tasks.core.distillation.students import Teacher
@@ -13,12 +17,15 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, read_rows
 from tasks.core.training.architecture import layers
 from tasks.core.training.base_models import BaseModel, new_scorer
+from tasks.core.training.losses import expected_grade
 from tasks.core.training.scorer import PairScorer
+from tasks.core.training.teachers import COSINE_SCALE, GRADE_SCALE
 from tasks.exchange import SCORER, TRANSFER, Domain, list_numbers, optimization
 from tasks.run import current_run
-from tasks.settings import BaseModelSettings, DistillationSettings
+from tasks.settings import BaseModelSettings, DistillationSettings, SoftTeacherSettings
 from tasks.step import make, step
 
+Labels = Mapping[str, Artifact | None]
 # Pairs whose activations decide which MLP units stay.
 PRUNING_PAIRS = 512
 
@@ -28,16 +35,17 @@ def distill(
     role: str,
     domain: Domain,
     transfer: Artifact,
-    policy_labels: Artifact | None,
-    click_labels: Artifact | None,
+    labels: Labels,
     start: Artifact | None,
     settings: DistillationSettings,
 ) -> Artifact | None:
     """Teach a smaller scorer; ``start`` is the scorer whose weights it begins with.
 
-    A baseline of one teacher gets None for the other; without any there is no student.
+    ``labels`` are the soft labels by teacher. A baseline of one teacher gets that teacher's
+    alone; without any there is no student.
     """
-    if start is None or (policy_labels is None and click_labels is None):
+    present = {name: artifact for name, artifact in labels.items() if artifact is not None}
+    if start is None or not present:
         return None
 
     def build(bench: Workbench) -> Counts:
@@ -45,11 +53,12 @@ def distill(
         student = _start(start, settings)
         pairs = Catalog.load(domain.catalog.folder).pairs(student.template, rows)
         _shrink(student, settings, pairs)
+        queries = list_numbers([row["query_id"] for row in rows])
         report = teach(
             student,
             pairs,
-            list_numbers([row["query_id"] for row in rows]),
-            _teachers(rows, student, policy_labels, click_labels, settings),
+            queries,
+            _teachers(rows, queries, student, present, settings),
             optimization(settings.training),
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress(role, done, total),
@@ -67,8 +76,8 @@ def distill(
         role,
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "weights": weights},
-        upstream=[domain.catalog, transfer, policy_labels, click_labels, start],
+        settings={**settings.model_dump(mode="json"), "weights": weights, "labels": [*present]},
+        upstream=[domain.catalog, transfer, *present.values(), start],
     )
 
 
@@ -98,33 +107,41 @@ def _shrink(student: PairScorer, settings: DistillationSettings, pairs: list[Pai
 
 def _teachers(
     rows: list[Row],
+    queries: npt.NDArray[np.int64],
     student: PairScorer,
-    policy_labels: Artifact | None,
-    click_labels: Artifact | None,
+    labels: dict[str, Artifact],
     settings: DistillationSettings,
 ) -> list[Teacher]:
-    """The teachers and their weights; alone, a teacher has all the weight."""
-    grades = student.outputs.grade_count
-    ids = [row["pair_id"] for row in rows]
-    both = policy_labels is not None and click_labels is not None
-    temperature = settings.temperature
+    """The teachers that are there; where all have one goal, it has all the weight."""
+    present = [one for one in settings.teachers if one.name in labels or _is_cosine(one, labels)]
+    both = len({one.kind == "actions" for one in present}) == 2
     teachers = []
-    if policy_labels is not None:
-        logits = read_soft_labels(policy_labels.folder, ids)[:, :grades]
-        weight = settings.alpha if both else 1.0
-        teachers.append(Teacher("policy", "grades", weight, temperature, logits))
-        if settings.listwise_weight:
-            listwise = weight * settings.listwise_weight
-            teachers.append(Teacher("cosine", "listwise", listwise, 1.0, _cosines(rows)))
-    if click_labels is not None:
-        logits = read_soft_labels(click_labels.folder, ids)[:, grades:]
-        weight = 1.0 - settings.alpha if both else 1.0
-        teachers.append(
-            Teacher("click", "actions", weight, temperature, np.ascontiguousarray(logits))
-        )
-    return teachers
+    for one in present:
+        share = 1.0 - settings.alpha if one.kind == "actions" else settings.alpha
+        weight = one.weight * (share if both else 1.0)
+        targets = _targets(one, rows, student.outputs.grade_count, labels.get(one.name))
+        name = f"{one.name}_{one.kind}"
+        teachers.append(Teacher(name, one.kind, weight, one.temperature, targets))
+    return settle_conflicts(teachers, queries, settings.conflicts)
 
 
-def _cosines(rows: list[Row]) -> npt.NDArray[np.float32]:
-    """The base encoder's cosine of each row, shape (rows, 1), NaN where it was not computed."""
-    return np.array([[row["cosine"]] for row in rows], dtype=np.float32)
+def _is_cosine(teacher: SoftTeacherSettings, labels: dict[str, Artifact]) -> bool:
+    """The cosine speaks of relevance, so it is silent in the student of clicks alone."""
+    return teacher.name == "cosine" and set(labels) != {"click"}
+
+
+def _targets(
+    teacher: SoftTeacherSettings, rows: list[Row], grade_count: int, labels: Artifact | None
+) -> npt.NDArray[np.float32]:
+    """What the student is to match, (rows, ..), NaN where the teacher did not score a row."""
+    if labels is None:
+        cosines = np.array([[row["cosine"]] for row in rows], dtype=np.float32)
+        return cosines * np.float32(COSINE_SCALE / GRADE_SCALE)
+    logits = read_soft_labels(labels.folder, [row["pair_id"] for row in rows])
+    if teacher.kind == "actions":
+        return np.ascontiguousarray(logits[:, grade_count:])
+    grades = np.ascontiguousarray(logits[:, :grade_count])
+    if teacher.kind == "grades":
+        return grades
+    scores: npt.NDArray[np.float32] = expected_grade(torch.from_numpy(grades))[:, None].numpy()
+    return scores

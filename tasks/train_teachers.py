@@ -1,13 +1,18 @@
 """Steps: the policy teacher learns the judgments, the click teacher starts from it."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 
 from tasks.core.domain.catalog import Catalog
+from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import file_sha256
 from tasks.core.training.base_models import BaseModel, new_scorer
-from tasks.core.training.scorer import Outputs, PairScorer
+from tasks.core.training.scorer import CARD, Outputs, PairScorer
 from tasks.core.training.teachers import (
     Lora,
     click_weights,
@@ -30,7 +35,7 @@ from tasks.exchange import (
     shown_rows,
 )
 from tasks.run import current_run
-from tasks.settings import LoraSettings, TeacherSettings
+from tasks.settings import FurtherTeacherSettings, LoraSettings, TeacherSettings
 from tasks.step import make, step
 
 
@@ -93,7 +98,7 @@ def train_click_teacher(
 
     def build(bench: Workbench) -> Counts:
         rows = shown_rows(impressions, "train")[: settings.training.max_rows]
-        scorer = PairScorer.load(policy_teacher.file(SCORER))
+        scorer = _click_start(policy_teacher, settings)
         lists = list_numbers([row["impression_id"] for row in rows])
         taken = np.array([[row[name] for name in scorer.outputs.actions] for row in rows], float)
         weights = click_weights(taken, lists, np.array([row["weight"] for row in rows]))
@@ -120,6 +125,28 @@ def train_click_teacher(
     )
 
 
+@step
+def import_teacher(settings: FurtherTeacherSettings) -> Artifact:
+    """A scorer from elsewhere as an artifact, known by its files' hashes.
+
+    Raises:
+        CookbookError: the folder holds no scorer.
+    """
+    folder = Path(settings.folder)
+    if not (folder / CARD).is_file():
+        raise CookbookError(
+            f"The further teacher {settings.name!r} must be a saved scorer, and {folder} has no "
+            f"{CARD}. Give the folder of a scorer that this project saved."
+        )
+    hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+    def build(bench: Workbench) -> Counts:
+        shutil.copytree(folder, bench.out / SCORER, copy_function=shutil.copyfile)
+        return {"files": len(hashes)}
+
+    return make("further_teacher", build, module=__name__, outside=hashes)
+
+
 def template_for(base: BaseModel, max_tokens: int, grade_count: int) -> InputTemplate:
     """The input template of a base model: a causal one is asked for the grade at the end."""
     if base.is_causal():
@@ -129,6 +156,15 @@ def template_for(base: BaseModel, max_tokens: int, grade_count: int) -> InputTem
             suffix=f"\nHow relevant is the candidate, from 0 to {grade_count - 1}? Grade: ",
         )
     return InputTemplate(max_tokens=max_tokens)
+
+
+def _click_start(policy_teacher: Artifact, settings: TeacherSettings) -> PairScorer:
+    """The policy teacher's weights, or its base's, with the same outputs and template."""
+    scorer = PairScorer.load(policy_teacher.file(SCORER))
+    if settings.start == "policy_teacher":
+        return scorer
+    base = BaseModel(**settings.base.model_dump())
+    return new_scorer(base, scorer.outputs, scorer.template, seed=settings.training.seed)
 
 
 def _lora(settings: LoraSettings | None) -> Lora | None:

@@ -25,25 +25,55 @@ from tasks.core.training.loop import (
     TrainingReport,
     train,
 )
-from tasks.core.training.losses import action_kl, expected_grade, grade_kl, listwise_kl
+from tasks.core.training.losses import (
+    action_kl,
+    expected_grade,
+    grade_kl,
+    lambda_rank,
+    listwise_kl,
+    margin_mse,
+)
 from tasks.core.training.scorer import PairScorer
-from tasks.core.training.teachers import COSINE_SCALE, GRADE_SCALE
+from tasks.core.training.teachers import GRADE_SCALE
 
-Kind = Literal["grades", "actions", "listwise"]
+Kind = Literal["grades", "actions", "listwise", "margin", "lambda_rank"]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Teacher:
     """A teacher as the student sees it: raw soft labels, NaN where a row has no target.
 
-    ``targets`` are logits (pairs, grades), logits (pairs, actions), or scores (pairs, 1).
+    ``targets`` are grade logits (pairs, grades), action logits (pairs, actions), or, for the
+    kinds that compare a query's candidates, scores (pairs, 1) on the scale of grades.
+    ``row_weights`` (pairs,) are 1 where there are none.
     """
 
     name: str
     kind: Kind
     weight: float
     temperature: float
-    targets: npt.NDArray[np.float32]
+    targets: Floats
+    row_weights: Floats | None = None
+
+    def opinion(self) -> npt.NDArray[np.float64]:
+        """What it ranks candidates by: expected grade, first action's logit or score; (pairs,)."""
+        if self.kind == "grades":
+            found: npt.NDArray[np.float64] = (
+                expected_grade(torch.from_numpy(self.targets)).numpy().astype(np.float64)
+            )
+            return found
+        return self.targets[:, 0].astype(np.float64)
+
+    def tensors(self) -> Targets:
+        """Targets and row weights by the names under which the loss finds them."""
+        weights = self.row_weights
+        if weights is None:
+            weights = np.ones(len(self.targets), dtype=np.float32)
+        return {
+            self.name: torch.from_numpy(np.ascontiguousarray(self.targets)),
+            f"{self.name}.weights": torch.from_numpy(weights),
+        }
 
 
 def distill(
@@ -59,41 +89,51 @@ def distill(
     """Teach the student in place; no teacher runs, since soft labels are stored raw."""
     freeze_embeddings(student.model)
     targets: Targets = {"query": torch.from_numpy(queries)}
-    targets |= {teacher.name: torch.from_numpy(teacher.targets) for teacher in teachers}
+    for teacher in teachers:
+        targets |= teacher.tensors()
     examples = Examples(student.tokenize(pairs), queries, targets)
     loss = distillation_loss(teachers, student.outputs.grade_count)
     return train(student, examples, loss, optimization, checkpoints=checkpoints, progress=progress)
 
 
 def distillation_loss(teachers: Sequence[Teacher], grade_count: int) -> Loss:
-    """The weighted sum of every teacher's KL; each is zero where the student agrees with it."""
+    """The weighted sum of every teacher's loss; each is zero where the student agrees with it.
+
+    LambdaRank is the exception: it has no zero, since a greater margin is always better.
+    """
 
     def loss(logits: Tensor, batch: Targets) -> Tensor:
         total = torch.zeros((), device=logits.device)
         for teacher in teachers:
-            one = _loss_of(teacher, logits, batch[teacher.name], batch["query"], grade_count)
-            total = total + teacher.weight * one
+            pointwise = teacher.kind in ("grades", "actions")
+            of_teacher = _pointwise if pointwise else _compared
+            total = total + teacher.weight * of_teacher(teacher, logits, batch, grade_count)
         return total
 
     return loss
 
 
-def _loss_of(
-    teacher: Teacher, logits: Tensor, targets: Tensor, queries: Tensor, grade_count: int
-) -> Tensor:
+def _pointwise(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: int) -> Tensor:
+    targets, weights = batch[teacher.name], batch[f"{teacher.name}.weights"]
     known = targets.isfinite()
-    targets = targets.nan_to_num()
-    grades, actions = logits[:, :grade_count], logits[:, grade_count:]
+    targets, temperature = targets.nan_to_num(), teacher.temperature
     if teacher.kind == "grades":
-        weights = known.all(dim=1).to(logits.dtype)
-        return grade_kl(grades, targets, temperature=teacher.temperature, weights=weights)
-    if teacher.kind == "actions":
-        weights = known.to(logits.dtype)
-        return action_kl(actions, targets, temperature=teacher.temperature, weights=weights)
-    rows = known[:, 0]
-    return listwise_kl(
-        GRADE_SCALE * expected_grade(grades)[rows],
-        COSINE_SCALE * targets[rows, 0],
-        queries[rows],
-        temperature=teacher.temperature,
-    )
+        weights = known.all(dim=1).to(logits.dtype) * weights
+        student = logits[:, :grade_count]
+        return grade_kl(student, targets, temperature=temperature, weights=weights)
+    weights = known.to(logits.dtype) * weights[:, None]
+    student = logits[:, grade_count:]
+    return action_kl(student, targets, temperature=temperature, weights=weights)
+
+
+def _compared(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: int) -> Tensor:
+    """Kinds that compare a query's candidates: rows without target or weight are left out."""
+    targets = batch[teacher.name][:, 0]
+    rows = targets.isfinite() & (batch[f"{teacher.name}.weights"] > 0)
+    student, target = expected_grade(logits[:, :grade_count])[rows], targets[rows]
+    queries = batch["query"][rows]
+    if teacher.kind == "listwise":
+        student, target = GRADE_SCALE * student, GRADE_SCALE * target
+        return listwise_kl(student, target, queries, temperature=teacher.temperature)
+    compare = margin_mse if teacher.kind == "margin" else lambda_rank
+    return compare(student, target, queries)

@@ -1,5 +1,7 @@
 """Students: no loss where they agree with every teacher, none from rows without a target."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,6 @@ from tasks.core.distillation.students import Kind, Teacher, distill, distillatio
 from tasks.core.training.base_models import Source
 from tasks.core.training.loop import Optimization
 from tasks.core.training.losses import action_kl, expected_grade, grade_kl
-from tasks.core.training.teachers import COSINE_SCALE, GRADE_SCALE
 from tests.core.training.tiny import FAMILIES, pairs_of, tiny_scorer
 
 QUERIES = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -25,16 +26,19 @@ def teacher_of(kind: Kind, targets: Tensor, *, weight: float = 1.0) -> Teacher:
 
 def loss_of(teachers: list[Teacher], logits: Tensor) -> Tensor:
     """The loss of a student of three grades and two actions."""
-    batch = {teacher.name: torch.from_numpy(teacher.targets) for teacher in teachers}
-    return distillation_loss(teachers, 3)(logits, batch | {"query": QUERIES})
+    batch: dict[str, Tensor] = {"query": QUERIES}
+    for teacher in teachers:
+        batch |= teacher.tensors()
+    return distillation_loss(teachers, 3)(logits, batch)
 
 
 def agreeing(logits: Tensor) -> list[Teacher]:
-    order = expected_grade(logits[:, :3]) * GRADE_SCALE / COSINE_SCALE
+    order = expected_grade(logits[:, :3])
     return [
         teacher_of("grades", logits[:, :3]),
         teacher_of("actions", logits[:, 3:].contiguous()),
         teacher_of("listwise", order[:, None]),
+        teacher_of("margin", order[:, None]),
     ]
 
 
@@ -43,13 +47,13 @@ def test_a_student_equal_to_all_its_teachers_has_no_loss() -> None:
     assert loss_of(agreeing(logits), logits).item() == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_disagreeing_with_any_one_teacher_costs(number: int) -> None:
     teacher = agreeing(normal(5))[number]
     assert loss_of([teacher], normal(5, seed=1)).item() > 0.01
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_a_row_without_a_target_gets_no_gradient(number: int) -> None:
     teacher = agreeing(normal(5))[number]
     teacher.targets[2] = np.nan
@@ -71,6 +75,18 @@ def test_a_teacher_without_any_target_in_a_batch_is_silent() -> None:
     assert loss.item() == 0.0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("kind", ["grades", "actions", "listwise", "margin", "lambda_rank"])
+def test_a_row_without_weight_gets_no_gradient(kind: Kind) -> None:
+    targets = {"grades": normal(3), "actions": normal(2)}.get(kind, normal(1).abs())
+    weights = np.array([1, 1, 0, 1, 1, 1], dtype=np.float32)
+    teacher = replace(teacher_of(kind, targets), row_weights=weights)
+    logits = normal(5, seed=1).requires_grad_()
+    loss_of([teacher], logits).backward()
+    assert logits.grad is not None
+    assert not logits.grad[2].any()
+    assert logits.grad[[0, 1, 3, 4, 5]].abs().sum(dim=1).min() > 0
 
 
 def test_one_unknown_action_leaves_the_other_action_its_target() -> None:

@@ -1,0 +1,94 @@
+"""Step: which of several students is served, by a rule on data that reports nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tasks.core.distillation.tradeoff import MeasuredStudent, choose, front
+from tasks.core.domain.catalog import Catalog
+from tasks.core.evaluation import TierLogits, Yardstick
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import write_json
+from tasks.core.training.scorer import PairScorer
+from tasks.exchange import MIX, SCORER, Domain, golden_rows, shown_rows
+from tasks.settings import DistillationSettings, MixSettings
+from tasks.step import make, step
+
+Candidate = tuple[DistillationSettings, Artifact]
+
+
+@step
+def choose_mix(
+    domain: Domain,
+    candidates: Mapping[str, Candidate],
+    impressions: Artifact | None,
+    settings: MixSettings,
+) -> Artifact:
+    """Measure every student on the tune queries and on calibration's impressions; pick one.
+
+    ``candidates`` are students by name with the settings that made them; ``policy_only`` and
+    ``click_only`` are among them. The sealed queries and held-out members stay unread.
+    """
+
+    def build(bench: Workbench) -> Counts:
+        tune, shown = golden_rows(domain, "tune"), shown_rows(impressions, "calibrate")
+        catalog = Catalog.load(domain.catalog.folder)
+        measured = []
+        for name, (made_by, artifact) in candidates.items():
+            scorer = PairScorer.load(artifact.file(SCORER))
+            yardstick = Yardstick.of(tune, shown, scorer.outputs.actions, settings.n_resamples)
+            if yardstick.has_clicks:
+                logits = scorer.logits(catalog.pairs(scorer.template, [*tune, *shown]))
+                measured.append(_measured(name, made_by, scorer, logits, yardstick))
+        write_json(bench.out / MIX, _decision(measured, settings.relevance_floor))
+        return {"students": len(measured)}
+
+    return make(
+        "mix",
+        build,
+        module=__name__,
+        settings={
+            **settings.model_dump(mode="json"),
+            "made_by": {name: [one.alpha, one.conflicts] for name, (one, _) in candidates.items()},
+        },
+        upstream=[
+            domain.golden,
+            domain.catalog,
+            impressions,
+            *(artifact for _, artifact in candidates.values()),
+        ],
+    )
+
+
+def _decision(measured: list[MeasuredStudent], floor: float) -> dict[str, Any]:
+    """The chosen student and all that were tried; the settings' own where nothing was clicked."""
+    if not measured:
+        return {"chosen": "student", "students": []}
+    best = {one.name for one in front(measured)}
+    points = [one.to_json() | {"on_front": one.name in best} for one in measured]
+    return {"chosen": choose(measured, floor=floor).name, "students": points}
+
+
+def _measured(
+    name: str,
+    made_by: DistillationSettings,
+    scorer: PairScorer,
+    logits: np.ndarray[tuple[int, int], np.dtype[np.float32]],
+    yardstick: Yardstick,
+) -> MeasuredStudent:
+    n_tune = len(yardstick.query_ids)
+    tier = TierLogits(
+        golden=logits[:n_tune],
+        shown=logits[n_tune:],
+        outputs=scorer.outputs,
+        knows_grades=name != "click_only",
+        knows_actions=name != "policy_only",
+        calibration={},
+    )
+    scored = tier.scored()
+    clicks = yardstick.auc("clicked", scored.on_clicks["clicked"])
+    assert clicks is not None  # has_clicks was asked
+    alpha = {"policy_only": 1.0, "click_only": 0.0}.get(name, made_by.alpha)
+    relevance = yardstick.ndcg_interval(scored.on_golden)
+    return MeasuredStudent(name, alpha, made_by.conflicts, relevance, clicks)

@@ -1,0 +1,63 @@
+"""The front of relevance and clicks, and which of its points is served."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.core.intervals import Interval
+
+
+@dataclass(frozen=True)
+class MeasuredStudent:
+    """One student: its share of the relevance goal, its rule for conflicts, both goals measured.
+
+    ``alpha`` is 1 or 0 for the students of a single teacher.
+    """
+
+    name: str
+    alpha: float
+    conflicts: str
+    relevance: Interval
+    clicks: Interval
+
+    @property
+    def is_single(self) -> bool:
+        return self.alpha in (0.0, 1.0)
+
+    def is_below(self, other: "MeasuredStudent") -> bool:
+        """Worse than the other on both goals."""
+        return (
+            self.relevance.value < other.relevance.value and self.clicks.value < other.clicks.value
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "alpha": self.alpha,
+            "conflicts": self.conflicts,
+            "ndcg_at_10": self.relevance.to_json(),
+            "click_auc": self.clicks.to_json(),
+        }
+
+
+def front(mixes: Sequence[MeasuredStudent]) -> list[MeasuredStudent]:
+    """The mixes that no other beats on both goals, by rising relevance."""
+    best = [one for one in mixes if not any(one.is_below(other) for other in mixes)]
+    return sorted(best, key=lambda one: one.relevance.value)
+
+
+def choose(mixes: Sequence[MeasuredStudent], *, floor: float) -> MeasuredStudent:
+    """The mix with the most clicks that keeps ``floor`` of the relevance-only student's NDCG.
+
+    Never one that a single teacher's student beats on both goals. Where none is left, the
+    relevance-only student itself, which nothing relevant is given up for.
+    """
+    singles = [one for one in mixes if one.is_single]
+    relevant = max(singles, key=lambda one: one.alpha)
+    least = floor * relevant.relevance.value
+    allowed = [
+        one
+        for one in mixes
+        if one.relevance.value >= least and not any(one.is_below(single) for single in singles)
+    ]
+    return max(allowed, key=lambda one: (one.clicks.value, one.relevance.value), default=relevant)
