@@ -5,6 +5,7 @@ from importlib.resources import files
 from tasks.core.report.markup import Html, element, join
 from tasks.core.report.schema import Report
 from tasks.core.report.sections.baselines import baselines
+from tasks.core.report.sections.biases import biases
 from tasks.core.report.sections.calibration import calibration
 from tasks.core.report.sections.cost import cost
 from tasks.core.report.sections.environment import environment
@@ -27,6 +28,7 @@ _SECTIONS = (
     ("Labels", labels),
     ("Calibration", calibration),
     ("Trade-off", tradeoff),
+    ("Biases", biases),
     ("Personalization", personalization),
     ("Fairness", fairness),
     ("Position bias", propensities),

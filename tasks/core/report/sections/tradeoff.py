@@ -5,15 +5,19 @@ from typing import Any
 
 from tasks.core.report.blocks import not_measured, panel, section, side_by_side, value_over
 from tasks.core.report.markup import Html, element
-from tasks.core.report.quantities import Interval, decimal, span
+from tasks.core.report.quantities import Interval, decimal, percent, span
 from tasks.core.report.schema import Report
 from tasks.core.report.sections.front_figure import front_figure
 from tasks.core.report.tables import Column, table
 
+# Values seen on fewer pairs are left out: their shares are noise.
+_LEAST_PAIRS, _MOST_DISPUTED = 50, 8
 _TERMS = {
     "Alpha": "the share of the relevance goal in the mix: 1 is relevance alone, 0 clicks alone.",
     "Front": "right is more relevant, up is better at clicks; along it, one is bought with the "
     "other.",
+    "Opposite order": "of the other candidates of the same query, the share that the two teachers "
+    "put on different sides of this one.",
     "Chosen": "the mix that the served student was trained with.",
 }
 
@@ -33,6 +37,7 @@ def tradeoff(report: Report) -> Html:
             panel("What each mix gives", front_figure(drawn, report["baselines"])),
             panel("The same in numbers", _numbers(mixes)),
         ),
+        _conflicts(report.get("conflicts")),
         terms=_TERMS,
     )
 
@@ -62,6 +67,23 @@ def _numbers(mixes: Sequence[Mapping[str, Any]]) -> Html:
     ]
     columns = [Column("Alpha"), Column("NDCG@10", number=True), Column("Click AUC", number=True)]
     return table("By alpha, with 95% intervals.", columns, rows)
+
+
+def _conflicts(conflicts: Mapping[str, Any] | None) -> Html | None:
+    """Where the two teachers order a query's candidates oppositely: the most disputed values."""
+    if not conflicts or conflicts["disagreement"] is None:
+        return None
+    disputed = sorted(
+        (one for one in conflicts["by"] if one["pairs"] >= _LEAST_PAIRS),
+        key=lambda one: -float(one["disagreement"]),
+    )
+    rows = [
+        [f"{one['by']}: {one['value']}", percent(one["disagreement"]), f"{one['pairs']:,}"]
+        for one in disputed[:_MOST_DISPUTED]
+    ]
+    columns = [Column("Where"), Column("Opposite order", number=True), Column("Pairs", number=True)]
+    title = f"Where the teachers disagree: {percent(conflicts['disagreement'])} of all candidates"
+    return panel(title, table("The most disputed first.", columns, rows))
 
 
 def _interval(interval: Interval | None) -> Html:
