@@ -18,7 +18,9 @@ from tasks.settings import (
     JudgeSettings,
     LoraSettings,
     MixSettings,
+    PersonalizationSettings,
     PromotionSettings,
+    RefreshSettings,
     Settings,
     SynthesisSettings,
     TeacherSettings,
@@ -100,7 +102,10 @@ def smoke() -> Settings:
             n_resamples=100, latency_requests=5, candidates_per_request=5, bias_pairs=8
         ),
         mix=MixSettings(alphas=(0.8,), n_resamples=100),
-        fairness=FairnessSettings(n_resamples=100, minimum_group_clusters=2),
+        fairness=FairnessSettings(
+            n_resamples=100, minimum_group_clusters=2, twin_pairs=4, minimum_positives=5
+        ),
+        refresh=RefreshSettings(minimum_rows=20, margin_auc=1.0),
         promotion=PromotionSettings(
             minimum_kappa=-1, minimum_ndcg=0, minimum_kept_ndcg=0, n_resamples=100
         ),
@@ -152,6 +157,8 @@ def single_gpu() -> Settings:
             mlp_share=0.5,  # published: half of every MLP; 375,830,528 parameters are left
             training=_gpu_distillation(rows_per_step=64),
         ),
+        personalization=PersonalizationSettings(tuning_trials=20),  # assumed
+        fairness=FairnessSettings(twin_pairs=200),  # assumed: ten times the laptop
         promotion=PromotionSettings(
             minimum_kappa=0.5,  # assumed: a little below the judge's floor
             minimum_kept_ndcg=0.95,  # published: the 0.6B keeps 97.4% of its teacher's NDCG@10
