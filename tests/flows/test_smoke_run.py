@@ -16,27 +16,11 @@ from tests.flows.smoke import (
     PROJECT,
     half_files,
     report_of,
-    small_domain,
     smoke_run,
     started_run,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_domain(tmp_path_factory.mktemp("domain"))
-
-
-@pytest.fixture(scope="module")
-def store(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one finished run."""
-    store = tmp_path_factory.mktemp("runs")
-    done = smoke_run(root, store)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (store / "first_output.txt").write_text(done.stdout)
-    return store
 
 
 def test_a_run_ends_with_a_verdict_a_table_and_the_place_of_its_report(store: Path) -> None:
