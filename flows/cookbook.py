@@ -21,6 +21,7 @@ from tasks.label import label
 from tasks.ledger import measure_ledger
 from tasks.llm_judge import announce, settle_judge
 from tasks.measure_biases import measure_biases
+from tasks.mine_pairs import mine_pairs
 from tasks.personalize import personalize
 from tasks.promote import measure_gate, promote
 from tasks.report import report
@@ -62,6 +63,8 @@ def cookbook(
         written = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis)
         pairs = synthesize(data, written, s.encoder, s.synthesis)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
+        if more := mine_pairs(data, pairs, judgments, s.encoder, s.synthesis):
+            judgments = label(data, more, judge, verdict, s.encoder, s.judge, s.labels)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":
             return {}

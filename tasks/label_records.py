@@ -159,12 +159,13 @@ def _sent(requests: PairRequests, judges: Iterable[Judge]) -> dict[str, Any]:
 
 
 def _coverage(out: Path, domain: Domain, catalog: Catalog, policy: Policy) -> dict[str, Any]:
-    columns = ["query_id", "query", "member_id", "grade", "clauses", "dimensions"]
-    labels = read_rows(out / JUDGMENTS, columns)
-    golden = read_rows(domain.golden.file(GOLDEN), columns[:3])
-    kinds = query_kinds([*labels, *golden], catalog.documents.values(), catalog.members)
+    golden = read_rows(domain.golden.file(GOLDEN), ["query_id", "query", "member_id"])
+    asked = {row["query_id"]: row for row in golden}
+    for row in iterate_rows(out / JUDGMENTS):
+        asked.setdefault(row["query_id"], {name: row[name] for name in golden[0]})
+    kinds = query_kinds(asked.values(), catalog.documents.values(), catalog.members)
     wanted = {kinds[row["query_id"]] for row in golden}
-    return measure_coverage(policy, labels, kinds, wanted).to_json()
+    return measure_coverage(policy, iterate_rows(out / JUDGMENTS), kinds, wanted).to_json()
 
 
 def _write_quarantine(path: Path, requests: PairRequests, done: Drained) -> None:

@@ -33,14 +33,7 @@ class PastLabels:
         Raises:
             CookbookError: it is no longer in the store.
         """
-        for digest in self.judgments.inputs:
-            found = find(store_root() / "artifacts" / kind / digest[:16])
-            if found is not None:
-                return found
-        raise CookbookError(
-            f"The last labels were made from a {kind} that is no longer in the store; run "
-            "`cookbook label` once more, which bills nothing that is in the journal."
-        )
+        return _input_of(self.judgments, kind)
 
     @property
     def policy(self) -> Policy:
@@ -50,7 +43,7 @@ class PastLabels:
     def domain(self) -> Domain:
         """As much of the domain as asking a judge needs."""
         policy, catalog = self.input("policy"), self.input("catalog")
-        return Domain(policy, self.input("verdict"), catalog, None, None, None)
+        return Domain(policy, _input_of(self.input("verdict"), "golden"), catalog, None, None, None)
 
     @property
     def settings(self) -> tuple[JudgeSettings, LabelSettings]:
@@ -82,6 +75,17 @@ def past_labels() -> Iterator[PastLabels]:
         found = find(store_root() / "artifacts" / "judgments" / digest[:16])
         if found is not None:
             yield PastLabels(found)
+
+
+def _input_of(artifact: Artifact, kind: str) -> Artifact:
+    for digest in artifact.inputs:
+        found = find(store_root() / "artifacts" / kind / digest[:16])
+        if found is not None:
+            return found
+    raise CookbookError(
+        f"The last labels were made from a {kind} that is no longer in the store; run "
+        "`cookbook label` once more, which bills nothing that is in the journal."
+    )
 
 
 def _noted() -> list[str]:

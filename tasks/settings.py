@@ -61,6 +61,12 @@ class SynthesisSettings(Branch):
     random_negatives: int = Field(default=1, ge=0, description="Unrelated documents per query.")
     logged_pairs: int = Field(default=0, ge=0, description="Pairs taken from the click log.")
     max_pairs: Count = Field(default=6000, description="Pairs to label at most.")
+    second_round_pairs: int = Field(
+        default=0,
+        ge=0,
+        description="Pairs labeled after the first: hard negatives of the queries where retrieval "
+        "promises most beyond the judge's grade, hard_negatives per query.",
+    )
     max_tokens: int = Field(default=24, ge=8, le=512, description="Tokens read for retrieval.")
     seed: Seed = 0
 

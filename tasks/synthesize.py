@@ -100,7 +100,7 @@ def _queries(
     known = [{**_query(row), "source": ""} for row in (*tune.values(), *own)]
     generator = np.random.default_rng(settings.seed)
     made = (
-        read_rows(written.file(WRITTEN))
+        read_rows(written.file(WRITTEN), ["query", "member_id"])
         if written
         else _by_template(catalog, list(tune.values()), known, settings, generator)
     )

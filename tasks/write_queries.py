@@ -42,8 +42,9 @@ def write_llm_queries(
         with open_judge(domain, judge, encoder, settings) as llm:
             found = write_queries(llm, [request for request, _ in asked])
         rows = [
-            {"query": query, "member_id": member_id}
-            for (_, member_id), queries in zip(asked, found.queries, strict=True)
+            # The name is a pair_id's place in the journal: forgetting a member finds it by that.
+            {"query": query, "member_id": member_id, "pair_id": name}
+            for (_, member_id), name, queries in zip(asked, found.names, found.queries, strict=True)
             for query in queries
         ][: synthesis.generated_queries]
         write_table(bench.out / WRITTEN, columns_of(rows))

@@ -16,13 +16,18 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
     """
     from flows.needs import needed_bytes
     from tasks.core.domain.paths import find_domain
+    from tasks.core.labeling.journal import answered_keys
     from tasks.core.store.room import check_room, free_bytes, in_words
 
     settings, paths = options.settings(), find_domain(options.domain, options.root)
     for name in ("policy", "golden", "documents", "queries", "members", "impressions"):
         found = getattr(paths, name)
         print(f"{name + ':':<13}{found or 'not there: what needs it is skipped'}")
-    print(f"{'labels:':<13}at most {settings.synthesis.max_pairs:,} pairs")
+    answered = len(answered_keys(options.store / options.domain / "labels" / "journal.jsonl"))
+    print(
+        f"{'labels:':<13}at most {settings.synthesis.max_pairs:,} pairs; {answered:,} answers of "
+        "judges are paid for already"
+    )
     for line in _judge_lines(settings, paths, show_prompt):
         print(f"{'judge:':<13}{line}")
     for role in ("policy_teacher", "click_teacher"):

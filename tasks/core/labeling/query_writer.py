@@ -56,8 +56,13 @@ class WriteRequest:
 
 @dataclass(frozen=True)
 class Written:
-    """Queries by request, in the order of the requests; empty where the answer was unusable."""
+    """Queries by request, in the order of the requests; empty where the answer was unusable.
 
+    ``names`` are what the journal knows the requests by, where it has pair ids for labels: so
+    that what was made of a member's profile can be forgotten.
+    """
+
+    names: list[str]
     queries: list[list[str]]
     calls: int
     spent_usd: float
@@ -93,13 +98,14 @@ async def _write(judge: Judge, requests: Sequence[WriteRequest]) -> Written:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
     queries = [found[place] for place in range(len(requests))]
-    return Written(queries, caller.calls, caller.budget.spent_usd)
+    names = [_name(request_key(request, endpoint)) for request in requests]
+    return Written(names, queries, caller.calls, caller.budget.spent_usd)
 
 
 async def _answer(caller: Caller, request: WriteRequest) -> Reply | None:
     key = request_key(request, caller.endpoint)
     try:
-        return caller.paid_answer(key) or await caller.answer(key, "", messages(request))
+        return caller.paid_answer(key) or await caller.answer(key, _name(key), messages(request))
     except (CallFailedError, CallRejectedError):
         return None
 
@@ -131,6 +137,10 @@ def request_key(request: WriteRequest, endpoint: Endpoint) -> str:
     """What written queries depend on: instructions, model, clause, texts and kind."""
     parts = ["queries", INSTRUCTIONS, endpoint.settings_digest, asdict(request)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _name(key: str) -> str:
+    return key[:16]
 
 
 def _outgoing(text: str) -> str:

@@ -176,7 +176,10 @@ def test_missed_changes_are_measured_on_a_sample(policy: Policy, tmp_path: Path)
 # --- on the shipped domain --------------------------------------------------
 
 
-def true_facts(policy: Policy) -> dict[str, dict[str, str | int | float | bool]]:
+Facts = dict[str, str | int | float | bool]
+
+
+def true_facts(policy: Policy, pairs: int = PAIRS) -> dict[str, Facts]:
     """The simulator's facts of each pair, with the types that the policy gives them."""
     kinds = {fact.name: fact.kind for fact in policy.facts}
     read: dict[str, Callable[[str], str | int | float | bool]] = {
@@ -186,7 +189,7 @@ def true_facts(policy: Policy) -> dict[str, dict[str, str | int | float | bool]]
         "flag": lambda text: text.lower() in ("1", "true"),
     }
     with gzip.open(ROOT / "golden_data/job_search/truth/facts.csv.gz", "rt") as lines:
-        rows = list(csv.DictReader(lines))[:PAIRS]
+        rows = list(csv.DictReader(lines))[:pairs]
     return {
         f"pair {number}": {name: read[kinds[name]](row[name]) for name in kinds}
         for number, row in enumerate(rows)

@@ -1,0 +1,64 @@
+"""Pairs beyond the first: queries that an LLM writes, and hard negatives of a second round."""
+
+import json
+
+from tasks.core.labeling.forgetting import forget_pairs
+from tasks.core.tables import read_rows
+from tasks.exchange import WRITTEN
+from tasks.label import label
+from tasks.mine_pairs import mine_pairs
+from tasks.past_labels import past_labels
+from tasks.run import open_run
+from tasks.synthesize import synthesize
+from tasks.write_queries import write_llm_queries
+from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint
+from tests.job_search_judge import answer_of
+from tests.labels.label_place import PAIRS, SYNTHESIS, TINY, Place, grades, paid_answers, plain
+
+
+def test_a_second_round_pays_for_its_new_pairs_alone(
+    place: Place, server: ScriptedEndpoint
+) -> None:
+    first = place.label(server)
+    with open_run(place.store, "job_search"):
+        past = next(past_labels())
+        settings = SYNTHESIS.model_copy(update={"second_round_pairs": 40})
+        more = plain(mine_pairs)(past.domain, past.input("pairs"), first, TINY, settings)
+        judge, labels = past.settings
+        second = plain(label)(
+            past.domain, more, past.input("judge"), past.input("verdict"), TINY, judge, labels
+        )
+    assert more.counts["mined"] == 40
+    assert paid_answers(place.store) == PAIRS + 40
+    assert grades(first).items() <= grades(second).items()
+
+
+def test_an_llm_writes_queries_that_are_labeled_and_can_be_forgotten(
+    place: Place, server: ScriptedEndpoint
+) -> None:
+    def writes(call: Call) -> Answer:
+        if "clause" in call.pair:
+            number = call.number
+            return Answer(json.dumps({"queries": [f"night work {number}", f"day work {number}"]}))
+        return Answer(some_answer)
+
+    some_answer = answer_of(place.script.any_decision())
+    server.script = writes
+    place.label(server)
+    with open_run(place.store, "job_search"):
+        past = next(past_labels())
+        judge_settings, _ = past.settings
+        judge, verdict = past.input("judge"), past.input("verdict")
+        synthesis = SYNTHESIS.model_copy(update={"generated_queries": 30, "max_pairs": 5000})
+        written = plain(write_llm_queries)(
+            past.domain, judge, verdict, TINY, judge_settings, synthesis
+        )
+        pairs = plain(synthesize)(past.domain, written, TINY, synthesis)
+    rows = read_rows(written.file(WRITTEN))
+    # Six requests of five queries at most, each answered with two.
+    assert written.counts == {"queries": 12, "calls": 6, "unusable": 0}
+    assert pairs.counts["generated_query"] > 0
+    asked = [call for call in server.calls if "clause" in call.pair]
+    assert len({call.pair["clause"] for call in asked}) == len(asked)
+    journal = place.store / "job_search" / "labels" / "journal.jsonl"
+    assert forget_pairs(journal, {rows[0]["pair_id"]}) == 1
