@@ -27,7 +27,7 @@ def calibrate(
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
-        loaded = PairScorer.load(scorer.file(SCORER))
+        loaded = PairScorer.load(scorer.file(SCORER), for_scoring=True)
         judged = judged_rows(judgments, "calibrate")
         shown = shown_rows(impressions, "calibrate")
         calibration = {

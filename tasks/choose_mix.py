@@ -36,7 +36,7 @@ def choose_mix(
         catalog = Catalog.load(domain.catalog.folder)
         measured = []
         for name, (made_by, artifact) in candidates.items():
-            scorer = PairScorer.load(artifact.file(SCORER))
+            scorer = PairScorer.load(artifact.file(SCORER), for_scoring=True)
             yardstick = Yardstick.of(tune, shown, scorer.outputs.actions, settings.n_resamples)
             if yardstick.has_clicks:
                 logits = scorer.logits(catalog.pairs(scorer.template, [*tune, *shown]))

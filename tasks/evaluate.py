@@ -33,7 +33,7 @@ def evaluate_tier(
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
-        loaded = PairScorer.load(scorer.file(SCORER))
+        loaded = PairScorer.load(scorer.file(SCORER), for_scoring=True)
         sealed, shown = golden_rows(domain, "sealed"), shown_rows(impressions, "held_out")
         pairs = catalog.pairs(loaded.template, [*sealed, *shown])
         started = time.perf_counter()

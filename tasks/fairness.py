@@ -180,7 +180,7 @@ def _twins(evidence: Evidence, tiers: Tiers, settings: FairnessSettings) -> dict
         return None
     found = {}
     for role in ("policy_teacher", evidence.served):
-        scorer = PairScorer.load(tiers[role][0].file(SCORER))
+        scorer = PairScorer.load(tiers[role][0].file(SCORER), for_scoring=True)
         scores = evidence.tiers[role].relevance(scorer.logits(pairs.texts(scorer.template)))
         found[role] = pairs.measured(role, scores, n_resamples=settings.n_resamples)
     return twin_report(pairs, found, teacher="policy_teacher")

@@ -32,7 +32,7 @@ def measure_biases(
         catalog = Catalog.load(domain.catalog.folder)
         shifts = {}
         for role, artifact in present.items():
-            scorer = PairScorer.load(artifact.file(SCORER))
+            scorer = PairScorer.load(artifact.file(SCORER), for_scoring=True)
             shifts[role] = relevance_shifts(scorer, catalog.pairs(scorer.template, rows))
         taught = shifts["policy_teacher"]
         figures = {

@@ -94,7 +94,7 @@ class _Shown:
     @classmethod
     def read(cls, domain: Domain, scorer: Artifact, rows: list[Row], n_fitting: int) -> "_Shown":
         catalog = Catalog.load(domain.catalog.folder)
-        loaded = PairScorer.load(scorer.file(SCORER))
+        loaded = PairScorer.load(scorer.file(SCORER), for_scoring=True)
         current_run().progress("effects", 0, 1)
         logits = loaded.logits(catalog.pairs(loaded.template, rows))
         return cls(catalog, rows, n_fitting, logits, loaded.outputs.grade_count)

@@ -172,7 +172,9 @@ def _traffic(domain: Domain, transfer: Artifact, scorer: Artifact, pairs: int) -
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))
         sample = rows[:: max(1, len(rows) // pairs)][:pairs]
-        model = ServedModel("candidate", PairScorer.load(scorer.file(SCORER)), effects=None)
+        model = ServedModel(
+            "candidate", PairScorer.load(scorer.file(SCORER), for_scoring=True), effects=None
+        )
         scored = model.score(sample, Catalog.load(domain.catalog.folder), Mix())
         write_json(bench.out / TRAFFIC, describe(scored))
         return {"pairs": len(sample)}
@@ -188,7 +190,7 @@ def _traffic(domain: Domain, transfer: Artifact, scorer: Artifact, pairs: int) -
 
 def _probabilities(domain: Domain, scorer: Path, rows: list[Row]) -> npt.NDArray[np.float64]:
     """Grade probabilities of gate rows, shape (rows, grades)."""
-    loaded = PairScorer.load(scorer)
+    loaded = PairScorer.load(scorer, for_scoring=True)
     catalog = Catalog.load(domain.catalog.folder)
     logits = loaded.logits(catalog.pairs(loaded.template, rows))
     return grade_probabilities(logits, loaded.outputs.grade_count)

@@ -162,7 +162,7 @@ def _with_new_documents(
 
 
 def _click_logits(served: Model, catalog: Catalog, new: NewImpressions) -> Any:
-    scorer = PairScorer.load(served.file(SCORER))
+    scorer = PairScorer.load(served.file(SCORER), for_scoring=True)
     current_run().progress("refreshed_effects", 0, 1)
     logits = scorer.logits(catalog.pairs(scorer.template, new.rows))
     return logits[:, scorer.outputs.grade_count].astype(np.float64)

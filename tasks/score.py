@@ -39,7 +39,7 @@ def score(domain: Domain, teacher: Artifact | None, transfer: Artifact) -> Artif
 
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))
-        scorer = PairScorer.load(teacher.file(SCORER))
+        scorer = PairScorer.load(teacher.file(SCORER), for_scoring=True)
         pairs = Catalog.load(domain.catalog.folder).pairs(scorer.template, rows)
         shards = score_shards(
             scorer,

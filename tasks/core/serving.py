@@ -61,7 +61,7 @@ class ServedModel:
         effects = model.file("effects")
         return cls(
             model.version,
-            PairScorer.load(model.file("scorer")),
+            PairScorer.load(model.file("scorer"), for_scoring=True),
             Effects.load(effects) if effects.is_dir() else None,
         )
 

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from scipy.special import softmax
 
+from tasks.core.inputs import PairText
 from tasks.core.training.base_models import Source
 from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
@@ -148,3 +150,26 @@ def test_relevance_is_the_expected_grade_over_the_top_grade() -> None:
     probabilities = np.array([[0, 0, 0, 0, 1.0], [1.0, 0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4, 0]])
     by_hand = [1.0, 0.0, (0.2 * 1 + 0.3 * 2 + 0.4 * 3) / 4]
     np.testing.assert_allclose(relevance(probabilities), by_hand)
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_whole_bfloat16_scores_no_further_from_float32_than_casts_do(
+    source: Source, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = pairs_of(40)
+    exact = PairScorer.load(folders / source)
+    exact_logits = _logits_as(torch.float32, exact, pairs, monkeypatch)
+    cast = _logits_as(torch.bfloat16, exact, pairs, monkeypatch)
+    monkeypatch.setattr("tasks.core.training.scorer.compute_dtype", lambda _: torch.bfloat16)
+    fast = PairScorer.load(folders / source, for_scoring=True)
+    assert fast.model.dtype == torch.bfloat16
+    allowed = 2.0 * np.abs(cast - exact_logits).max() + 1e-3
+    assert np.abs(fast.logits(pairs) - exact_logits).max() < allowed
+    assert PairScorer.load(folders / source).model.dtype == torch.float32
+
+
+def _logits_as(
+    dtype: torch.dtype, scorer: PairScorer, pairs: list[PairText], monkeypatch: pytest.MonkeyPatch
+) -> npt.NDArray[np.float32]:
+    monkeypatch.setattr("tasks.core.training.precision.compute_dtype", lambda _: dtype)
+    return scorer.logits(pairs)
