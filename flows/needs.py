@@ -28,7 +28,7 @@ def needed_bytes(settings: Settings, paths: DomainPaths) -> int:
     rows += log.personalization_rows + log.later_rows
     brought = (paths.golden, paths.documents, paths.queries, paths.members, paths.impressions)
     tables = TIMES_DOMAIN * sum(path.stat().st_size for path in brought if path is not None)
-    labels = settings.synthesis.max_pairs * BYTES_PER_PAIR
+    labels = settings.synthesis.most_pairs(has_log=paths.impressions is not None) * BYTES_PER_PAIR
     shown = rows * BYTES_PER_IMPRESSION if paths.impressions else 0
     return _scorer_bytes(settings) + tables + labels + shown
 
@@ -38,8 +38,10 @@ def _scorer_bytes(settings: Settings) -> int:
     assistant = _distilled(settings.assistant, teacher)
     student = _distilled(settings.student, assistant)
     pruned = _distilled(settings.pruned_student, student)
-    # Teachers; the ladder; two baselines; student and pruned student calibrated; one registered.
-    finished = 2 * teacher + assistant + 3 * student + pruned + student + pruned + student
+    tried = len(settings.mix.alphas) + len(settings.mix.conflicts)
+    # Teachers; the ladder; two baselines and what is tried beside the student; student and pruned
+    # student calibrated; one registered.
+    finished = 2 * teacher + assistant + (3 + tried) * student + pruned + student + pruned + student
     # LoRA's checkpoints are small; a distilled role trains every weight.
     whole = teacher if settings.policy_teacher.lora is None else 0
     return finished + CHECKPOINT_COPIES * max(whole, assistant, student, pruned)

@@ -174,9 +174,10 @@ def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> 
     policy, endpoint = parse_policy(paths.policy), remote_endpoint(judge)
     requests = _sample_requests(paths)
     price = stated_price(judge) or price_of(endpoint)
+    most = settings.synthesis.most_pairs(has_log=paths.impressions is not None)
     return JudgeCost(
         calls={
-            "labels": settings.synthesis.max_pairs * judge.answers.samples,
+            "labels": most * judge.answers.samples,
             "gate pairs": _gate_pairs(settings, paths, policy.grade_count),
             "checks": _check_calls(judge),
             "queries": -(-settings.synthesis.generated_queries // PER_REQUEST),

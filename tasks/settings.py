@@ -61,6 +61,12 @@ class SynthesisSettings(Branch):
     random_negatives: int = Field(default=1, ge=0, description="Unrelated documents per query.")
     logged_pairs: int = Field(default=0, ge=0, description="Pairs taken from the click log.")
     max_pairs: Count = Field(default=6000, description="Pairs to label at most.")
+    max_pairs_without_log: int = Field(
+        default=0,
+        ge=0,
+        description="As max_pairs where the domain has no click log, which would teach too; "
+        "0: the same.",
+    )
     second_round_pairs: int = Field(
         default=0,
         ge=0,
@@ -69,6 +75,10 @@ class SynthesisSettings(Branch):
     )
     max_tokens: int = Field(default=24, ge=8, le=512, description="Tokens read for retrieval.")
     seed: Seed = 0
+
+    def most_pairs(self, *, has_log: bool) -> int:
+        """How many pairs get a label at most, on a domain with or without a click log."""
+        return self.max_pairs if has_log else self.max_pairs_without_log or self.max_pairs
 
 
 class ImpressionSettings(Branch):

@@ -41,6 +41,7 @@ def synthesize(
     an earlier one are dropped, and a query gets one of several documents that are nearly one.
     """
     base = BaseModel(**encoder.model_dump())
+    most = settings.most_pairs(has_log=domain.impressions is not None)
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
@@ -65,7 +66,7 @@ def synthesize(
             seed=settings.seed,
             firsts=firsts,
         )
-        rows = list({row["pair_id"]: row for row in pairs}.values())[: settings.max_pairs]
+        rows = list({row["pair_id"]: row for row in pairs}.values())[:most]
         write_table(bench.out / PAIRS, columns_of(rows))
         repeated = int((firsts != np.arange(len(firsts))).sum())
         return {**_counts(rows), "queries_left_out": len(found) - len(queries)} | {
@@ -76,7 +77,11 @@ def synthesize(
         "pairs",
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "encoder": base.fingerprint()},
+        settings={
+            **settings.model_dump(mode="json"),
+            "most": most,
+            "encoder": base.fingerprint(),
+        },
         upstream=[domain.golden, domain.catalog, domain.traffic, written],
     )
 

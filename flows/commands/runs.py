@@ -23,9 +23,10 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
     for name in ("policy", "golden", "documents", "queries", "members", "impressions"):
         found = getattr(paths, name)
         print(f"{name + ':':<13}{found or 'not there: what needs it is skipped'}")
+    most = settings.synthesis.most_pairs(has_log=paths.impressions is not None)
     answered = len(answered_keys(options.store / options.domain / "labels" / "journal.jsonl"))
     print(
-        f"{'labels:':<13}at most {settings.synthesis.max_pairs:,} pairs; {answered:,} answers of "
+        f"{'labels:':<13}at most {most:,} pairs; {answered:,} answers of "
         "judges are paid for already"
     )
     for line in _judge_lines(settings, paths, show_prompt):
