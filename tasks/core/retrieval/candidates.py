@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float32]
 HARD_RANKS = (20, 200)
 # Two queries of this cosine or more are the same question in other words.
 NEAR_DUPLICATE_COSINE = 0.95
+# Queries compared with all earlier ones at once.
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,16 @@ def without_repeats(
     ``first_of_their_kind``. What members typed stays: it is the traffic to serve.
     """
     kept = np.ones(len(queries), dtype=bool)
-    for place, row in enumerate(queries):
-        if row["source"] == "generated_query":
-            earlier = vectors[:place][kept[:place]] @ vectors[place]
-            is_near = bool(earlier.size) and float(earlier.max()) >= NEAR_DUPLICATE_COSINE
-            kept[place] = firsts[place] == place and not is_near
+    for start in range(0, len(queries), _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        before = (block @ vectors[:start][kept[:start]].T).max(axis=1, initial=-1.0)
+        within = block @ block.T
+        for offset, row in enumerate(queries[start : start + _BLOCK]):
+            place = start + offset
+            if row["source"] == "generated_query":
+                beside = within[offset, :offset][kept[start:place]].max(initial=-1.0)
+                is_near = max(before[offset], beside) >= NEAR_DUPLICATE_COSINE
+                kept[place] = firsts[place] == place and not is_near
     return kept
 
 

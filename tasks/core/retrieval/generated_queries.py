@@ -41,7 +41,8 @@ def aim_at_kinds(
     The others keep their order.
     """
     lacking = Counter(wanted)
-    first, rest = [], []
+    first: list[str] = []
+    rest: list[str] = []
     for query, kind in zip(queries, kinds, strict=True):
         is_hole = lacking[kind] > 0
         lacking[kind] -= is_hole

@@ -168,3 +168,19 @@ def test_of_documents_that_are_nearly_the_same_a_query_gets_one():
         )
     )
     assert sorted(row["doc_id"] for row in rows) == ["d0", "d2", "d3"]
+
+
+def test_repeats_are_found_across_blocks_too(monkeypatch):
+    """A reference that compares every two queries, one after the other."""
+    generator = np.random.default_rng(0)
+    vectors = _unit(generator.normal(size=(60, 3)))
+    queries = [
+        _query(str(n), source="generated_query" if n % 3 else "") for n in range(len(vectors))
+    ]
+    expected = []
+    for place, row in enumerate(queries):
+        near = [n for n in range(place) if expected[n] and vectors[n] @ vectors[place] >= 0.95]
+        expected.append(not (near and row["source"]))
+    assert not all(expected)
+    monkeypatch.setattr("tasks.core.retrieval.candidates._BLOCK", 7)
+    assert without_repeats(queries, vectors, np.arange(60)).tolist() == expected
