@@ -31,6 +31,8 @@ def full_report() -> dict[str, Any]:
         "tiers": [_tier(number) for number in range(5)],
         "baselines": _baselines(),
         "tradeoff": _tradeoff(),
+        "conflicts": _conflicts(),
+        "biases": {role: _biases(0.02 * number) for number, role in enumerate(ROLES)},
         "personalization": _personalization(),
         "fairness": _fairness(),
         "dataset_fairness": _dataset_fairness(),
@@ -208,6 +210,23 @@ def _baselines() -> dict[str, Any]:
     return {
         name: {"ndcg_at_10": ndcg, "low": ndcg - 0.02, "high": ndcg + 0.019, "click_auc": auc}
         for name, (ndcg, auc) in values.items()
+    }
+
+
+def _conflicts() -> dict[str, Any]:
+    clauses = [
+        {"by": "clause", "value": f"TITLE-{n}", "pairs": 40 + 30 * n, "disagreement": 0.1 * n}
+        for n in range(4)
+    ]
+    return {"pairs": 9000, "disagreement": 0.214, "by": clauses}
+
+
+def _biases(shift: float) -> dict[str, Any]:
+    names = ("length", "keyword_stuffing", "injected_instruction")
+    verdicts = ("keeps", "shrinks", "grows")
+    return {
+        name: _interval(shift, 0.01, 500) | {"verdict": verdict}
+        for name, verdict in zip(names, verdicts, strict=True)
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tasks.core.report.sections.baselines import baselines
+from tasks.core.report.sections.biases import biases
 from tasks.core.report.sections.calibration import calibration
 from tasks.core.report.sections.key_numbers import key_numbers
 from tasks.core.report.sections.lineage import lineage
@@ -92,6 +93,23 @@ def test_students_of_one_teacher_end_the_front_where_no_mix_does(report: dict[st
     assert tradeoff(report).count('class="mark end"') == 2
     del report["baselines"]["policy_only"]
     assert tradeoff(report).count('class="mark end"') == 1
+
+
+def test_the_most_disputed_values_stand_first_and_rare_ones_not_at_all(
+    report: dict[str, Any],
+) -> None:
+    words = read_page(tradeoff(report)).words
+    assert "disagree: 21.4% of all candidates" in words
+    assert words.index("TITLE-3") < words.index("TITLE-2") < words.index("TITLE-1")
+    assert "TITLE-0" not in words  # 40 pairs
+
+
+def test_the_greatest_bias_is_named_and_each_tier_has_a_verdict(report: dict[str, Any]) -> None:
+    words = read_page(biases(report)).words
+    assert "changes no candidate's worth is 0.080" in words
+    assert words.count("grows") >= 5
+    report["biases"] = None
+    assert "Not measured." in read_page(biases(report)).words
 
 
 def test_a_gain_whose_interval_holds_zero_is_not_sold_as_one(report: dict[str, Any]) -> None:

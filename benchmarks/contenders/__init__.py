@@ -1,0 +1,1 @@
+"""Contenders: small programs that run one library each, in that library's own environment."""
