@@ -114,6 +114,11 @@ def reproduce(
     from tasks.settings import Settings
 
     model = _registry(store, domain).model(version)
+    if earlier := model.card.get("made_from"):
+        raise CookbookError(
+            f"A version is reproduced from the run that made it; {version} is {earlier} with "
+            f"refreshed effects. Reproduce {earlier}, then refresh it with the log of that day."
+        )
     recorded = run_behind(store, domain, model)
     settings = Settings.model_validate(recorded.manifest["settings"])
     with TemporaryDirectory(prefix="reproduce-", dir=store) as folder:

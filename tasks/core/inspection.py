@@ -62,8 +62,9 @@ def run_behind(store: Path, domain: str, model: Model) -> FinishedRun:
     Raises:
         CookbookError: its folder is gone.
     """
-    for folder in sorted((store / domain / "finished").glob("*")):
-        run = FinishedRun.load(folder)
+    # The manifest comes last: a folder without one is a report that was never finished.
+    for manifest in sorted((store / domain / "finished").glob("*/manifest.json")):
+        run = FinishedRun.load(manifest.parent)
         if any(entry["digest"] == model.card["run"] for entry in run.report["lineage"]):
             return run
     raise CookbookError(

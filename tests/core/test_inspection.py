@@ -1,12 +1,16 @@
-"""What differs between two runs, and nothing else."""
+"""What differs between two runs, and nothing else; what a version was made from."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.core.errors import CookbookError
-from tasks.core.inspection import FinishedRun, compare
+from tasks.core.inspection import FinishedRun, compare, compare_with_recorded, run_behind
+from tasks.core.store.artifacts import Artifact, Counts, Workbench, artifact_store, materialize
+from tasks.core.store.registry import Registry
+from tasks.core.store.versions import Model
 
 
 def run(seed: int = 0, ndcg: float = 0.5, seconds: float = 1.0) -> FinishedRun:
@@ -32,3 +36,77 @@ def test_settings_come_first_and_results_are_named_by_role() -> None:
 def test_a_folder_without_a_finished_run_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(CookbookError, match=r"report\.json"):
         FinishedRun.load(tmp_path)
+
+
+def make(store: Path, weights: str = "w", seed: int = 0) -> list[Artifact]:
+    """Pairs, and a calibrated scorer made from them."""
+
+    def build(bench: Workbench) -> Counts:
+        (bench.out / "scorer").mkdir()
+        (bench.out / "scorer" / "model").write_text(weights)
+        return {}
+
+    with artifact_store(store):
+        pairs = materialize("pairs", lambda bench: {}, settings={"seed": seed})
+        return [pairs, materialize("calibrated_student", build, settings={}, upstream=[pairs])]
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> tuple[Path, Model]:
+    """A store with a finished run and the version that it registered."""
+    store = tmp_path / "runs"
+    artifacts = make(store)
+    lineage = [{"step": one.kind, "digest": one.digest[:16]} for one in artifacts]
+    folder = store / "jobs" / "finished" / "ab"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"run_key": "ab", "lineage": lineage}))
+    contents = {one.kind: [one.content_digest] for one in artifacts}
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": contents}))
+    registry = Registry(store / "jobs" / "registry")
+    card = {"run": artifacts[-1].digest[:16]}
+    version = registry.register({"scorer": artifacts[-1].file("scorer")}, card)
+    return store, registry.model(version)
+
+
+def test_the_run_behind_a_version_is_found_past_one_that_never_finished(
+    registered: tuple[Path, Model],
+) -> None:
+    store, model = registered
+    (store / "jobs" / "finished" / "aa").mkdir()
+    assert run_behind(store, "jobs", model).report["run_key"] == "ab"
+
+
+def test_a_version_whose_run_is_gone_says_so(registered: tuple[Path, Model]) -> None:
+    store, model = registered
+    (store / "jobs" / "finished" / "ab" / "manifest.json").unlink()
+    with pytest.raises(CookbookError, match="Restore that folder"):
+        run_behind(store, "jobs", model)
+
+
+def test_the_same_inputs_and_content_reproduce_a_version(
+    registered: tuple[Path, Model], tmp_path: Path
+) -> None:
+    store, model = registered
+    make(tmp_path / "again")
+    found = compare_with_recorded(run_behind(store, "jobs", model), tmp_path / "again", model)
+    assert (found.new_inputs, found.new_contents, found.new_files) == ([], [], [])
+
+
+def test_other_content_of_the_same_inputs_is_named_by_step_and_file(
+    registered: tuple[Path, Model], tmp_path: Path
+) -> None:
+    store, model = registered
+    make(tmp_path / "again", weights="other")
+    found = compare_with_recorded(run_behind(store, "jobs", model), tmp_path / "again", model)
+    assert (found.new_inputs, found.new_contents) == ([], ["calibrated_student"])
+    assert found.new_files == ["scorer/model"]
+
+
+def test_other_inputs_are_named_though_the_files_come_out_the_same(
+    registered: tuple[Path, Model], tmp_path: Path
+) -> None:
+    store, model = registered
+    make(tmp_path / "again", seed=1)
+    found = compare_with_recorded(run_behind(store, "jobs", model), tmp_path / "again", model)
+    assert found.new_inputs == ["pairs", "calibrated_student"]
+    assert (found.new_contents, found.new_files) == ([], [])

@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +61,7 @@ class Served:
                 self.reports = line.split()[1]
             if line.startswith("Ctrl-C"):
                 break
-        wait_for(120, "all deployments", lambda: self.api("/deployments/count", {}) == 6)
+        wait_for(600, "all deployments", lambda: self.api("/deployments/count", {}) == 6)
 
     def stop(self) -> None:
         assert self.process is not None
@@ -118,10 +119,11 @@ class Served:
 
 
 def wait_for(seconds: float, what: str, found: Callable[[], Any]) -> Any:
-    """The first true thing found, looked for twice a second."""
+    """The first true thing found, looked for twice a second; a slow server is asked again."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if result := found():
-            return result
+        with suppress(TimeoutError):
+            if result := found():
+                return result
         time.sleep(0.5)
     pytest.fail(f"{what} did not come within {seconds:g} s")

@@ -29,6 +29,9 @@ def clear_expired(store: Path, *, days: int) -> list[Path]:
 
 
 def _digests(run: Path) -> set[str]:
+    """The artifacts of a run; none of one that was killed before its report."""
+    if not (run / "report.json").exists():
+        return set()
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     return {entry["digest"][:16] for entry in report["lineage"]}
 

@@ -59,3 +59,11 @@ def test_what_is_younger_stays_though_no_run_used_it(tmp_path: Path) -> None:
     young = artifact(tmp_path, "a" * 16)
     os.utime(young)
     assert clear_expired(tmp_path, days=30) == []
+
+
+def test_a_run_that_was_killed_before_its_report_goes_when_it_is_old(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "finished" / "half"
+    folder.mkdir(parents=True)
+    assert clear_expired(tmp_path, days=30) == []
+    os.utime(folder, (OLD, OLD))
+    assert clear_expired(tmp_path, days=30) == [folder]
