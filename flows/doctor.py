@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from tasks.core.store.registry import Registry
 State = Literal["good", "note", "bad"]
 FREE_BYTES = 5 * 2**30
 STALE_S = 7 * 24 * 3600.0
+RUNNING_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,25 @@ def _server() -> Iterator[Finding]:
     state: State = "good" if running == version("prefect") else "bad"
     mend = "" if state == "good" else f"Run Prefect {version('prefect')} on the server as well."
     yield Finding(state, "Prefect server", f"{address}, version {running}", mend)
+    yield _silent_runs(address)
     yield from _database()
+
+
+def _silent_runs(address: str) -> Finding:
+    """Runs that the server shows as running for longer than any run should take."""
+    before = (datetime.now(UTC) - timedelta(seconds=RUNNING_S)).isoformat()
+    running = {"state": {"type": {"any_": ["RUNNING"]}}, "start_time": {"before_": before}}
+    request = urllib.request.Request(
+        f"{address}/flow_runs/count",
+        json.dumps({"flow_runs": running}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        count = json.load(answer)
+    if not count:
+        return Finding("good", "stale runs", "none has been running for over a day")
+    mend = "If their processes are gone, cancel them in the UI, or restart `cookbook serve`."
+    return Finding("note", "stale runs", f"{count} running for over a day", mend)
 
 
 def _database() -> Iterator[Finding]:

@@ -1,6 +1,11 @@
 """The doctor sees what is wrong with a store and says how to mend it."""
 
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +66,26 @@ def test_a_server_that_is_down_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_little_room_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
     assert doctor._disk(tmp_path / "not" / "there" / "yet").state == "bad"
+
+
+@pytest.mark.parametrize(("running", "state"), [(0, "good"), (3, "note")])
+def test_runs_that_never_end_are_told(running: int, state: str) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(str(running).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found = doctor._silent_runs(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert found.state == state
+    day_ago = datetime.now(UTC) - timedelta(days=1)
+    before = datetime.fromisoformat(asked[0]["flow_runs"]["start_time"]["before_"])
+    assert abs(before - day_ago) < timedelta(minutes=5)
