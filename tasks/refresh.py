@@ -59,10 +59,10 @@ def refresh_effects(
     if domain.impressions is None:
         raise CookbookError("A refresh learns from a click log, and the domain has none. Add one.")
     new = _new_rows(domain.impressions, effects, settings, held_out_members)
-    if len(new.rows) < settings.minimum_rows or not new.testing:
+    if len(new.rows) < settings.minimum_rows or not new.can_test:
         reason = (
             f"{len(new.rows):,} new impressions since the effects learned; a refresh needs "
-            f"{settings.minimum_rows:,}. Nothing changed."
+            f"{settings.minimum_rows:,}, with clicks among the latest. Nothing changed."
         )
         return {"decision": "skipped", "version": served.version, "reasons": [reason]}
     made = _refreshed(domain, served, effects, base, new, settings, held_out_members)

@@ -55,10 +55,11 @@ def measure_mitigation(
 ) -> dict[str, Any] | None:
     """The served value mended for every attribute of documents, and what that costs.
 
-    None where no impressions fit it, or no attribute has two groups of enough clicks. Members'
-    groups never meet in one list, so that mending them changes no list.
+    None where no impressions fit it or hold a click to measure it by, or no attribute has two
+    groups of enough clicks. Members' groups never meet in one list, so that mending them
+    changes no list.
     """
-    if evidence.personal is None or not evidence.shown:
+    if evidence.personal is None or len({row["clicked"] for row in evidence.shown}) < 2:
         return None
     tier, personal = evidence.tiers[evidence.served], evidence.personal
     values = tier.value(personal.logits[: len(personal.fitting)])

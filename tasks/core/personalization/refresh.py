@@ -32,6 +32,11 @@ class NewImpressions:
     def rows(self) -> list[Row]:
         return [*self.fitting, *self.testing]
 
+    @property
+    def can_test(self) -> bool:
+        """Whether a rank can be told from none: the testing rows hold clicks and others."""
+        return len({row["clicked"] for row in self.testing}) == 2
+
 
 def new_impressions(
     columns: Columns,

@@ -12,7 +12,12 @@ from tasks.core.personalization.effects import Effects, PairView
 from tasks.core.personalization.features import fit_pair_features
 from tasks.core.personalization.game_model import GivenScores, RandomEffect
 from tasks.core.personalization.options import RandomEffectOptions
-from tasks.core.personalization.refresh import new_impressions, refresh, refresh_gain
+from tasks.core.personalization.refresh import (
+    NewImpressions,
+    new_impressions,
+    refresh,
+    refresh_gain,
+)
 from tasks.core.personalization.rows import ScoreTable
 
 CATALOG = Catalog({}, {})
@@ -148,3 +153,10 @@ def test_no_new_rows_are_no_error() -> None:
         fitting_rows=1, testing_rows=1, seed=0,
     )  # fmt: skip
     assert found.rows == []
+    assert not found.can_test
+
+
+def test_rows_without_a_click_cannot_test() -> None:
+    rows = [{"clicked": 0}, {"clicked": 0}]
+    assert not NewImpressions(rows, rows).can_test
+    assert NewImpressions([], [*rows, {"clicked": 1}]).can_test
