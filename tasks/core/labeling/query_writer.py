@@ -115,7 +115,7 @@ def parse_queries(reply: Reply | None) -> list[str]:
     if reply is None or reply.refusal or reply.finish_reason not in ("stop", None):
         return []
     try:
-        said = json.loads(reply.text)["queries"]
+        said = list(json.loads(reply.text)["queries"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return []
     texts = [sanitize(one)[:_LONGEST_QUERY].strip() for one in said if isinstance(one, str)]

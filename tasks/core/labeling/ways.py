@@ -6,7 +6,7 @@ The cascade (cascade.py) is the third.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -79,6 +79,7 @@ class Batched(Live):
     def run(
         self, requests: Iterable[LabelRequest], *, max_quarantine_share: float, on_progress: Hear
     ) -> Drained:
+        before = self.judge.journal.spent_usd(self.judge.run)
         answers = self._by_batches(requests)
         rest = super().run(
             requests, max_quarantine_share=max_quarantine_share, on_progress=on_progress
@@ -86,7 +87,8 @@ class Batched(Live):
         rest.progress.calls += answers
         rest.progress.billed_calls += answers
         rest.progress.reused -= answers
-        return rest
+        spent = self.judge.journal.spent_usd(self.judge.run) - before
+        return replace(rest, spent_usd=spent)
 
     def _by_batches(self, requests: Iterable[LabelRequest]) -> int:
         """Submit, poll and merge until all is answered; returns how many answers came."""
