@@ -1,12 +1,12 @@
 """How the labels came about, in sentences: for the page and for the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tasks.core.report.quantities import count, decimal, money, percent
 
 Found = Mapping[str, Any]
-_SHOWN_HOLES = 8
+_SHOWN_HOLES, _SHOWN_FIELDS = 8, 12
 
 
 def label_lines(labeling: Found) -> list[str]:
@@ -63,11 +63,8 @@ def _coverage(found: Found | None) -> Iterator[str]:
     ]
     untold = "" if found["clauses"] else "; this judge cites no clauses"
     yield f"The labels exercise {', '.join(parts)}{untold}."
-    holes = found["holes"]
-    if holes:
-        more = len(holes) - _SHOWN_HOLES
-        rest = f" and {more} more" if more > 0 else ""
-        yield f"Not exercised: {', '.join(holes[:_SHOWN_HOLES])}{rest}."
+    if found["holes"]:
+        yield f"Not exercised: {_first(found['holes'], _SHOWN_HOLES)}."
 
 
 def _sent(found: Found | None) -> Iterator[str]:
@@ -77,7 +74,13 @@ def _sent(found: Found | None) -> Iterator[str]:
     withheld = {*found["document"]["withheld"], *found["member"]["withheld"]}
     yield (
         f"Sent to {addresses}: the policy, the query, of documents "
-        f"{', '.join(found['document']['sent'])}, of members "
+        f"{_first(found['document']['sent'], _SHOWN_FIELDS)}, of members "
         f"{', '.join(found['member']['sent']) or 'nothing'}; withheld: "
         f"{', '.join(sorted(withheld)) or 'nothing there was'}."
     )
+
+
+def _first(names: Sequence[str], shown: int) -> str:
+    """The first names; the artifact holds them all, and a catalog may have hundreds of fields."""
+    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"{', '.join(names[:shown])}{rest}"

@@ -66,3 +66,12 @@ def test_what_was_sent_and_withheld_is_said_once() -> None:
     (line,) = label_lines({"sent": SENT})
     assert line.count("https://api.example/v1") == 1
     assert "of documents text, title, of members nothing; withheld: email, groups" in line
+
+
+def test_a_catalog_of_many_fields_does_not_fill_the_page() -> None:
+    nothing = {"sent": [], "withheld": []}
+    document = {"sent": [f"field_{number}" for number in range(300)], "withheld": ["ean"]}
+    sent = {"to": [{"address": "this machine"}], "document": document, "member": nothing}
+    (line,) = label_lines({"sent": sent})
+    assert "field_11 and 288 more, of members nothing; withheld: ean." in line
+    assert "field_12" not in line
