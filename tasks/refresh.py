@@ -143,7 +143,11 @@ def _refreshed(
         "refreshed_effects",
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "held_out_members": held_out_members},
+        settings={
+            # What only decides about the effects makes no other ones.
+            **settings.model_dump(mode="json", exclude={"margin_auc", "minimum_rows"}),
+            "held_out_members": held_out_members,
+        },
         upstream=[domain.catalog, domain.impressions],
         outside={"served": served.manifest_sha256},
     )
