@@ -138,13 +138,7 @@ def single_gpu() -> Settings:
             generated_queries=50_000,  # assumed: with the log's queries, enough for 400,000 pairs
             max_pairs=400_000,  # arXiv 2512.07846: most of the gain of more data comes by 400K
         ),
-        judge=JudgeSettings(
-            kind="endpoint",
-            model="gpt-4.1-mini",  # assumed: cheap, and gives log-probabilities of its grades
-            floor_kappa=0.6,  # assumed: below the 0.77 of LinkedIn's frontier judge (SAGE)
-            floor_human_share=0.8,  # assumed: a little below what raters reach among themselves
-            budget_usd=500.0,  # 400,000 labels of 2,500 tokens at 0.40 USD per million: 400
-        ),
+        judge=_gpu_judge(),
         impressions=_gpu_impressions(),
         policy_teacher=teacher,
         click_teacher=teacher,  # its weights are the policy teacher's (published); base unused
@@ -228,6 +222,16 @@ AnyBranch = TypeVar("AnyBranch", bound=Branch)
 def changed(branch: AnyBranch, **changes: Any) -> AnyBranch:
     """A copy with other values, every bound checked anew (``model_copy`` would check none)."""
     return type(branch).model_validate({**dict(branch), **changes})
+
+
+def _gpu_judge() -> JudgeSettings:
+    return JudgeSettings(
+        kind="endpoint",
+        model="gpt-4.1-mini",  # assumed: cheap, and gives log-probabilities of its grades
+        floor_kappa=0.6,  # assumed: below the 0.77 of LinkedIn's frontier judge (SAGE)
+        floor_human_share=0.8,  # assumed: a little below what raters reach among themselves
+        budget_usd=500.0,  # 400,000 labels of 2,500 tokens at 0.40 USD per million: 400
+    )
 
 
 def _gpu_teacher() -> TeacherSettings:

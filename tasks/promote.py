@@ -89,17 +89,18 @@ def _candidate(
     domain: Domain, measured: dict[str, Any], current: Model | None, settings: PromotionSettings
 ) -> Candidate:
     """The candidate's figures, and what it gains on the model in service where there is one."""
-    gain, slices = None, ()
-    if current is not None:
-        served = _served_gate(domain, current).json(GATE)["ndcg_by_query"]
-        mine = measured["ndcg_by_query"]
-        differences = {query: mine[query] - served[query] for query in sorted(mine)}
-        how: dict[str, int] = {"n_resamples": settings.n_resamples, "seed": settings.seed}
-        gain = bootstrap_mean(np.array(list(differences.values())), **how)
-        kinds = query_slices(golden_rows(domain, "gate"))
-        slices = slice_gains(differences, kinds, margin=settings.margin_slice_ndcg, **how)
+    figures = (measured["kappa"], measured["ndcg"], measured["kept_ndcg"])
+    if current is None:
+        return Candidate(*figures, gain=None)
+    served = _served_gate(domain, current).json(GATE)["ndcg_by_query"]
+    mine = measured["ndcg_by_query"]
+    differences = {query: mine[query] - served[query] for query in sorted(mine)}
+    how: dict[str, int] = {"n_resamples": settings.n_resamples, "seed": settings.seed}
+    kinds = query_slices(golden_rows(domain, "gate"))
     return Candidate(
-        measured["kappa"], measured["ndcg"], measured["kept_ndcg"], gain=gain, slices=slices
+        *figures,
+        gain=bootstrap_mean(np.array(list(differences.values())), **how),
+        slices=slice_gains(differences, kinds, margin=settings.margin_slice_ndcg, **how),
     )
 
 

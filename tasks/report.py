@@ -3,15 +3,11 @@
 import hashlib
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from tasks.core.environment import environment
 from tasks.core.policies.parse import parse_policy
 from tasks.core.report.html import render_html
 from tasks.core.report.schema import validate_report
@@ -19,7 +15,6 @@ from tasks.core.store.artifacts import Artifact, store_root
 from tasks.core.store.files import digest_of, file_sha256, sync_folder, write_atomically, write_json
 from tasks.core.store.retention import clear_expired
 from tasks.core.store.source import PROJECT
-from tasks.core.training.precision import best_device, compute_dtype
 from tasks.core.training.scorer import CARD
 from tasks.exchange import (
     BIASES,
@@ -88,7 +83,7 @@ def report(
         "seconds_by_step": {
             kind: round(sum(one.seconds for one in made), 3) for kind, made in _by_kind(run).items()
         },
-        "environment": _environment(),
+        "environment": environment(),
         "skipped": run.skipped,
         "reliability": figures["reliability"],
         "propensities": _propensities(impressions),
@@ -253,45 +248,6 @@ def _lineage(run: Run) -> list[dict[str, Any]]:
         }
         for artifact in run.artifacts
     ]
-
-
-def _environment() -> dict[str, Any]:
-    device = best_device()
-    return {
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": version("transformers"),
-        "prefect": version("prefect"),
-        "cpu": _processor(),
-        "threads": torch.get_num_threads(),
-        "dtype": str(compute_dtype(device)).removeprefix("torch."),
-        "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
-    }
-
-
-def _commit() -> str | None:
-    """The project's commit, marked if files differ from it; None outside a git checkout."""
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
 def _write(run: Run, settings: Settings, content: dict[str, Any]) -> None:

@@ -46,10 +46,9 @@ class Drift:
 
 def traffic_figures(scored: Sequence[Row]) -> dict[str, Floats]:
     """Figures of scored rows (as ServedModel.score writes them), each of shape (rows,)."""
-    grades = [int(np.argmax(row["grade_probabilities"])) for row in scored]
-    found = {
+    found: dict[str, list[float]] = {
         "relevance": [row["relevance"] for row in scored],
-        "grade": grades,
+        "grade": [int(np.argmax(row["grade_probabilities"])) for row in scored],
         "query length": [len(row["query"].split()) for row in scored],
         "asked by a member": [bool(row.get("member_id")) for row in scored],
     }
