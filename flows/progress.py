@@ -57,7 +57,7 @@ class RunProgress:
                 self._bar(stage), description=f"{stage.replace('_', ' ')}, {sanitize(note)}"
             )
         elif event == "notice":
-            self._say("!", "before it starts", what)
+            self._say("!", "please note", what)
         elif event == "skipped":
             self._say("-", "skipped", what)
         else:

@@ -1,5 +1,6 @@
 """Steps: prepare the judge and hold it against golden data before it may label."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -29,6 +30,7 @@ from tasks.core.labeling.judge import GoldenPair, Judge
 from tasks.core.labeling.outcomes import Progress
 from tasks.core.labeling.prompt_search import affordable_pairs, prompt_candidates, search_prompts
 from tasks.core.labeling.prompts import DEFAULT_PROMPT
+from tasks.core.labeling.slices import silence_by_slice, silence_warnings
 from tasks.core.labeling.weaknesses import JudgeLimits
 from tasks.core.policies.parse import parse_policy
 from tasks.core.retrieval.embeddings import TextEncoder
@@ -100,7 +102,8 @@ def validate_judge(
                 # What a judge says depends on the day, so it is no part of the content digest.
                 write_json(bench.out / CANARIES, asdict(reading))
             prompt = judge.json(PROMPT) if asked.endpoint.is_llm else {}
-        write_json(bench.out / VERDICT, prompt | found.to_json())
+        silence = _silence(catalog, golden_rows(domain, "gate"), found)
+        write_json(bench.out / VERDICT, prompt | found.to_json() | {"silence": silence})
         graded = [{"pair_id": pair, "grade": grade} for pair, grade in found.grades.items()]
         write_table(bench.out / GATE_GRADES, columns_of(graded))
         passed = int(found.verdict.passed)
@@ -114,6 +117,8 @@ def validate_judge(
         upstream=[domain.policy, domain.golden, domain.catalog, judge],
     )
     verdict = artifact.json(VERDICT)
+    for warning in verdict["silence"]:
+        current_run().say(warning)
     if not verdict["passed"]:
         raise CookbookError(
             f"Labelling needs a judge that agrees with people. {verdict['reason']} Nothing was "
@@ -200,6 +205,22 @@ def _examined(
         seed=settings.seed,
         on_progress=_shown(len(rows)),
     )
+
+
+def _silence(catalog: Catalog, rows: Sequence[Row], found: Examination) -> list[str]:
+    """Warnings of groups whose pairs the judge leaves without a label more often than others'."""
+    by_key: dict[str, dict[str, str]] = {}
+    for row in rows:
+        groups = json.loads(catalog.documents[row["doc_id"]]["groups"])
+        if row["member_id"] in catalog.members:
+            groups |= json.loads(catalog.members[row["member_id"]]["groups"])
+        for key, value in groups.items():
+            by_key.setdefault(key, {})[row["pair_id"]] = f"{key} {value}"
+    return [
+        warning
+        for slices in by_key.values()
+        for warning in silence_warnings(silence_by_slice(slices, found.grades, slices))
+    ]
 
 
 def _checks(settings: JudgeSettings) -> Checks:

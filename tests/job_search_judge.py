@@ -62,6 +62,11 @@ class DecisionTableJudge:
         columns = self.world.facts.columns(np.array([query]), np.array([job]))
         return decide(policy, {name: values[0].item() for name, values in columns.items()})
 
+    @property
+    def postings(self) -> list[str]:
+        """Every document as requests show it."""
+        return list(self._jobs)
+
     def any_decision(self) -> Decision:
         """What the first policy says of the first pair, for a judge that need not be right."""
         columns = self.world.facts.columns(np.array([0]), np.array([0]))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
 from flows.profiles import changed, laptop
 from tasks.core.domain.paths import find_domain
 from tasks.core.labeling.prices import Price
@@ -111,3 +112,29 @@ def test_the_answer_settings_reach_the_endpoint() -> None:
     assert (found.answer_format, found.top_logprobs, found.temperature) == ("text", None, None)
     assert (found.max_output_tokens, found.output_limit_field) == (99, "max_tokens")
     assert found.pinned_model == "m-2026"
+
+
+def test_the_plan_says_what_a_judge_would_cost_and_calls_nobody(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    main(["plan", "--store", str(tmp_path), "--judge", "endpoint", "--budget-usd", "30"])
+    shown = capsys.readouterr().out
+    assert f"gpt-4.1-mini at {OPENAI}: an LLM, about $" in shown
+    assert "never above $30.00" in shown
+    assert "3,200 calls for labels, 1,200 calls for gate pairs" in shown
+    main(["plan", "--store", str(tmp_path)])
+    assert "embedded, no LLM: costs nothing" in capsys.readouterr().out
+
+
+def test_a_negative_budget_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["plan", "--budget-usd=-1"])
+    assert end.value.code == 2
+    assert "0 dollars or more" in capsys.readouterr().err
+
+
+def test_a_key_in_a_secret_block_counts_as_a_key() -> None:
+    assert choice({}, api_key_block="judge-key").judge.kind == "endpoint"
+    assert "judge-key is set" in choice({}, usd=9.0, api_key_block="judge-key").skipped

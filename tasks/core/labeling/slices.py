@@ -1,12 +1,10 @@
 """Whether a judge is silent about some groups more than others: refusals by slice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import fisher_exact
-
-from tasks.core.labeling.outcomes import Outcome, Quarantined
 
 
 @dataclass(frozen=True)
@@ -20,16 +18,18 @@ class SliceSilence:
     p_value: float  # one-sided Fisher test against all other slices
 
 
-def silence_by_slice(outcomes: Iterable[Outcome], slices: Mapping[str, str]) -> list[SliceSilence]:
+def silence_by_slice(
+    asked: Iterable[str], labeled: Container[str], slices: Mapping[str, str]
+) -> list[SliceSilence]:
     """Unlabeled pairs by slice (``slices`` maps pair_id to its name), the most silent first.
 
     The slices stay on this machine: they are joined to the answers by pair_id after the fact.
     """
     counts: dict[str, list[int]] = {}
-    for outcome in outcomes:
-        tally = counts.setdefault(slices.get(outcome.pair_id, ""), [0, 0])
+    for pair_id in asked:
+        tally = counts.setdefault(slices.get(pair_id, ""), [0, 0])
         tally[0] += 1
-        tally[1] += isinstance(outcome, Quarantined)
+        tally[1] += pair_id not in labeled
     pairs = sum(tally[0] for tally in counts.values())
     unlabeled = sum(tally[1] for tally in counts.values())
     found = [

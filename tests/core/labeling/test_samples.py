@@ -5,9 +5,8 @@ import pytest
 
 from tasks.core.labeling.journal import Journal
 from tasks.core.labeling.judge import Judge
-from tasks.core.labeling.outcomes import Outcome, Quarantined
 from tasks.core.labeling.prompts import LabelRequest
-from tasks.core.labeling.replies import Judgment, Status
+from tasks.core.labeling.replies import Judgment
 from tasks.core.labeling.samples import Sampled
 from tasks.core.labeling.slices import silence_by_slice, silence_warnings
 from tasks.core.labeling.suspicion import suspicions
@@ -50,22 +49,15 @@ def test_bad_samples_are_left_out(policy: Policy, journal: Journal) -> None:
     assert judgments[0].grade_probabilities == (0.0, 0.0, 0.0, 1.0)
 
 
-def outcome(number: int, *, refused: bool) -> Outcome:
-    name = f"p{number}"
-    if refused:
-        return Quarantined(name, Status.REFUSED, "the model refused to answer", "")
-    return Judgment(name, 1, 1, None, None, None, None, None, "m", "h", "p")
-
-
 def test_refusals_of_one_group_are_called_out() -> None:
     slices = {f"p{n}": "north" if n % 2 else "south" for n in range(400)}
     generator = np.random.default_rng(0)
-    unfair = [outcome(n, refused=n % 2 == 1 and n % 20 == 1) for n in range(400)]
-    fair = [outcome(n, refused=bool(generator.random() < 0.05)) for n in range(400)]
-    found = silence_by_slice(unfair, slices)
+    unfair = {name for name in slices if int(name[1:]) % 20 != 1}
+    fair = {name for name in slices if generator.random() >= 0.05}
+    found = silence_by_slice(slices, unfair, slices)
     assert (found[0].name, found[0].pairs, found[0].unlabeled) == ("north", 200, 20)
     assert len(silence_warnings(found)) == 1
-    assert silence_warnings(silence_by_slice(fair, slices)) == []
+    assert silence_warnings(silence_by_slice(slices, fair, slices)) == []
 
 
 def test_every_attack_but_the_foreign_one_is_flagged(policy: Policy) -> None:

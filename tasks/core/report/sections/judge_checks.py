@@ -33,6 +33,8 @@ def check_facts(found: Mapping[str, Any]) -> list[tuple[str, Child]]:
         entries.append(("Cost of the defense, in grades", f"{found['defense_cost']:+.2f}"))
     if found.get("canaries"):
         entries.append(("Canaries graded exactly", percent(found["canaries"]["exact_share"])))
+    if found.get("silence"):
+        entries.append(("Silent about some", " ".join(found["silence"])))
     if "gate_reads" in found:
         entries.append(("Reads of the gate split", count(found["gate_reads"])))
     return entries
