@@ -7,8 +7,10 @@ without another license to choose), ends the check.
 import re
 import sys
 from collections import defaultdict
+from email.message import Message
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import cast
 
 CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
 BINDING = re.compile(r"\b(A?GPL|GNU (Affero )?General Public)", re.IGNORECASE)
@@ -17,7 +19,7 @@ OPEN = re.compile(r"MIT|BSD|Apache|ISC|MPL|PSF|Python|Artistic|LGPL|Unlicense|0B
 
 def license_of(package: Distribution) -> str:
     """The SPDX expression, else the classifiers, else the first line of the license field."""
-    about = package.metadata
+    about = cast(Message, package.metadata)  # the protocol hides what it is
     if expression := about.get("License-Expression"):
         return str(expression)
     classifiers = [str(one) for one in about.get_all("Classifier", [])]

@@ -1,6 +1,7 @@
 """Runs that Prefect shows as running although their process is gone, and how they are closed."""
 
 from datetime import timedelta
+from typing import Any
 
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
@@ -10,7 +11,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.states import Crashed
@@ -29,7 +30,8 @@ def watch_for_silence() -> None:
     a run may end in a state of any name.
     """
     try:
-        Automation.read(name=AUTOMATION)
+        # Outside an event loop this is no coroutine, whatever its type says.
+        Automation.read(name=AUTOMATION)  # type: ignore[unused-coroutine]
     except ValueError:
         _silence_automation().create()
 
@@ -51,6 +53,8 @@ def _silence_automation() -> Automation:
         ),
         actions=[
             ChangeFlowRunState(
+                name=None,
+                force=False,
                 state=StateType.CRASHED,
                 message="No heartbeat: its process is gone. What it finished is kept; run again.",
             )
@@ -68,7 +72,7 @@ def close_runs_of_an_earlier_serve() -> list[str]:
         deployment_id=FlowRunFilterDeploymentId(is_null_=False),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
     )
-    gone = Crashed(message="`cookbook serve` ended while it ran. Run it again to go on.")
+    gone: State[Any] = Crashed(message="`cookbook serve` ended while it ran. Run it again.")
     with get_client(sync_client=True) as client:
         runs = [one for one in client.read_flow_runs(flow_run_filter=named) if not one.work_pool_id]
         for one in runs:

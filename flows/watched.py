@@ -90,7 +90,7 @@ def _started_since(scheduled: datetime) -> str | None:
         return None
     made_up = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[runtime.deployment.id]),
-        start_time=FlowRunFilterStartTime(after_=scheduled),
+        start_time=FlowRunFilterStartTime(after_=scheduled),  # type: ignore[arg-type]
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
     )
     with get_client(sync_client=True) as client:

@@ -104,12 +104,14 @@ def _key_in_block(settings: JudgeSettings) -> str | None:
     if settings.api_key_block is None:
         return None
     try:
-        return str(Secret.load(settings.api_key_block).get())
+        block = Secret.load(settings.api_key_block)
     except ValueError:
         raise CookbookError(
             f"Expected a Prefect Secret block named {settings.api_key_block!r} with the judge's "
             "key, and there is none; make one in Prefect's UI under Blocks, or mend the name."
         ) from None
+    assert isinstance(block, Secret)  # loaded outside an event loop, so it is no coroutine
+    return str(block.get())
 
 
 def label_request(catalog: Catalog, row: Row, settings: JudgeSettings) -> LabelRequest:

@@ -126,7 +126,8 @@ def _counts(values: Floats, edges: Floats) -> Floats:
 
 def _shares(counts: Floats) -> Floats:
     # Half a row in each bin, so that an empty one has a logarithm.
-    return (counts + 0.5) / (counts + 0.5).sum()
+    shares: Floats = (counts + 0.5) / (counts + 0.5).sum()
+    return shares
 
 
 def _queries(scored: Sequence[Row]) -> int:
