@@ -2,10 +2,16 @@
 
 from rich.console import Console
 
-from flows.commands.options import USUAL, RunOptions
+from flows.commands.options import DOMAIN, PROFILE, PROJECT, STORE, Domain, Profile, Root, Store
 
 
-def refresh(options: RunOptions = USUAL) -> None:
+def refresh(
+    *,
+    profile: Profile = PROFILE,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+) -> None:
     """Teach the effects in service what members clicked since; promote them if they do not lose.
 
     Reads impressions newer than those the effects learned from. The student is not touched.
@@ -13,8 +19,8 @@ def refresh(options: RunOptions = USUAL) -> None:
     from flows.profiles import profile as find_profile
     from tasks.core.domain.paths import find_domain
 
-    find_profile(options.profile)
-    find_domain(options.domain, options.root)
+    settings = find_profile(profile)
+    find_domain(domain, root)
 
     from flows.local_server import check_server, hide_run_logs, prefect_server
     from flows.progress import RunProgress
@@ -28,5 +34,5 @@ def refresh(options: RunOptions = USUAL) -> None:
         check_server(address)
         hide_run_logs()
         with RunProgress(console) as progress, listening(progress):
-            found = refresh_flow(**vars(options))
+            found = refresh_flow(settings, domain=domain, root=root, store=store)
     console.print(refresh_line(found), markup=False, highlight=False, style="bold")
