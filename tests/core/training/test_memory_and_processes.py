@@ -67,7 +67,7 @@ def small_memory(slots: int) -> Callable[[PairScorer], None]:
 
     def prepare(scorer: PairScorer) -> None:
         def check(_: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if inputs[0].numel() > slots:
+            if scorer.model.training and inputs[0].numel() > slots:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
         scorer.model.get_input_embeddings().register_forward_pre_hook(check)
