@@ -18,7 +18,13 @@ from tests.flows.smoke import report_of
 pytestmark = pytest.mark.slow
 
 # The catalog is the user's own file as a table; the rest name groups, and nobody in them.
-ALLOWED = ("artifacts/catalog/", "artifacts/fairness/", "job_search/finished/", "registry/")
+ALLOWED = (
+    "artifacts/catalog/",
+    "artifacts/conflicts/",
+    "artifacts/fairness/",
+    "job_search/finished/",
+    "registry/",
+)
 
 
 def holds_marker(path: Path) -> bool:

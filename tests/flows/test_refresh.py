@@ -67,8 +67,8 @@ def test_too_few_new_impressions_change_nothing(root: Path, own_store: Path) -> 
 
 
 def test_effects_that_may_lose_are_refused_with_the_figures(root: Path, own_store: Path) -> None:
-    # A smoke run's scorer knows nothing, and a few members' clicks leave the interval wide.
-    found = refresh(root, own_store, margin_auc=0.0)
+    # Four lists of clicks leave the interval too wide to rule out a loss.
+    found = refresh(root, own_store, margin_auc=0.0, testing_rows=40)
     assert found["gain"]["low"] < 0
     assert (found["decision"], found["version"]) == ("refused", "v0002")
     assert "may lose" in found["reasons"][0]

@@ -118,8 +118,8 @@ def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
         children = psutil.Process(run.pid).children(recursive=True)
         time.sleep(0.05)
     assert children, "the run started no server of its own"
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
+    with run:  # its pipes are closed, or a later test is blamed for them
+        os.kill(run.pid, signal.SIGKILL)
     gone, alive = psutil.wait_procs(children, timeout=60)
     assert not alive
     assert gone
@@ -134,7 +134,8 @@ def test_a_signal_ends_a_run_with_its_code_one_line_and_no_process_left(
     run.stdout.readline()
     children = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(sent)
-    _, error = run.communicate(timeout=120)
+    with run:  # its pipes are closed, whatever happens
+        _, error = run.communicate(timeout=120)
     assert run.returncode == code
     assert error == "cookbook: stopped; run the same command again to go on.\n"
     assert not psutil.wait_procs(children, timeout=60)[1]

@@ -36,8 +36,8 @@ from tests.job_search_judge import POLICY, DecisionTableJudge, small_world
 PAIRS = 400
 TINY = BaseModelSettings(source="random_encoder", name="tiny")
 SYNTHESIS = SynthesisSettings(generated_queries=0, max_pairs=PAIRS)
-OLD_ROW = "| title.relation = generalization | grade 2 |"
-NEW_ROW = "| title.relation = generalization | grade 1 |"
+OLD_ROW = "| title.relation = adjacent | grade 2 |"
+NEW_ROW = "| title.relation = adjacent | grade 1 |"
 
 
 def plain(step: Any) -> Callable[..., Any]:

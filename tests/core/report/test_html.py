@@ -19,6 +19,7 @@ HEADINGS = [
     "Policy, pairs and labels",
     "Can the probabilities be believed?",
     "Relevance against clicks",
+    "Biases taken over",
     "Personalization, pass by pass",
     "Fairness by group",
     "Position bias in the clicks",
