@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from benchmarks.contenders.arrays import save_array
 from benchmarks.contest import (
     PROJECT,
     Contender,
@@ -47,8 +48,8 @@ def make_work(work: Path, rows: int, tokens: int) -> None:
         model.save_pretrained(work / role)
         tokenizer.save_pretrained(work / role)
     generator = np.random.default_rng(0)
-    np.save(work / "ids.npy", generator.integers(300, VOCABULARY, (rows, tokens)))
-    np.save(work / "grades.npy", np.array(grade_tokens(tokenizer, Outputs(5))))
+    save_array(work, "ids", generator.integers(300, VOCABULARY, (rows, tokens)))
+    save_array(work, "grades", np.array(grade_tokens(tokenizer, Outputs(5))))
     subprocess.run(
         [sys.executable, "-m", "benchmarks.contenders.ours_distillation", str(work), "labels"],
         check=True,

@@ -14,8 +14,8 @@ class Shape:
     lora: bool
 
 
-def published() -> list[Shape]:
-    """Qwen2.5-7B, Qwen3-1.7B, Qwen3-0.6B, and the last without 8 layers and half of each MLP."""
+def by_name() -> dict[str, PreTrainedConfig]:
+    """The models that run profiles name, from their published config.json files."""
     seven = Qwen2Config(
         vocab_size=152_064,
         hidden_size=3584,
@@ -23,11 +23,22 @@ def published() -> list[Shape]:
         num_hidden_layers=28,
         num_attention_heads=28,
         num_key_value_heads=4,
+        tie_word_embeddings=False,
     )
+    return {
+        "Qwen/Qwen2.5-7B-Instruct": seven,
+        "Qwen/Qwen3-1.7B": qwen3(2048, 6144, 28),
+        "Qwen/Qwen3-0.6B": qwen3(1024, 3072, 28),
+    }
+
+
+def published() -> list[Shape]:
+    """The three, and the smallest without 8 layers and half of each MLP."""
+    seven, assistant, student = by_name().values()
     return [
         Shape("qwen2.5-7b", seven, lora=True),
-        Shape("qwen3-1.7b", qwen3(2048, 6144, 28), lora=False),
-        Shape("qwen3-0.6b", qwen3(1024, 3072, 28), lora=False),
+        Shape("qwen3-1.7b", assistant, lora=False),
+        Shape("qwen3-0.6b", student, lora=False),
         Shape("student-375.8m", qwen3(1024, 1536, 20), lora=False),
     ]
 

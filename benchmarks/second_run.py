@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.contenders.arrays import load_array
 from benchmarks.contenders.ours_distillation import GRADES, scorer_of, tokenized
 from benchmarks.contest import (
     Contender,
@@ -32,7 +33,7 @@ TEMPERATURE = 2.0
 
 def loss_with_the_teacher_at_hand(work: Path, rows: int) -> float:
     """The second run's first loss, computed with live logits of both models."""
-    tokens = tokenized(np.load(work / "ids.npy")[:rows])
+    tokens = tokenized(load_array(work, "ids")[:rows])
     student, teacher = scorer_of(work / "student"), scorer_of(work / "teacher")
     first = np.arange(rows)
     with torch.inference_mode():

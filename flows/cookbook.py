@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from prefect import flow
 
+from flows.measures import measure
 from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
 from flows.students import teach_students
@@ -13,17 +14,13 @@ from tasks.calibrate import calibrate
 from tasks.collect_impressions import collect_impressions
 from tasks.core.domain.paths import find_domain
 from tasks.core.store.room import check_room
-from tasks.evaluate import evaluate_baselines, evaluate_tier
-from tasks.fairness import measure_fairness
 from tasks.ingest import ingest
 from tasks.judge import prepare_judge, validate_judge, watch_canaries
 from tasks.label import label
-from tasks.ledger import measure_ledger
 from tasks.llm_judge import announce, settle_judge
-from tasks.measure_biases import measure_biases
 from tasks.mine_pairs import mine_pairs
 from tasks.personalize import personalize
-from tasks.promote import measure_gate, promote
+from tasks.promote import promote
 from tasks.report import report
 from tasks.run import open_run
 from tasks.score import gather_transfer_set, score
@@ -79,10 +76,9 @@ def cookbook(
             return {}
 
         # Students: all teachers into an assistant, a student, and a pruned student.
-        further = {
-            one.name: score(data, import_teacher(one), transfer) for one in s.further_teachers
-        }
-        labels = {"policy": by_policy, "click": by_clicks} | further
+        labels = {"policy": by_policy, "click": by_clicks}
+        for one in s.further_teachers:
+            labels[one.name] = score(data, import_teacher(one), transfer)
         conflicts = audit_conflicts(data, judgments, transfer, by_policy, by_clicks)
         taught = teach_students(data, transfer, labels, (policy_teacher, click_teacher), clicks, s)
         if until == "distill":
@@ -106,33 +102,24 @@ def cookbook(
             "policy_only": taught.policy_only,
             "click_only": taught.click_only,
         }
-        tiers = {
-            role: (scorer, evaluate_tier(role, data, scorer, clicks, s.evaluation))
-            for role, scorer in scorers.items()
-        }
-        others = evaluate_baselines(data, s.encoder, clicks)
-        ledger = measure_ledger(data, tiers, others, clicks, s.calibration, s.evaluation)
-        gate = measure_gate(data, served, policy_teacher)
-        graders = {role: one for role, one in scorers.items() if not role.startswith("click")}
-        biases = measure_biases(data, graders, s.evaluation)
-        fairness = measure_fairness(
-            data, tiers, s.promotion.served_role, verdict, gate, clicks, effects, s.fairness
-        )
+        m = measure(data, scorers, effects, verdict, clicks, s)
         if until == "evaluate":
             return {}
-        promotion = promote(data, transfer, served, effects, gate, fairness, ledger, s.promotion)
+        promotion = promote(
+            data, transfer, served, effects, m.gate, m.fairness, m.ledger, s.promotion
+        )
         return report(
             s,
             data,
             verdict,
             judgments,
             clicks,
-            tiers,
-            ledger,
+            m.tiers,
+            m.ledger,
             effects,
-            fairness,
+            m.fairness,
             promotion,
             conflicts,
             taught.mix,
-            biases,
+            m.biases,
         )

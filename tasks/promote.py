@@ -61,14 +61,7 @@ def promote(
         return {"decision": "promoted", "version": version, "reasons": [reason]}
     decision, reasons = decide(
         _candidate(domain, measured, current, settings),
-        Gates(
-            minimum_kappa=settings.minimum_kappa,
-            minimum_ndcg=settings.minimum_ndcg,
-            minimum_kept_ndcg=settings.minimum_kept_ndcg,
-            margin_ndcg=settings.margin_ndcg,
-            margin_slice_ndcg=settings.margin_slice_ndcg,
-            require_gain=settings.require_gain,
-        ),
+        _gates(settings),
         approval_required=settings.approval == "required",
         fairness=fairness_check(
             gaps,
@@ -83,6 +76,17 @@ def promote(
     elif decision == "refused" and version in registry.waiting():
         registry.refuse(version, reason=" ".join(reasons), by="run")
     return {"decision": decision, "version": version, "reasons": reasons}
+
+
+def _gates(settings: PromotionSettings) -> Gates:
+    return Gates(
+        minimum_kappa=settings.minimum_kappa,
+        minimum_ndcg=settings.minimum_ndcg,
+        minimum_kept_ndcg=settings.minimum_kept_ndcg,
+        margin_ndcg=settings.margin_ndcg,
+        margin_slice_ndcg=settings.margin_slice_ndcg,
+        require_gain=settings.require_gain,
+    )
 
 
 def _candidate(

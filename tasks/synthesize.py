@@ -1,7 +1,7 @@
 """Step: policy, queries and documents in; pairs worth a label out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tasks.core.retrieval.candidates import (
 )
 from tasks.core.retrieval.embeddings import Floats, TextEncoder
 from tasks.core.retrieval.generated_queries import aim_at_kinds, generate_queries
-from tasks.core.retrieval.near_duplicates import first_of_their_kind
+from tasks.core.retrieval.near_duplicates import Ints, first_of_their_kind
 from tasks.core.retrieval.query_kinds import query_kinds
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
@@ -49,23 +49,8 @@ def synthesize(
         text_encoder = TextEncoder.of(base)
         found = _queries(domain, written, catalog, golden, settings)
         queries, vectors = _shuffled(*_allowed(found, golden, text_encoder, settings), settings)
-        texts = catalog.retrieval_texts()
-        firsts = first_of_their_kind(texts, at_least=settings.near_duplicate)
-        pairs = find_candidates(
-            queries,
-            vectors,
-            list(catalog.documents),
-            text_encoder.embed(texts, max_tokens=settings.max_tokens),
-            Bm25Index(texts),
-            CandidateCounts(
-                settings.lexical_candidates,
-                settings.dense_candidates,
-                settings.hard_negatives,
-                settings.random_negatives,
-            ),
-            seed=settings.seed,
-            firsts=firsts,
-        )
+        firsts = first_of_their_kind(catalog.retrieval_texts(), at_least=settings.near_duplicate)
+        pairs = _candidates(queries, vectors, catalog, text_encoder, firsts, settings)
         rows = list({row["pair_id"]: row for row in pairs}.values())[:most]
         write_table(bench.out / PAIRS, columns_of(rows))
         repeated = int((firsts != np.arange(len(firsts))).sum())
@@ -83,6 +68,33 @@ def synthesize(
             "encoder": base.fingerprint(),
         },
         upstream=[domain.golden, domain.catalog, domain.traffic, written],
+    )
+
+
+def _candidates(
+    queries: list[Row],
+    vectors: Floats,
+    catalog: Catalog,
+    encoder: TextEncoder,
+    firsts: Ints,
+    settings: SynthesisSettings,
+) -> Iterator[Row]:
+    """Pairs of each query with what words and vectors find, and with negatives."""
+    texts = catalog.retrieval_texts()
+    return find_candidates(
+        queries,
+        vectors,
+        list(catalog.documents),
+        encoder.embed(texts, max_tokens=settings.max_tokens),
+        Bm25Index(texts),
+        CandidateCounts(
+            settings.lexical_candidates,
+            settings.dense_candidates,
+            settings.hard_negatives,
+            settings.random_negatives,
+        ),
+        seed=settings.seed,
+        firsts=firsts,
     )
 
 

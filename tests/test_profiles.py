@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from benchmarks.published_shapes import by_name
 from flows.cookbook import ProfileName
 from flows.profiles import PROFILES, changed, laptop, linkedin, profile, single_gpu, smoke
 from tasks.core.distillation.shrink import cut_mlps, keep_layers
@@ -27,7 +28,8 @@ from tasks.settings import (
     TeacherSettings,
     TrainingSettings,
 )
-from tests.core.training.published_shapes import BY_NAME
+
+SHAPES = by_name()
 
 PROJECT = Path(__file__).resolve().parents[1]
 NAMES = ("smoke", "laptop", "single_gpu", "linkedin")
@@ -161,7 +163,7 @@ def test_the_node_profile_is_one_gpus_with_more_data_and_a_teacher_trained_whole
 def on_meta(name: str) -> PreTrainedModel:
     """A scorer of five grades and a click, of a published shape, without weights."""
     with torch.device("meta"):
-        language_model = AutoModelForCausalLM.from_config(copy.deepcopy(BY_NAME[name]))
+        language_model = AutoModelForCausalLM.from_config(copy.deepcopy(SHAPES[name]))
         return decoder_scorer(language_model, byte_tokenizer(), Outputs(5, ("clicked",)))
 
 
@@ -187,7 +189,7 @@ def backbone_parameters(model: PreTrainedModel) -> int:
 def test_the_models_of_one_gpu_have_their_published_size(name: str, parameters: int) -> None:
     model = on_meta(name)
     assert backbone_parameters(model) == parameters
-    assert tuple(model.get_parameter("score.weight").shape) == (6, BY_NAME[name].hidden_size)
+    assert tuple(model.get_parameter("score.weight").shape) == (6, SHAPES[name].hidden_size)
 
 
 def test_one_gpus_profile_names_models_of_known_shape_at_their_own_depth() -> None:
@@ -195,7 +197,7 @@ def test_one_gpus_profile_names_models_of_known_shape_at_their_own_depth() -> No
     for role in ROLES[:4]:
         branch: TeacherSettings | DistillationSettings = getattr(settings, role)
         assert branch.base is not None
-        depth = BY_NAME[branch.base.name].num_hidden_layers
+        depth = SHAPES[branch.base.name].num_hidden_layers
         assert not isinstance(branch, DistillationSettings) or branch.layers == depth
 
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.experimental.gkd import GKDConfig, GKDTrainer
 
+from benchmarks.contenders.arrays import load_array
 from benchmarks.contenders.trainer_turns import StepTurns, arguments
 from benchmarks.contenders.turns import answer, hear, versions
 
@@ -33,7 +33,10 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 def main() -> None:
     work, rows, temperature = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    ids, grades = np.load(work / "ids.npy"), np.load(work / "grades.npy").tolist()
+    ids, grades = (
+        load_array(work, "ids"),
+        load_array(work, "grades").tolist(),
+    )
     student = AutoModelForCausalLM.from_pretrained(work / "student", dtype=torch.float32)
     teacher = AutoModelForCausalLM.from_pretrained(work / "teacher", dtype=torch.float32)
     dataset = Dataset.from_dict(

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, PreTrainedModel, Trainer, TrainingArguments
 
+from benchmarks.contenders.arrays import load_array
 from benchmarks.contenders.trainer_turns import StepTurns, arguments
 from benchmarks.contenders.turns import answer, hear, versions
 
@@ -41,7 +41,7 @@ class LastTokenTrainer(Trainer):  # type: ignore[misc]
 
 def main() -> None:
     work, rows, mode = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    ids, labels = np.load(work / "ids.npy"), np.load(work / "labels.npy")
+    ids, labels = load_array(work, "ids"), load_array(work, "labels")
     student = AutoModelForCausalLM.from_pretrained(work / "student", dtype=torch.float32)
     student.get_input_embeddings().requires_grad_(False)
     data = [
@@ -52,7 +52,7 @@ def main() -> None:
     trainer = LastTokenTrainer(
         student, TrainingArguments(**settings), train_dataset=data, callbacks=[StepTurns()]
     )
-    trainer.grades = np.load(work / "grades.npy").tolist()
+    trainer.grades = load_array(work, "grades").tolist()
     trainer.teacher = None
     if mode == "live":
         trainer.teacher = AutoModelForCausalLM.from_pretrained(

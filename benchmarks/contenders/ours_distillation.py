@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Model
 
+from benchmarks.contenders.arrays import load_array, save_array
 from benchmarks.contenders.turns import Turns, answer, hear
 from tasks.core.distillation.students import Teacher, distillation_loss
 from tasks.core.inputs import InputTemplate
@@ -41,12 +42,16 @@ def tokenized(ids: np.ndarray) -> Tokenized:
 def store_labels(work: Path) -> None:
     """The teacher's only pass."""
     teacher = scorer_of(work / "teacher")
-    np.save(work / "labels.npy", teacher.logits_of_tokens(tokenized(np.load(work / "ids.npy"))))
+    save_array(
+        work,
+        "labels",
+        teacher.logits_of_tokens(tokenized(load_array(work, "ids"))),
+    )
 
 
 def compete(work: Path, rows: int, temperature: float) -> None:
-    student, tokens = scorer_of(work / "student"), tokenized(np.load(work / "ids.npy"))
-    labels = np.load(work / "labels.npy")
+    student, tokens = scorer_of(work / "student"), tokenized(load_array(work, "ids"))
+    labels = load_array(work, "labels")
     groups = np.arange(len(tokens))
     teacher = Teacher("policy", "grades", 1.0, temperature, labels)
     loss = distillation_loss([teacher], GRADES)

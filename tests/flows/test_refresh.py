@@ -1,5 +1,7 @@
 """The daily refresh, through the flow, on a store that a smoke run left behind."""
 
+import csv
+import gzip
 import json
 import shutil
 import subprocess
@@ -55,6 +57,24 @@ def refresh(root: Path, store: Path, **changes: Any) -> dict[str, Any]:
     return found
 
 
+def turned(root: Path, copy: Path) -> Path:
+    """A copy of the domain whose clicks are turned around from 80% to 96% of the log's time."""
+    shutil.copytree(root, copy)
+    path = copy / "golden_data" / "job_search" / "impressions.csv.gz"
+    with gzip.open(path, "rt", newline="") as file:
+        rows = list(csv.DictReader(file))
+    times = sorted(row["timestamp"] for row in rows)
+    first, last = times[int(0.8 * len(times))], times[int(0.96 * len(times))]
+    for row in rows:
+        if first < row["timestamp"] <= last:
+            row |= {"clicked": str(1 - int(row["clicked"])), "saved": "0", "applied": "0"}
+    with gzip.open(path, "wt", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return copy
+
+
 def registry_of(store: Path) -> Registry:
     return Registry(store / "job_search" / "registry")
 
@@ -66,6 +86,20 @@ def test_too_few_new_impressions_change_nothing(root: Path, own_store: Path) -> 
     assert registry_of(own_store).versions() == ["v0001"]
 
 
+def test_effects_that_may_lose_are_refused_with_the_figures(
+    root: Path, own_store: Path, tmp_path: Path
+) -> None:
+    """Members click the opposite for a while, then as before: what was learned meanwhile harms."""
+    found = refresh(turned(root, tmp_path / "turned"), own_store, margin_auc=0.0)
+    assert found["gain"]["low"] < 0
+    assert (found["decision"], found["version"]) == ("refused", "v0002")
+    assert "may lose" in found["reasons"][0]
+    served = registry_of(own_store).current()
+    assert served is not None
+    assert served.version == "v0001"
+    assert registry_of(own_store).log()[-1]["event"] == "refused"
+
+
 def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     root: Path, own_store: Path
 ) -> None:
@@ -74,7 +108,7 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     found = refresh(root, own_store, margin_auc=1.0)
     served = registry_of(own_store).current()
     assert served is not None
-    assert (found["decision"], found["version"], served.version) == ("promoted", "v0002", "v0002")
+    assert (found["decision"], found["version"], served.version) == ("promoted", "v0003", "v0003")
     scorer = {p.name: file_sha256(p) for p in served.file("scorer").iterdir()}
     assert scorer == {p.name: file_sha256(p) for p in before.file("scorer").iterdir()}
     old, new = (Effects.load(model.file("effects")) for model in (before, served))
@@ -88,4 +122,4 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     ]
     now = registry_of(own_store).current()
     assert now is not None
-    assert now.version == "v0002"
+    assert now.version == "v0003"

@@ -1,6 +1,7 @@
 """Judges with planted weaknesses: the search, the measurements and the gate find each of them."""
 
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -232,13 +233,22 @@ def test_picking_among_coin_flips_is_not_taken_for_skill(
 ) -> None:
     """Of many random prompts the best looks good on its own tune pairs; held-out folds tell."""
 
-    def random(call: Call) -> Grades:
-        seed = abs(hash((call.messages[0]["content"], call.pair["document"]))) % 2**32
-        need, place = np.random.default_rng(seed).integers(0, 4, 2)
-        return {"NEED": int(need), "PLACE": int(place)}
+    def coin(salt: int) -> Reading:
+        def read(call: Call) -> Grades:
+            told = f"{salt} {call.messages[0]['content']} {call.pair['document']}"
+            need, place = np.random.default_rng(zlib.crc32(told.encode())).integers(0, 4, 2)
+            return {"NEED": int(need), "PLACE": int(place)}
+
+        return read
 
     candidates = [Prompt(f"v{n}", instructions=f"Variant {n}") for n in range(15)]
-    search = search_prompts(judge_of(random), candidates, golden(policy), max_calls=10_000)
-    apparent = max(score.kappa for score in search.scores)
-    assert apparent > 0.1
-    assert search.honest_kappa < apparent - 0.05
+    searches = [
+        search_prompts(judge_of(coin(salt)), candidates, golden(policy), max_calls=10_000)
+        for salt in range(6)
+    ]
+    apparent = np.mean([max(score.kappa for score in one.scores) for one in searches])
+    honest = np.mean([one.honest_kappa for one in searches])
+    assert apparent > 0.2
+    # No prompt has skill, so the law is about the mean: a single draw may be lucky. It may lie
+    # below zero: of few pairs, those a prompt was lucky on are missing from the fold held out.
+    assert honest < 0.1

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from tasks.core.errors import CookbookError
@@ -107,6 +108,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tasks.core.training import precision
+from safetensors.numpy import save_file
 from tests.core.training.test_memory_and_processes import UNSEEN, trained
 
 precision.cpu_flags = frozenset
@@ -120,7 +122,7 @@ for source in sys.argv[2:]:
     scorer = trained(source, count)
     assert max(rows) < 8, rows  # a whole step has eight rows: half of them are the other's
     if torch.distributed.get_rank() == 0:
-        np.save(Path(sys.argv[1]) / f"{source}.npy", scorer.logits(UNSEEN))
+        save_file({"logits": scorer.logits(UNSEEN)}, Path(sys.argv[1]) / f"{source}.safetensors")
 torch.distributed.destroy_process_group()
 """
 
@@ -143,5 +145,5 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     for source in FAMILIES:
-        found = np.load(tmp_path / f"{source}.npy")
+        found = load_file(tmp_path / f"{source}.safetensors")["logits"]
         assert_same_function(found, trained(source), source)

@@ -1,0 +1,53 @@
+"""What is measured of a run's models: every tier on one yardstick, then the one that will serve."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.core.store.artifacts import Artifact
+from tasks.evaluate import evaluate_baselines, evaluate_tier
+from tasks.exchange import Domain
+from tasks.fairness import measure_fairness
+from tasks.ledger import measure_ledger
+from tasks.measure_biases import measure_biases
+from tasks.promote import measure_gate
+from tasks.settings import Settings
+
+Scorers = Mapping[str, Artifact | None]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Artifacts of what was measured; ``tiers`` has each role's scorer and its evaluation."""
+
+    tiers: Mapping[str, tuple[Artifact | None, Artifact | None]]
+    ledger: Artifact
+    gate: Artifact
+    biases: Artifact | None
+    fairness: Artifact | None
+
+
+def measure(
+    domain: Domain,
+    scorers: Scorers,
+    effects: Artifact | None,
+    verdict: Artifact,
+    impressions: Artifact | None,
+    s: Settings,
+) -> Measures:
+    """Relevance and clicks of every scorer by role, the gate of the served one, biases, gaps."""
+    role = s.promotion.served_role
+    served, teacher = scorers[role], scorers["policy_teacher"]
+    assert served is not None and teacher is not None  # only what needs clicks can be missing
+    tiers = {
+        name: (scorer, evaluate_tier(name, domain, scorer, impressions, s.evaluation))
+        for name, scorer in scorers.items()
+    }
+    others = evaluate_baselines(domain, s.encoder, impressions)
+    ledger = measure_ledger(domain, tiers, others, impressions, s.calibration, s.evaluation)
+    gate = measure_gate(domain, served, teacher)
+    graders = {name: one for name, one in scorers.items() if not name.startswith("click")}
+    biases = measure_biases(domain, graders, s.evaluation)
+    fairness = measure_fairness(
+        domain, tiers, role, verdict, gate, impressions, effects, s.fairness
+    )
+    return Measures(tiers, ledger, gate, biases, fairness)
