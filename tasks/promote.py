@@ -22,7 +22,16 @@ from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row, read_rows, write_table
 from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance, rounded_grades
-from tasks.exchange import EFFECTS, FAIRNESS, GATE_SCORES, SCORER, TRANSFER, Domain, golden_rows
+from tasks.exchange import (
+    EFFECTS,
+    FAIRNESS,
+    GATE_SCORES,
+    MITIGATION,
+    SCORER,
+    TRANSFER,
+    Domain,
+    golden_rows,
+)
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
 from tasks.step import make, step
@@ -51,6 +60,8 @@ def promote(
     files = {"scorer": scorer.file(SCORER), TRAFFIC: traffic.file(TRAFFIC)}
     if effects is not None:
         files["effects"] = effects.file(EFFECTS)
+    if fairness is not None and fairness.file(MITIGATION).is_file():
+        files[MITIGATION] = fairness.file(MITIGATION)
     version = registry.register(
         files, {"run": metrics.digest[:16], "gate": measured, **_pairs(gaps)}
     )
