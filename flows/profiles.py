@@ -24,6 +24,7 @@ from tasks.settings import (
     PromotionSettings,
     RefreshSettings,
     Settings,
+    ShardSettings,
     SoftTeacherSettings,
     SynthesisSettings,
     TeacherSettings,
@@ -117,7 +118,8 @@ def smoke() -> Settings:
         fairness=FairnessSettings(
             n_resamples=100, minimum_group_clusters=2, twin_pairs=4, minimum_positives=5
         ),
-        refresh=RefreshSettings(minimum_rows=20, margin_auc=1.0),
+        personalization=PersonalizationSettings(shards=ShardSettings(count=3)),
+        refresh=RefreshSettings(minimum_rows=20, margin_auc=1.0, shards=ShardSettings(count=3)),
         promotion=PromotionSettings(
             minimum_kappa=-1, minimum_ndcg=0, minimum_kept_ndcg=0, n_resamples=100
         ),
@@ -207,6 +209,10 @@ def linkedin() -> Settings:
             one.impressions,
             training_rows=20_000_000,  # assumed: 20 times one GPU's
             personalization_rows=50_000_000,  # assumed: 25 times one GPU's
+        ),
+        personalization=changed(
+            one.personalization,
+            shards=ShardSettings(count=256, threads=16),  # assumed: 200,000 rows a shard
         ),
         policy_teacher=teacher,
         click_teacher=teacher,

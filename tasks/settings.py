@@ -15,6 +15,7 @@ from tasks.label_settings import LabelSettings as LabelSettings
 from tasks.personal_settings import EffectSettings as EffectSettings
 from tasks.personal_settings import PersonalizationSettings as PersonalizationSettings
 from tasks.personal_settings import RefreshSettings as RefreshSettings
+from tasks.personal_settings import ShardSettings as ShardSettings
 
 
 class BaseModelSettings(Branch):
@@ -214,6 +215,18 @@ class EvaluationSettings(Branch):
     seed: Seed = 0
 
 
+class MitigationSettings(Branch):
+    """Values of documents that are mended between groups wherever the model serves."""
+
+    attribute: str | None = Field(
+        default=None,
+        description="Attribute in the documents' groups, such as size; none: it is measured alone.",
+    )
+    strength: Share = Field(
+        default=1.0, description="Share of the mended value: 1 is equal opportunity, 0 as before."
+    )
+
+
 class FairnessSettings(Branch):
     """Fairness by group."""
 
@@ -227,12 +240,17 @@ class FairnessSettings(Branch):
         description="Golden pairs whose member is told of with another name, pronoun, school or "
         "gap in employment; 0: none.",
     )
+    judge_twins: bool = Field(
+        default=True,
+        description="Ask the judge about the twins too: twelve labels a pair, from its budget.",
+    )
     mitigation_dials: tuple[Share, ...] = Field(
         default=(0.5, 1.0), description="Shares of the mended score whose cost is measured."
     )
     minimum_positives: int = Field(
         default=50, ge=2, description="Clicks a group needs before its scores are mended."
     )
+    mitigation: MitigationSettings = MitigationSettings()
     seed: Seed = 0
 
 
