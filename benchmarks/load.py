@@ -22,8 +22,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.cookbook import cookbook
-from flows.local_server import check_server, hide_run_logs, prefect_server
+from flows.commands.options import RunOptions
+from flows.commands.pipeline import run_flow
 from flows.profiles import changed, profile
 from tasks.run import listening
 from tasks.settings import DistillationSettings, Settings, TeacherSettings
@@ -110,17 +110,13 @@ def _unlimited(role: AnyRole, rows: int) -> AnyRole:
     )
 
 
-def run(root: Path, share: float) -> dict[str, Any]:
+def run(root: Path, share: float, until: str | None) -> dict[str, Any]:
     """The pipeline on a domain; what it went through, seconds and peak memory by stage."""
     stages, begun = Stages(), time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(dir=root) as store,
-        prefect_server() as address,
-        listening(stages),
-    ):
-        check_server(address)
-        hide_run_logs()
-        cookbook(settings_for(share), root=root, store=Path(store))
+    with tempfile.TemporaryDirectory(dir=root) as store, listening(stages):
+        run_flow(
+            RunOptions(root=root, store=Path(store)), until=until, settings=settings_for(share)
+        )
         counts = counts_of(Path(store))
     return {
         "seconds": round(time.monotonic() - begun, 1),
@@ -157,18 +153,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the domains lie, or are made")
     parser.add_argument("--only", choices=sorted(SIZES), help="one size, in this process")
+    parser.add_argument("--until", help="end after this part: label, train, distill ...")
     chosen = parser.parse_args()
     if chosen.only:
         share = SIZES[chosen.only]
-        print(json.dumps(run(make_domain(chosen.folder / chosen.only, share), share)))
+        print(json.dumps(run(make_domain(chosen.folder / chosen.only, share), share, chosen.until)))
         return
-    found = {size: _apart(chosen.folder, size) for size in ("small", "large")}
+    found = {size: _apart(chosen.folder, size, chosen.until) for size in ("small", "large")}
     show(**found)
     print(json.dumps(found))
 
 
-def _apart(folder: Path, size: str) -> dict[str, Any]:
+def _apart(folder: Path, size: str, until: str | None) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.load", str(folder), "--only", size]
+    command += ["--until", until] if until else []
     done = subprocess.run(command, check=True, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
