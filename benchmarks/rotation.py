@@ -29,7 +29,7 @@ from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.ranking import ndcg_at_10
 from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.text import normalize_query
-from tasks.core.training.scorer import grade_probabilities, relevance, rounded_grades
+from tasks.core.training.scorer import grade_probabilities, relevance, single_grades
 
 Floats = npt.NDArray[np.float64]
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
@@ -104,10 +104,13 @@ def read_fold(store: Path) -> Fold:
     scores: dict[str, Floats] = {}
     grades: dict[str, npt.NDArray[np.int64]] = {}
     for tier in TIERS:
-        table = read_table(artifact(f"evaluated_{tier}") / "logits.parquet")
+        evaluated = artifact(f"evaluated_{tier}")
+        table = read_table(evaluated / "logits.parquet")
+        cuts = json.loads((evaluated / "grade_cuts.json").read_text())["grade_cuts"]
         logits = np.array(table["logits"].to_pylist(), dtype=np.float64)[: len(rows)]
         probabilities = grade_probabilities(logits, grade_count)
-        scores[tier], grades[tier] = relevance(probabilities), rounded_grades(probabilities)
+        scores[tier] = relevance(probabilities)
+        grades[tier] = single_grades(probabilities, cuts)
     others = read_table(artifact("evaluated_baselines") / "logits.parquet")
     scores |= {name: np.array(others[name], dtype=np.float64)[: len(rows)] for name in OTHERS}
     return Fold(rows, scores, grades)

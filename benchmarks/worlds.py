@@ -30,7 +30,7 @@ from tasks.core.labeling.embedded_model import EmbeddedModel
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.training.base_models import BaseModel
-from tasks.core.training.scorer import grade_probabilities, rounded_grades
+from tasks.core.training.scorer import grade_probabilities, single_grades
 
 DOMAIN, GRADES = "job_search", 5
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
@@ -104,9 +104,11 @@ def truth_figures(store: Store, root: Path) -> Figures:
     figures = {"people_kappa_with_truth": weighted_kappa(truth, people, GRADES)}
     graded = {"judge": _judged(store, rows)}
     for tier in TIERS:
-        table = read_table(store.artifact(f"evaluated_{tier}") / "logits.parquet")
+        evaluated = store.artifact(f"evaluated_{tier}")
+        table = read_table(evaluated / "logits.parquet")
         logits = np.array(table["logits"].to_pylist(), dtype=np.float64)[: len(rows)]
-        graded[tier] = rounded_grades(grade_probabilities(logits, GRADES))
+        cuts = json.loads((evaluated / "grade_cuts.json").read_text())["grade_cuts"]
+        graded[tier] = single_grades(grade_probabilities(logits, GRADES), cuts)
     for name, grades in graded.items():
         figures[f"{name}_kappa_with_truth"] = weighted_kappa(truth, grades, GRADES)
     return figures
@@ -132,7 +134,7 @@ def _judged(store: Store, rows: list[Row]) -> npt.NDArray[np.int64]:
         )
         for row in rows
     ]
-    return rounded_grades(model.grade_probabilities(pairs))
+    return single_grades(model.grade_probabilities(pairs), model.grade_cuts.tolist())
 
 
 def propensity_figures(store: Store, root: Path) -> Figures:

@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The judge's client raises kinds of its own: what httpx raises here, Prefect's raised.
         elif type(error).__module__.startswith("httpx"):
             print(f"cookbook: {SERVER_GONE}", file=sys.stderr)
+            # Prefect would go on for minutes, offering its last events to a server that is away.
+            sys.stdout.flush()
+            os._exit(USERS_MISTAKE)
         else:
             raise
         sys.exit(USERS_MISTAKE)

@@ -102,7 +102,7 @@ def cookbook(
             "policy_only": taught.policy_only,
             "click_only": taught.click_only,
         }
-        m = measure(data, scorers, effects, verdict, clicks, s)
+        m = measure(data, scorers, effects, verdict, judgments, clicks, s)
         if until == "evaluate":
             return {}
         promotion = promote(

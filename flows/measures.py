@@ -31,6 +31,7 @@ def measure(
     scorers: Scorers,
     effects: Artifact | None,
     verdict: Artifact,
+    judgments: Artifact,
     impressions: Artifact | None,
     s: Settings,
 ) -> Measures:
@@ -39,7 +40,7 @@ def measure(
     served, teacher = scorers[role], scorers["policy_teacher"]
     assert served is not None and teacher is not None  # only what needs clicks can be missing
     tiers = {
-        name: (scorer, evaluate_tier(name, domain, scorer, impressions, s.evaluation))
+        name: (scorer, evaluate_tier(name, domain, scorer, judgments, impressions, s.evaluation))
         for name, scorer in scorers.items()
     }
     others = evaluate_baselines(domain, s.encoder, impressions)

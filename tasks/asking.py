@@ -78,7 +78,10 @@ def _served(judge: Artifact, encoder: BaseModelSettings) -> Iterator[tuple[Endpo
     model = EmbeddedModel.load(judge.file(MODEL), TextEncoder.of(BaseModel(**encoder.model_dump())))
     # The judge is known by what it was made from, so that another one's labels are not reused.
     name = f"{EMBEDDED_JUDGE}-{judge.digest[:12]}"
-    with serve_embedded_judge(model.grade_probabilities, model_name=name) as (base_url, token):
+    served = serve_embedded_judge(
+        model.grade_probabilities, model.grade_cuts.tolist(), model_name=name
+    )
+    with served as (base_url, token):
         yield embedded_endpoint(base_url, model_name=name), token
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.core.calibration import fit_action, fit_temperature
+from tasks.core.calibration import fit_action, fit_grade_cuts, fit_temperature
 from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row
-from tasks.core.training.scorer import PairScorer
+from tasks.core.training.scorer import PairScorer, expected_grades, grade_probabilities
 from tasks.exchange import SCORER, Domain, distributions, judged_rows, shown_rows
 from tasks.settings import CalibrationSettings
 from tasks.step import make, step
@@ -23,7 +23,7 @@ def calibrate(
     impressions: Artifact | None,
     settings: CalibrationSettings,
 ) -> Artifact:
-    """Fit a temperature on held-out judgments, and each action on held-out impressions."""
+    """Fit temperature and grade cuts on held-out judgments, actions on held-out impressions."""
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
@@ -31,7 +31,7 @@ def calibrate(
         judged = judged_rows(judgments, "calibrate")
         shown = shown_rows(impressions, "calibrate")
         calibration = {
-            "temperature": _temperature(loaded, catalog, judged),
+            **_grades(loaded, catalog, judged),
             "actions": _actions(loaded, catalog, shown),
         }
         shutil.copytree(scorer.file(SCORER), bench.out / SCORER, copy_function=shutil.copyfile)
@@ -48,12 +48,17 @@ def calibrate(
     )
 
 
-def _temperature(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> float:
+def _grades(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> dict[str, Any]:
     if not rows:
-        return 1.0
+        return {"temperature": 1.0, "grade_cuts": None}
     grades = scorer.outputs.grade_count
-    logits = scorer.logits(catalog.pairs(scorer.template, rows))[:, :grades]
-    return fit_temperature(logits.astype(np.float64), distributions(rows, grades))
+    logits = scorer.logits(catalog.pairs(scorer.template, rows))[:, :grades].astype(np.float64)
+    judged = distributions(rows, grades)
+    expected = expected_grades(grade_probabilities(logits, grades))
+    return {
+        "temperature": fit_temperature(logits, judged),
+        "grade_cuts": fit_grade_cuts(expected, judged),
+    }
 
 
 def _actions(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> dict[str, Any]:

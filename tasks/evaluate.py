@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from tasks.core.calibration import fit_grade_cuts
 from tasks.core.domain.catalog import Catalog
 from tasks.core.inputs import PairText
 from tasks.core.retrieval.bm25 import Bm25Index
@@ -12,8 +13,18 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import Row, write_table
 from tasks.core.training.base_models import BaseModel
-from tasks.core.training.scorer import PairScorer
-from tasks.exchange import LOGITS, SCORER, SPEED, Domain, golden_rows, shown_rows
+from tasks.core.training.scorer import PairScorer, expected_grades, grade_probabilities
+from tasks.exchange import (
+    CUTS,
+    LOGITS,
+    SCORER,
+    SPEED,
+    Domain,
+    distributions,
+    golden_rows,
+    judged_rows,
+    shown_rows,
+)
 from tasks.run import current_run
 from tasks.settings import BaseModelSettings, EvaluationSettings
 from tasks.step import make, step
@@ -24,10 +35,14 @@ def evaluate_tier(
     role: str,
     domain: Domain,
     scorer: Artifact | None,
+    judgments: Artifact,
     impressions: Artifact | None,
     settings: EvaluationSettings,
 ) -> Artifact | None:
-    """Raw logits of one tier on sealed pairs and held-out impressions, and how fast it is."""
+    """Raw logits of one tier on sealed pairs and held-out impressions, and how fast it is.
+
+    Its grades are cut as the judge's held-out ones are: every tier's alike, calibrated or not.
+    """
     if scorer is None:
         return None
 
@@ -46,6 +61,9 @@ def evaluate_tier(
             "latency_ms": _latency_ms(loaded, pairs[: len(sealed)], settings),
         }
         write_json(bench.out / SPEED, speed)
+        held_out = judged_rows(judgments, "calibrate")
+        cuts = _grade_cuts(loaded, catalog, held_out)
+        write_json(bench.out / CUTS, {"grade_cuts": cuts})
         return {"sealed_pairs": len(sealed), "impressions": len(shown)}
 
     return make(
@@ -53,7 +71,7 @@ def evaluate_tier(
         build,
         module=__name__,
         settings=settings,
-        upstream=[domain.golden, domain.catalog, scorer, impressions],
+        upstream=[domain.golden, domain.catalog, scorer, judgments, impressions],
     )
 
 
@@ -82,6 +100,15 @@ def evaluate_baselines(
         settings={"encoder": base.fingerprint()},
         upstream=[domain.golden, domain.catalog, impressions],
     )
+
+
+def _grade_cuts(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> list[float] | None:
+    if not rows:
+        return None
+    grades = scorer.outputs.grade_count
+    logits = scorer.logits(catalog.pairs(scorer.template, rows))
+    expected = expected_grades(grade_probabilities(logits, grades))
+    return fit_grade_cuts(expected, distributions(rows, grades))
 
 
 def _cosines(encoder: TextEncoder, catalog: Catalog, rows: list[Row]) -> list[float]:

@@ -32,7 +32,7 @@ MIX, CONFLICTS, BIASES = "mix.json", "conflicts.json", "biases.json"
 EFFECTS, PERSONALIZATION = "effects", "personalization.json"
 # Raw logits of the rows of `personal_rows`, in their order; `personal` has the effects added in.
 PERSONAL_SCORES = "scores.parquet"
-LOGITS, SPEED = "logits.parquet", "speed.measured.json"
+LOGITS, CUTS, SPEED = "logits.parquet", "grade_cuts.json", "speed.measured.json"
 LEDGER = "ledger.json"
 FAIRNESS = "fairness.json"
 # Of gate pairs, in the order of `golden_rows`: the judge's grades; relevances of tiers by name.

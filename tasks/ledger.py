@@ -22,7 +22,7 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import read_table
 from tasks.core.training.scorer import CARD, Outputs
-from tasks.exchange import LEDGER, LOGITS, SCORER, Domain, golden_rows, shown_rows
+from tasks.exchange import CUTS, LEDGER, LOGITS, SCORER, Domain, golden_rows, shown_rows
 from tasks.settings import CalibrationSettings, EvaluationSettings
 from tasks.step import make, step
 
@@ -96,6 +96,7 @@ def _tier(
         knows_grades=grades,
         knows_actions=actions and clicks,
         calibration=card["calibration"],
+        grade_cuts=evaluated.json(CUTS)["grade_cuts"],
     )
 
 

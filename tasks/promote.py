@@ -21,7 +21,13 @@ from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row, read_rows, write_table
-from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance, rounded_grades
+from tasks.core.training.scorer import (
+    CARD,
+    PairScorer,
+    grade_probabilities,
+    relevance,
+    single_grades,
+)
 from tasks.exchange import EFFECTS, FAIRNESS, GATE_SCORES, SCORER, TRANSFER, Domain, golden_rows
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
@@ -133,7 +139,8 @@ def measure_gate(domain: Domain, scorer: Artifact, policy_teacher: Artifact) -> 
         write_table(bench.out / GATE_SCORES, scores)
         grades = np.array([row["grade"] for row in rows])
         student, best = _ndcg(rows, candidate), _ndcg(rows, teacher)
-        kappa = weighted_kappa(grades, rounded_grades(candidate), candidate.shape[1])
+        graded = single_grades(candidate, _card(scorer)["calibration"]["grade_cuts"])
+        kappa = weighted_kappa(grades, graded, candidate.shape[1])
         write_json(
             bench.out / GATE,
             {
@@ -151,6 +158,11 @@ def measure_gate(domain: Domain, scorer: Artifact, policy_teacher: Artifact) -> 
         module=__name__,
         upstream=[domain.golden, domain.catalog, scorer, policy_teacher],
     )
+
+
+def _card(scorer: Artifact) -> dict[str, Any]:
+    card: dict[str, Any] = scorer.json(f"{SCORER}/{CARD}")
+    return card
 
 
 def _served_gate(domain: Domain, current: Model) -> Artifact:

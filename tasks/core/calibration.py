@@ -14,6 +14,7 @@ from scipy.special import expit, log_softmax, logsumexp
 from sklearn.isotonic import IsotonicRegression
 
 Floats = npt.NDArray[np.float64]
+_SPREADS = np.geomspace(0.5, 8.0, 81)
 
 
 def fit_temperature(grade_logits: Floats, grades: Floats) -> float:
@@ -28,6 +29,30 @@ def fit_temperature(grade_logits: Floats, grades: Floats) -> float:
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))
+
+
+def fit_grade_cuts(expected: Floats, judged: Floats) -> list[float]:
+    """Where to cut expected grades (pairs,) into single ones: the G - 1 cuts, rising.
+
+    ``judged`` are the judge's distributions over grades on the same pairs, (pairs, G). A model
+    that is unsure keeps near the mean: its order may be right while hardly any expected grade
+    reaches the ends of the scale. So expected grades are spread about their mean before they are
+    rounded, by the factor with the greatest expected quadratic kappa with the judge.
+    """
+    middle, asked = expected.mean(), (judged @ np.arange(judged.shape[1])).mean()
+    edges = np.arange(1, judged.shape[1]) - 0.5
+    tried = [(edges - asked) / spread + middle for spread in _SPREADS]
+    kappas = [_expected_kappa(np.searchsorted(cuts, expected, "right"), judged) for cuts in tried]
+    return [float(cut) for cut in tried[int(np.argmax(kappas))]]
+
+
+def _expected_kappa(graded: npt.NDArray[np.int64], judged: Floats) -> float:
+    """Quadratic kappa, its mean squares taken over grades drawn from ``judged``."""
+    grades = np.arange(judged.shape[1])
+    mean, square = judged @ grades, judged @ grades**2
+    apart = np.mean(graded**2 - 2 * graded * mean + square)
+    spread = graded.var() + square.mean() - mean.mean() ** 2
+    return float(1 - apart / max(spread + (graded.mean() - mean.mean()) ** 2, 1e-12))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def traffic_figures(scored: Sequence[Row]) -> dict[str, Floats]:
     """Figures of scored rows (as ServedModel.score writes them), each of shape (rows,)."""
     found: dict[str, list[float]] = {
         "relevance": [row["relevance"] for row in scored],
-        "grade": [int(np.argmax(row["grade_probabilities"])) for row in scored],
+        "grade": [row["single_grade"] for row in scored],
         "query length": [len(row["query"].split()) for row in scored],
         "asked by a member": [bool(row.get("member_id")) for row in scored],
     }
@@ -103,7 +103,7 @@ def drift_of_file(model: Model, scores: Path, maximum_psi: float) -> list[Drift]
             "registered without it. Run `cookbook run` for a version that has it."
         )
     rows = [row for _, row in islice(read_json_lines(scores), MOST_ROWS)]
-    if not rows or not all({"query", "grade_probabilities"} <= row.keys() for row in rows):
+    if not rows or not all({"query", "single_grade"} <= row.keys() for row in rows):
         raise CookbookError(
             f"Drift is told of lines that `cookbook score` wrote; {scores} holds others or none. "
             "Score the pairs first."

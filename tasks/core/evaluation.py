@@ -23,7 +23,7 @@ from tasks.core.intervals import (
 from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.ranking import QueryScores, ndcg_at_10, random_ndcg_at_10, weighted_auc
 from tasks.core.tables import Row
-from tasks.core.training.scorer import Outputs, grade_probabilities, relevance, rounded_grades
+from tasks.core.training.scorer import Outputs, grade_probabilities, relevance, single_grades
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,6 +91,7 @@ class TierLogits:
     knows_grades: bool
     knows_actions: bool
     calibration: Mapping[str, Any]
+    grade_cuts: Sequence[float] | None = None
 
     def scored(self) -> Scored:
         """What it ranks by, for each goal."""
@@ -109,13 +110,13 @@ class TierLogits:
 
 
 def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
-    """The report's golden part of a tier; kappa of the rounded grade, null if not taught."""
+    """The report's golden part of a tier; kappa of the single grade, null if not taught."""
     scores = tier.scored().on_golden
     interval = yardstick.ndcg_interval(scores)
     grades = tier.outputs.grade_count
     kappa = None
     if tier.knows_grades:
-        graded = rounded_grades(grade_probabilities(tier.golden, grades))
+        graded = single_grades(grade_probabilities(tier.golden, grades), tier.grade_cuts)
         kappa = weighted_kappa(yardstick.grades, graded, grades)
     left_out = yardstick.ndcg(scores).left_out
     return {

@@ -23,7 +23,12 @@ from tasks.core.store.files import sync_folder
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row
-from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
+from tasks.core.training.scorer import (
+    PairScorer,
+    grade_probabilities,
+    relevance,
+    single_grades,
+)
 
 ROWS_AT_ONCE = 512
 Floats = npt.NDArray[np.float64]
@@ -66,7 +71,7 @@ class ServedModel:
         )
 
     def score(self, rows: Sequence[Row], catalog: Catalog, mix: Mix) -> list[Row]:
-        """The rows with grade_probabilities, relevance, action_probabilities,
+        """The rows with single_grade, grade_probabilities, relevance, action_probabilities,
         personalized_probabilities, value and model_version.
         """
         scorer = self.scorer
@@ -75,6 +80,10 @@ class ServedModel:
         temperature = scorer.calibration.get("temperature", 1.0)
         by_grade = grade_probabilities(logits, grades, temperature=temperature)
         relevances = relevance(by_grade)
+        # Cut on the uncalibrated scale, on which the cuts were found.
+        single = single_grades(
+            grade_probabilities(logits, grades), scorer.calibration.get("grade_cuts")
+        )
         actions = self._actions(logits[:, grades:])
         personal = self._personal(rows, logits[:, grades:], catalog)
         first = next(iter(actions.values()), None)
@@ -82,6 +91,7 @@ class ServedModel:
         return [
             {
                 **row,
+                "single_grade": int(single[number]),
                 "grade_probabilities": by_grade[number].tolist(),
                 "relevance": float(relevances[number]),
                 "action_probabilities": {k: float(v[number]) for k, v in actions.items()},

@@ -11,9 +11,12 @@ from tasks.core.calibration import (
     ActionCalibration,
     exceedance,
     fit_action,
+    fit_grade_cuts,
     fit_temperature,
     reliability,
 )
+from tasks.core.labeling.agreement import weighted_kappa
+from tasks.core.training.scorer import single_grades
 
 
 @pytest.mark.parametrize("planted", [0.4, 1.0, 3.0])
@@ -28,6 +31,43 @@ def test_a_planted_temperature_is_found_in_sampled_grades():
     logits = 2 * rng.normal(size=(20_000, 4))
     grades = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
     assert fit_temperature(logits * 2.0, np.eye(4)[grades]) == pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize("shrunk", [1.0, 0.5, 0.2])
+def test_a_planted_shrinkage_is_undone(shrunk):
+    grades = np.random.default_rng(3).integers(0, 5, 500)
+    expected = 1.7 + shrunk * (grades - grades.mean())
+    cuts = fit_grade_cuts(expected, np.eye(5)[grades])
+    assert np.array_equal(np.searchsorted(cuts, expected, side="right"), grades)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 6))
+def test_cuts_agree_with_the_judge_at_least_as_well_as_rounding(seed, grades):
+    rng = np.random.default_rng(seed)
+    judged = rng.integers(0, grades, 300)
+    logits = 0.4 * np.eye(grades)[judged] + rng.normal(size=(300, grades)) * rng.uniform(0.05, 1)
+    probabilities = softmax(logits, axis=1)
+    # Of the same mean as the judge's, so that rounding is one of the cuts that are tried.
+    expected = probabilities @ np.arange(grades)
+    shift = judged.mean() - expected.mean()
+    cuts = np.array(fit_grade_cuts(expected, np.eye(grades)[judged])) + shift
+    cut = np.searchsorted(cuts, expected + shift, side="right")
+    rounded = np.searchsorted(np.arange(1, grades) - 0.5, expected + shift, side="right")
+    found, other = (weighted_kappa(judged, one, grades) for one in (cut, rounded))
+    assert found >= other - 1e-9
+
+
+def test_an_unsure_models_order_is_worth_its_kappa_once_it_is_cut():
+    """Ten times flatter than the truth it was drawn from: rounded, it names the middle alone."""
+    rng = np.random.default_rng(2)
+    grades = rng.integers(0, 5, 4000)
+    logits = -0.1 * (np.arange(5) - (grades + rng.normal(0, 0.7, 4000))[:, None]) ** 2
+    probabilities = softmax(logits, axis=1)
+    cuts = fit_grade_cuts(probabilities[:2000] @ np.arange(5), np.eye(5)[grades[:2000]])
+    rounded, cut = (single_grades(probabilities[2000:], one) for one in (None, cuts))
+    assert weighted_kappa(grades[2000:], rounded, 5) < 0.7
+    assert weighted_kappa(grades[2000:], cut, 5) > 0.8
 
 
 def test_exceedance_by_hand():

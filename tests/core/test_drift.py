@@ -20,7 +20,7 @@ def _scored(rng, queries=200, shift=0.0, per_query=5, words=3):
                     "query": " ".join(["w"] * (words + query % 3)),
                     "member_id": "m1" if query % 2 else "",
                     "relevance": high,
-                    "grade_probabilities": [1 - high, high],
+                    "single_grade": round(high),
                     "action_probabilities": {"clicked": high / 2},
                 }
             )
@@ -61,7 +61,7 @@ def test_the_index_is_the_published_formula():
             "query": "q",
             "member_id": "m" if number < 20 else "",
             "relevance": 0.5,
-            "grade_probabilities": [1.0],
+            "single_grade": 0,
             "action_probabilities": {},
         }
         for number in range(100)

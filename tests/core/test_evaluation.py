@@ -1,5 +1,7 @@
 """Guards the yardstick: every tier by what it was taught, every difference paired."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
@@ -112,7 +114,7 @@ def test_a_student_of_both_uses_the_output_of_each_goal():
     assert np.array_equal(tier.scored().on_golden, relevance(grade_probabilities(tier.golden, 5)))
 
 
-def test_kappa_is_of_the_expected_grade_rounded_half_up():
+def test_kappa_is_of_the_expected_grade_rounded_half_up_or_cut():
     yardstick = _yardstick()
     tier = _tier(yardstick, 1)
     found = golden_figures(yardstick, tier)
@@ -120,6 +122,10 @@ def test_kappa_is_of_the_expected_grade_rounded_half_up():
     rounded = np.floor(expected + 0.5).astype(int)
     reference = cohen_kappa_score(yardstick.grades, rounded, weights="quadratic")
     assert found["kappa"] == pytest.approx(reference)
+    cut = golden_figures(yardstick, replace(tier, grade_cuts=[1.0, 1.5, 2.0, 3.0]))
+    grades = np.digitize(expected, [1.0, 1.5, 2.0, 3.0])
+    reference = cohen_kappa_score(yardstick.grades, grades, weights="quadratic")
+    assert cut["kappa"] == pytest.approx(reference)
     assert found["n_queries"] == 40
     assert found["low"] < found["ndcg_at_10"] < found["high"]
 

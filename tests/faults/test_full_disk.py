@@ -58,6 +58,11 @@ def run_into_full_disk(
     return subprocess.CompletedProcess(run.args, run.returncode, out, error)
 
 
+def names_the_full_disk(error: str) -> bool:
+    """In one sentence; the payment journal has its own, which says what of the money is lost."""
+    return error.startswith("cookbook: ") and "no space" in error.lower()
+
+
 def test_a_disk_too_small_for_the_plan_is_refused_before_anything_is_written(
     root: Path, server: dict[str, str], small_disk: Path
 ) -> None:
@@ -80,7 +85,7 @@ def test_a_disk_that_fills_at_any_stage_stops_the_run_loudly(
     for kind in stages(undisturbed):
         stopped = run_into_full_disk(f"{kind}:before_build", root, small_disk, server)
         assert stopped.returncode == 2, (kind, stopped.stderr[-2000:])
-        assert stopped.stderr.startswith("cookbook: No space is left"), kind
+        assert names_the_full_disk(stopped.stderr), (kind, stopped.stderr)
         assert stopped.stderr.count("\n") == 1, kind
         assert not any((store / "artifacts" / kind).glob("*/manifest.json")), kind
         assert not (store / "job_search" / "latest").exists()
@@ -100,7 +105,7 @@ def test_a_disk_that_fills_inside_a_stage_stops_the_run_loudly(
     grow(small_disk)
     stopped = run_into_full_disk(point, root, small_disk, server)
     assert stopped.returncode == 2, stopped.stderr[-2000:]
-    assert stopped.stderr.startswith("cookbook: No space is left")
+    assert names_the_full_disk(stopped.stderr), stopped.stderr
     done = smoke_run(root, small_disk / "runs", **server)
     assert done.returncode == 0, done.stderr[-3000:]
     assert content_digests(small_disk / "runs") == straight

@@ -10,6 +10,7 @@ from tests.flows.smoke import content_digests, half_files, smoke_run, started_ru
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 PLACES = (
+    "before_rename:9",
     "pairs:before_build",
     "judgments:before_build",
     "training:step:3",
@@ -17,7 +18,6 @@ PLACES = (
     "soft_labels:shard",
     "effects:before_build",
     "registry_after_copy",
-    "before_rename:9",
 )
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,14 +75,21 @@ class Served:
         self.process.communicate()
 
     def api(self, path: str, query: dict[str, Any]) -> Any:
-        """An answer of Prefect's API."""
+        """An answer of Prefect's API; a server that is too busy (503) is asked again."""
         request = urllib.request.Request(
             f"{self.address}/api{path}",
             json.dumps(query).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        for attempt in range(60):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or attempt == 59:
+                    raise
+                time.sleep(2)
+        raise AssertionError("the loop returns or raises")
 
     def deployment(self, name: str) -> str:
         named = {"deployments": {"name": {"any_": [name]}}}

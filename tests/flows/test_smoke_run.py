@@ -80,6 +80,7 @@ def test_the_promoted_model_scores_pairs_from_a_file(
     for pair, row in zip(pairs, scored, strict=True):
         assert pair.items() <= row.items()
         assert sum(row["grade_probabilities"]) == pytest.approx(1)
+        assert row["single_grade"] in range(5)
         assert 0 <= row["relevance"] <= 1
         assert set(row["personalized_probabilities"]) == {"clicked"}
         assert row["model_version"] == "v0001"

@@ -2,8 +2,8 @@
 
 It lets the whole pipeline, the openai client included, run with no key and no network. It
 reads the pair and ignores the policy, for its model learned the policy from golden data, and
-it answers with the most probable grade and the whole distribution in ``logprobs``; dimensions
-and clauses are null because it has none.
+it answers with one grade and the whole distribution in ``logprobs``; dimensions and clauses are
+null because it has none.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,17 +42,18 @@ _AFTER_GRADE = ', "reason": ""}'
 
 @contextmanager
 def serve_embedded_judge(
-    grade_probabilities: GradeProbabilities, *, model_name: str
+    grade_probabilities: GradeProbabilities, grade_cuts: Sequence[float], *, model_name: str
 ) -> Iterator[tuple[str, str]]:
     """Serve the model while the block runs; yields the base URL and this run's bearer token.
 
     ``grade_probabilities`` gets (query and member text, document text) pairs and returns shape
     (pairs, grade_count). It is always called with the same number of rows, so that where it
-    pads to a fixed length a pair's answer does not depend on its neighbors.
+    pads to a fixed length a pair's answer does not depend on its neighbors. Its answer is the
+    expected grade, cut at ``grade_cuts``.
     """
     token = secrets.token_urlsafe(32)
     listener = socket.create_server(("127.0.0.1", 0))
-    app = _App(_Batcher(grade_probabilities), model_name, token)
+    app = _App(_Batcher(grade_probabilities), grade_cuts, model_name, token)
     server = uvicorn.Server(
         uvicorn.Config(app.routes(), log_config=None, access_log=False, lifespan="off", ws="none")
     )
@@ -89,6 +91,7 @@ class _App:
     """The two routes that the openai client needs."""
 
     batcher: "_Batcher"
+    grade_cuts: Sequence[float]
     model_name: str
     token: str
 
@@ -127,7 +130,7 @@ class _App:
         if model != self.model_name:
             return _error(404, f"The model here is {self.model_name}.", "model_not_found")
         probabilities = await self.batcher.grade(pair)
-        return JSONResponse(_completion(probabilities, self.model_name))
+        return JSONResponse(_completion(probabilities, self.grade_cuts, self.model_name))
 
 
 class _Batcher:
@@ -186,9 +189,12 @@ def _pair_in(messages: list[dict[str, str]]) -> tuple[str, str]:
     raise ValueError("no delimited pair")
 
 
-def _completion(probabilities: list[float], model_name: str) -> dict[str, Any]:
+def _completion(
+    probabilities: list[float], grade_cuts: Sequence[float], model_name: str
+) -> dict[str, Any]:
     """A chat completion whose grade token bears the whole distribution."""
-    grade = str(max(range(len(probabilities)), key=probabilities.__getitem__))
+    expected = sum(value * share for value, share in enumerate(probabilities))
+    grade = str(bisect_right(grade_cuts, expected))
     top = [
         {"token": str(value), "logprob": math.log(max(share, 1e-12)), "bytes": None}
         for value, share in enumerate(probabilities)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from tasks.core.calibration import fit_grade_cuts
 from tasks.core.domain.catalog import FIELD_MARK
 from tasks.core.retrieval.bm25 import words
 from tasks.core.retrieval.embeddings import TextEncoder
@@ -43,13 +44,18 @@ class EmbeddedModel:
     scale: Floats
     coefficients: Floats
     intercepts: Floats
+    grade_cuts: Floats
 
     def __post_init__(self) -> None:
         self._tokens: OrderedDict[tuple[str, int], Vectors] = OrderedDict()
 
     def grade_probabilities(self, pairs: Sequence[Pair]) -> Floats:
         """Shape (pairs, grades); a pair is (query and member, document), parts joined by a mark."""
-        logits = (self.features(pairs) - self.mean) / self.scale @ self.coefficients.T
+        return self.probabilities_of(self.features(pairs))
+
+    def probabilities_of(self, features: Floats) -> Floats:
+        """Shape (pairs, grades), of features of shape (pairs, 31)."""
+        logits = (features - self.mean) / self.scale @ self.coefficients.T
         logits += self.intercepts
         logits -= logits.max(axis=1, keepdims=True)
         exponentials = np.exp(logits)
@@ -120,15 +126,14 @@ class EmbeddedModel:
             "scale": self.scale.tolist(),
             "coefficients": self.coefficients.tolist(),
             "intercepts": self.intercepts.tolist(),
+            "grade_cuts": self.grade_cuts.tolist(),
         }
         path.write_text(json.dumps(value, sort_keys=True), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path, encoder: TextEncoder) -> "EmbeddedModel":
         value = json.loads(path.read_text(encoding="utf-8"))
-        arrays = {
-            name: np.array(value[name]) for name in ("mean", "scale", "coefficients", "intercepts")
-        }
+        arrays = {name: np.array(value[name]) for name in value if name != "word_weights"}
         return cls(encoder, value["word_weights"], **arrays)
 
 
@@ -144,7 +149,7 @@ def fit_embedded_model(
     A grade that no pair has keeps a vanishing probability, so that the scale stays whole.
     """
     empty = np.zeros(0)
-    model = EmbeddedModel(encoder, _word_weights(documents), empty, empty, empty, empty)
+    model = EmbeddedModel(encoder, _word_weights(documents), empty, empty, empty, empty, empty)
     features = model.features(pairs)
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=_REGULARIZATION, max_iter=2000)
@@ -155,6 +160,8 @@ def fit_embedded_model(
     weights, biases = _per_class(fitted)
     model.coefficients[fitted.classes_] = weights
     model.intercepts[fitted.classes_] = biases
+    expected = model.probabilities_of(features) @ np.arange(grade_count)
+    model.grade_cuts = np.array(fit_grade_cuts(expected, np.eye(grade_count)[grades]))
     return model
 
 

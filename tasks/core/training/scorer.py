@@ -141,17 +141,24 @@ def grade_probabilities(
 
 def relevance(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Expected grade over the top grade, in [0, 1]: (0, 0, 0, 0, 1) has relevance 1."""
-    grades = np.arange(probabilities.shape[1])
-    expected: npt.NDArray[np.float64] = probabilities @ grades / grades[-1]
+    share: npt.NDArray[np.float64] = expected_grades(probabilities) / (probabilities.shape[1] - 1)
+    return share
+
+
+def expected_grades(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The mean grade of each pair, shape (pairs,), on the scale of the grades."""
+    expected: npt.NDArray[np.float64] = probabilities @ np.arange(probabilities.shape[1])
     return expected
 
 
-def rounded_grades(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """The expected grade rounded half up: the best single grade under quadratic disagreement.
+def single_grades(
+    probabilities: npt.NDArray[np.float64], cuts: Sequence[float] | None
+) -> npt.NDArray[np.int64]:
+    """One grade a pair: the expected grade, cut where calibration found; else rounded half up.
 
-    The most probable grade jumps between the ends of the scale where a model is unsure;
+    The most probable grade would jump between the ends of the scale where a model is unsure;
     quadratic kappa punishes just that. (0.4, 0, 0, 0.6) has the most probable grade 3 and
     the rounded grade 2.
     """
-    expected = probabilities @ np.arange(probabilities.shape[1])
-    return np.floor(expected + 0.5).astype(np.int64)
+    edges = np.arange(1, probabilities.shape[1]) - 0.5 if cuts is None else np.asarray(cuts)
+    return np.searchsorted(edges, expected_grades(probabilities), side="right")

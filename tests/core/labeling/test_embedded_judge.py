@@ -17,6 +17,8 @@ from tasks.core.policy import Policy
 from tests.core.labeling.conftest import make_requests
 
 MODEL = "embedded-test"
+# Between the expected grades of the scorer below: 0.6, 1.2, 1.8 and 2.4.
+CUTS = (0.9, 1.5, 2.1)
 
 
 class CountingScorer:
@@ -42,7 +44,7 @@ def scorer() -> CountingScorer:
 
 @pytest.fixture
 def served(scorer: CountingScorer) -> Iterator[tuple[str, str]]:
-    with serve_embedded_judge(scorer, model_name=MODEL) as address:
+    with serve_embedded_judge(scorer, CUTS, model_name=MODEL) as address:
         yield address
 
 
@@ -102,9 +104,9 @@ def test_nobody_else_is_served(served: tuple[str, str], scorer: CountingScorer) 
 
 
 def test_each_run_has_a_token_of_its_own(scorer: CountingScorer) -> None:
-    with serve_embedded_judge(scorer, model_name=MODEL) as (_, first):
+    with serve_embedded_judge(scorer, CUTS, model_name=MODEL) as (_, first):
         pass
-    with serve_embedded_judge(scorer, model_name=MODEL) as (_, second):
+    with serve_embedded_judge(scorer, CUTS, model_name=MODEL) as (_, second):
         assert first != second
 
 
@@ -115,7 +117,7 @@ def test_a_model_that_fails_ends_in_quarantine_not_in_silence(
         raise RuntimeError("out of memory")
 
     with (
-        serve_embedded_judge(broken, model_name=MODEL) as (base_url, token),
+        serve_embedded_judge(broken, CUTS, model_name=MODEL) as (base_url, token),
         Journal(tmp_path / "j") as journal,
     ):
         from dataclasses import replace

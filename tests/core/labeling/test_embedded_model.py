@@ -69,6 +69,7 @@ def test_a_saved_model_says_the_same(model, encoder, tmp_path):
     again = EmbeddedModel.load(tmp_path / "model.json", encoder)
     pairs, _ = _golden()
     assert np.array_equal(again.grade_probabilities(pairs), model.grade_probabilities(pairs))
+    assert np.array_equal(again.grade_cuts, model.grade_cuts)
 
 
 def test_two_models_fitted_on_the_same_grades_are_the_same_file(model, encoder, tmp_path):

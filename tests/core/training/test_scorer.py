@@ -14,7 +14,12 @@ from scipy.special import softmax
 
 from tasks.core.inputs import PairText
 from tasks.core.training.base_models import Source
-from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
+from tasks.core.training.scorer import (
+    PairScorer,
+    grade_probabilities,
+    relevance,
+    single_grades,
+)
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
 
 ACTIONS = ("clicked", "applied")
@@ -150,6 +155,12 @@ def test_relevance_is_the_expected_grade_over_the_top_grade() -> None:
     probabilities = np.array([[0, 0, 0, 0, 1.0], [1.0, 0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4, 0]])
     by_hand = [1.0, 0.0, (0.2 * 1 + 0.3 * 2 + 0.4 * 3) / 4]
     np.testing.assert_allclose(relevance(probabilities), by_hand)
+
+
+def test_a_single_grade_is_the_expected_one_rounded_half_up_or_cut() -> None:
+    probabilities = np.array([[0.4, 0, 0, 0.6], [0.5, 0.5, 0, 0], [0.9, 0.1, 0, 0]])  # 1.8 0.5 0.1
+    assert single_grades(probabilities, None).tolist() == [2, 1, 0]
+    assert single_grades(probabilities, [0.1, 0.1, 1.5]).tolist() == [3, 2, 2]
 
 
 @pytest.mark.parametrize("source", FAMILIES)
