@@ -22,10 +22,11 @@ CMD ["cookbook", "--help"]
 
 FROM base AS cpu
 # PyTorch publishes builds without CUDA on an index of its own; without it the image works and is
-# some gigabytes larger.
+# some gigabytes larger. That index has torch, but not every version that constraints.txt pins of
+# what torch needs: those come with the second line.
 ARG TORCH_INDEX=""
 RUN pip install --no-cache-dir --constraint constraints.txt \
-        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch==2.13.0 \
+        ${TORCH_INDEX:+--index-url "$TORCH_INDEX" --no-deps} torch==2.13.0 \
     && pip install --no-cache-dir --constraint constraints.txt --editable '.[embedded]'
 USER cookbook
 

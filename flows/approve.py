@@ -8,26 +8,40 @@ from prefect.artifacts import create_markdown_artifact
 from pydantic import Field
 
 from flows.alarms import tell
+from flows.forms import Help
 from flows.places import DomainName, served_store
 from flows.report_links import reports
 from tasks.core.report.markdown import escape
 from tasks.core.store.registry import Registry
 
 Version = Annotated[
-    str, Field(pattern=r"^v[0-9]{4,9}$", description="The candidate, such as v0002.")
+    str,
+    Field(pattern=r"^v[0-9]{4,9}$"),
+    Help("The candidate, such as v0002; the run that made it has links to both reports."),
+]
+Decision = Annotated[
+    Literal["promote", "refuse"],
+    Help("promote: it serves from the next request on; refuse: it stays on record."),
 ]
 Reason = Annotated[
-    str, Field(min_length=3, max_length=1000, description="Why; it is kept in the log.")
+    str,
+    Field(min_length=3, max_length=1000),
+    Help("Why, in 3 to 1000 characters; it is kept in the log."),
+]
+Age = Annotated[
+    int,
+    Field(ge=1, le=365),
+    Help("In days, 1 to 365: a candidate older than this is not promoted."),
 ]
 
 
 @flow(name="approve", persist_result=False)
 def approve(
     version: Version,
-    decision: Literal["promote", "refuse"],
+    decision: Decision,
     reason: Reason,
     domain: DomainName = "job_search",
-    maximum_age_days: Annotated[int, Field(ge=1, le=365)] = 14,
+    maximum_age_days: Age = 14,
 ) -> dict[str, Any]:
     """Promote or refuse a candidate.
 

@@ -66,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Writers in Rust and C++ raise kinds of their own for a full disk.
         if FULL in str(error):
             print(f"cookbook: {NO_ROOM}", file=sys.stderr)
-        # The judge's client raises kinds of its own: what httpx raises here, Prefect's raised.
-        elif type(error).__module__.startswith("httpx"):
+        # The judge's client raises kinds of its own: what httpx raises here, or what derives from
+        # its kinds (a server without its database), Prefect's raised.
+        elif any(kind.__module__.startswith("httpx") for kind in type(error).__mro__):
             print(f"cookbook: {SERVER_GONE}", file=sys.stderr)
             # Prefect would go on for minutes, offering its last events to a server that is away.
             sys.stdout.flush()

@@ -7,9 +7,9 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
-from pydantic import Field
 
 from flows.approve import approve
+from flows.forms import Help
 from flows.label import label
 from flows.personalize import personalize
 from flows.places import DomainName
@@ -20,7 +20,7 @@ from tasks.settings import Settings
 
 ChosenSettings = Annotated[
     Settings | None,
-    Field(description="Every setting by hand, instead of the profile's; leave at None otherwise."),
+    Help("Every setting by hand, instead of the profile's; leave at None otherwise."),
 ]
 
 

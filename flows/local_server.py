@@ -26,6 +26,8 @@ QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     # Waits of 2, 4 ... 128 s: a server may be away for four minutes before a run gives up.
     "PREFECT_CLIENT_MAX_RETRIES": "7",
+    # A server whose database is away answers 500, which Prefect's client takes as final.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
 }
 # What Prefect sets for its own temporary server: no UI, no schedules.
 EPHEMERAL = {

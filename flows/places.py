@@ -14,16 +14,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from flows.forms import Help
+
 ROOT_VARIABLE, STORE_VARIABLE = "COOKBOOK_ROOT", "COOKBOOK_STORE"
 REPORTS_VARIABLE = "COOKBOOK_REPORTS"
 PROJECT = Path(__file__).resolve().parents[1]
 
 DomainName = Annotated[
     str,
-    Field(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
-        description="The domain: the name of a folder below policy/ and golden_data/.",
-    ),
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"),
+    Help("The domain: the name of a folder below policy/ and golden_data/."),
 ]
 
 

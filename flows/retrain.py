@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
+from flows.forms import Help
 from flows.places import DomainName
 from flows.profiles import changed
 from flows.profiles import profile as settings_of
@@ -13,7 +13,11 @@ from flows.watched import Hours, Profile, too_late, watched
 
 MustGain = Annotated[
     bool,
-    Field(description="Promote only what is better on the whole, not what merely does not lose."),
+    Help("Promote only what is better on the whole, not what merely does not lose."),
+]
+Approval = Annotated[
+    Literal["as in the profile", "required"],
+    Help("required: whatever passes the gates waits until a person runs `approve`."),
 ]
 
 
@@ -22,7 +26,7 @@ def retrain(
     profile: Profile = "laptop",
     domain: DomainName = "job_search",
     must_gain: MustGain = True,
-    approval: Literal["as in the profile", "required"] = "as in the profile",
+    approval: Approval = "as in the profile",
     maximum_lateness_hours: Hours = 744.0,
 ) -> State[None]:
     """Take in what is new (impressions, golden rows, policy), retrain what depends on it.

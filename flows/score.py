@@ -8,6 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import Field
 
 from flows.alarms import tell
+from flows.forms import Help
 from flows.places import DomainName, served_root, served_store
 from tasks.core.domain.paths import find_domain
 from tasks.core.drift import drift_of_file
@@ -18,11 +19,25 @@ from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
 
 # A name, not a path: a form in a web page chooses no other files.
-FileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\.jsonl$")]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+FileName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\.jsonl$"),
+    Help("A file of JSON lines in runs/DOMAIN/scoring/; small letters, digits and .jsonl."),
+]
+Weight = Annotated[
+    float,
+    Field(ge=0.0, le=1.0),
+    Help("0 to 1: the share of relevance in a pair's value; the rest is the chance of a click."),
+]
+Floor = Annotated[
+    float,
+    Field(ge=0.0, le=1.0),
+    Help("0 to 1: below this relevance, clicks count nothing in a pair's value."),
+]
 Stability = Annotated[
     float,
-    Field(gt=0.0, le=10.0, description="Population stability index above which drift alarms."),
+    Field(gt=0.0, le=10.0),
+    Help("Above 0, up to 10: the population stability index from which drift alarms."),
 ]
 
 
@@ -31,8 +46,8 @@ def score(
     input: FileName = "pairs.jsonl",
     output: FileName = "scores.jsonl",
     domain: DomainName = "job_search",
-    relevance_weight: Share = 0.5,
-    relevance_floor: Share = 0.25,
+    relevance_weight: Weight = 0.5,
+    relevance_floor: Floor = 0.25,
     maximum_psi: Stability = 0.2,
 ) -> int:
     """Score runs/DOMAIN/scoring/INPUT with the model in service; returns the number of pairs.

@@ -1,4 +1,7 @@
-"""Runs that Prefect shows as running although their process is gone, and how they are closed."""
+"""Runs that Prefect shows as running although their process is gone, and how they are closed.
+
+``python -m flows.stale_runs`` ships the automation to a server other than ``cookbook serve``'s.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -78,3 +81,7 @@ def close_runs_of_an_earlier_serve() -> list[str]:
         for one in runs:
             client.set_flow_run_state(one.id, gone, force=True)
     return [one.name for one in runs]
+
+
+if __name__ == "__main__":
+    watch_for_silence()

@@ -1,10 +1,17 @@
-"""What a person sees of a run in Prefect's UI: progress, a line per stage, verdict, report."""
+"""What a person sees of a run in Prefect's UI: progress, a line per stage, verdict, report.
 
+What is only shown never stops a run: while Prefect's server or database is away, it is left out.
+"""
+
+import logging
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -19,6 +26,9 @@ from tasks.core.report.schema import Report
 from tasks.core.text import sanitize
 
 SECONDS_BETWEEN_UPDATES = 2.0
+# Each attempt waits for as long as Prefect's client tries again: not at every step of a training.
+SECONDS_AFTER_FAILURE = 300.0
+logger = logging.getLogger(__name__)
 
 
 class UiProgress:
@@ -26,44 +36,60 @@ class UiProgress:
 
     def __init__(self) -> None:
         self._bars: dict[str, UUID] = {}
-        self._updated: dict[str, float] = {}
+        self._due: dict[str, float] = {}
         self.stages: list[dict[str, str]] = []
 
     def __call__(self, event: str, what: str, amount: float) -> None:
         if event == "progress":
             self._progress(what, amount)
         elif event in ("finished", "reused", "skipped", "notice"):
-            if what in self._bars:
-                update_progress_artifact(self._bars.pop(what), progress=100.0)
+            with if_the_server_answers():
+                if what in self._bars:
+                    update_progress_artifact(self._bars.pop(what), progress=100.0)
             spent = f"{amount:.1f}" if event == "finished" else ""
             self.stages.append({"stage": sanitize(what), "how": event, "seconds": spent})
 
     def _progress(self, stage: str, share: float) -> None:
-        percent, now = round(100 * share, 1), time.monotonic()
-        if stage not in self._bars:
-            self._bars[stage] = _created(
-                create_progress_artifact(percent, key=artifact_key(stage), description=stage)
-            )
-        elif now - self._updated[stage] < SECONDS_BETWEEN_UPDATES:
+        if time.monotonic() < self._due.get(stage, 0.0):
             return
-        else:
-            update_progress_artifact(self._bars[stage], progress=percent)
-        self._updated[stage] = now
+        percent, pause = round(100 * share, 1), SECONDS_AFTER_FAILURE
+        with if_the_server_answers():
+            if stage in self._bars:
+                update_progress_artifact(self._bars[stage], progress=percent)
+            else:
+                self._bars[stage] = _created(
+                    create_progress_artifact(percent, key=artifact_key(stage), description=stage)
+                )
+            pause = SECONDS_BETWEEN_UPDATES
+        self._due[stage] = time.monotonic() + pause
+
+
+@contextmanager
+def if_the_server_answers() -> Iterator[None]:
+    """Leave out what the block would show if Prefect's API is away or fails."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        logger.warning("Prefect shows less of this run than there is: %s", type(error).__name__)
 
 
 def show_report(report: Report, domain: str, stages: list[dict[str, str]]) -> None:
     """Stages as a table, the summary as Markdown, and a link to report.html."""
-    create_table_artifact(stages, key="stages", description="What ran, and what was found again")
-    create_markdown_artifact(markdown_summary(report), key="verdict")
-    address = os.environ.get(REPORTS_VARIABLE)
-    if address:
-        link = f"{address}/{domain}/report.html"
-        create_link_artifact(link, link_text="Open the report", key="report")
+    with if_the_server_answers():
+        create_table_artifact(
+            stages, key="stages", description="What ran, and what was found again"
+        )
+        create_markdown_artifact(markdown_summary(report), key="verdict")
+        address = os.environ.get(REPORTS_VARIABLE)
+        if address:
+            link = f"{address}/{domain}/report.html"
+            create_link_artifact(link, link_text="Open the report", key="report")
 
 
 def show_failure(reason: str) -> None:
     """The reason a run ended early, as plain text."""
-    create_markdown_artifact(f"**The run stopped.** {escape(reason)}", key="verdict")
+    with if_the_server_answers():
+        create_markdown_artifact(f"**The run stopped.** {escape(reason)}", key="verdict")
 
 
 def artifact_key(name: str) -> str:

@@ -21,6 +21,7 @@ from pydantic import Field
 
 from flows.alarms import tell
 from flows.cookbook import ProfileName, cookbook
+from flows.forms import Help
 from flows.places import ends_with_parent, lateness_s, served_root, served_store
 from flows.report_links import show_choice
 from flows.ui_artifacts import UiProgress, show_failure, show_report
@@ -31,9 +32,16 @@ from tasks.settings import Settings
 
 Profile = Annotated[
     ProfileName,
-    Field(description="How large a run: smoke takes seconds and proves nothing, laptop minutes."),
+    Help(
+        "How large a run: smoke takes seconds and proves nothing, laptop minutes on two cores; "
+        "single_gpu and linkedin need GPUs and an LLM."
+    ),
 ]
-Hours = Annotated[float, Field(gt=0, le=744, description="A start later than this is skipped.")]
+Hours = Annotated[
+    float,
+    Field(gt=0, le=744),
+    Help("In hours, above 0 and up to 744 (a month): a start later than this is skipped."),
+]
 
 
 def watched(

@@ -100,13 +100,26 @@ def test_a_terminated_command_has_exit_code_143(
     assert "run the same command again" in capsys.readouterr().err
 
 
+class WithoutDatabase(httpx.HTTPStatusError):
+    """As Prefect's client raises for a server that answers 500."""
+
+    def __init__(self) -> None:
+        request = httpx.Request("GET", "http://127.0.0.1:9/api")
+        super().__init__("Server error '500'", request=request, response=httpx.Response(500))
+
+
+@pytest.mark.parametrize("lost", [httpx.ConnectError("refused"), WithoutDatabase()])
 def test_a_server_that_goes_away_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    lost: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     def lose(self: Registry) -> list[str]:
-        raise httpx.ConnectError("All connection attempts failed")
+        raise lost
 
     monkeypatch.setattr(Registry, "versions", lose)
+    monkeypatch.setattr(os, "_exit", sys.exit)  # the real one would end the tests as well
     assert "Prefect's server" in fails(capsys, "models", "list", "--store", tmp_path)
 
 

@@ -72,7 +72,7 @@ def compare(first: Path, second: Path, /) -> None:
 
 
 def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> None:
-    """Remove a member from labels, impressions and effects; says which models carry them still.
+    """Remove a member from labels, impressions, effects and scores; says what carries them still.
 
     Remove them from the domain's own files first: the next run reads those.
     """
@@ -85,6 +85,7 @@ def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) 
         found = forget_member(store, domain, member_id)
     print(f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}.")
     print(f"Removed answers of the judge: {found.answers}.")
+    print(f"Removed lines of files in {domain}/scoring: {found.scores}.")
     print(f"Versions with an effect of the member's own: {', '.join(found.effects) or 'none'}.")
     print(f"Versions that may have learned from the member: {', '.join(found.trained) or 'none'}.")
     print("Run `cookbook run` for a model without the member, then delete those versions.")

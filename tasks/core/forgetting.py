@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks.core.labeling.forgetting import forget_pairs
 from tasks.core.personalization.game_files import load_game
+from tasks.core.store.files import write_atomically
 from tasks.core.store.registry import Registry
 
 
@@ -19,12 +20,13 @@ class Forgotten:
     """What was removed, and which registered models still carry the member.
 
     ``artifacts``: kinds of the artifacts removed; ``answers``: answers taken out of the payment
-    journal; ``effects``: versions with an effect of the member's own; ``trained``: all versions,
+    journal; ``scores``: lines taken out of the scoring folder's files; ``effects``: versions with an effect of the member's own; ``trained``: all versions,
     since each may have learned from rows of the member.
     """
 
     artifacts: list[str]
     answers: int
+    scores: int
     effects: list[str]
     trained: list[str]
 
@@ -32,7 +34,7 @@ class Forgotten:
 def forget_member(store: Path, domain: str, member_id: str) -> Forgotten:
     """Remove every artifact that holds the member, and all made from it; the store must be held.
 
-    Files that the user brought are not touched: the next run reads the member again from them.
+    The domain's own files are not touched: the next run reads the member again from them.
     """
     holding = [path for path in store.glob("artifacts/*/*") if _holds(path, member_id)]
     pair_ids = {pair for folder in holding for pair in _pairs(folder, member_id)}
@@ -43,13 +45,32 @@ def forget_member(store: Path, domain: str, member_id: str) -> Forgotten:
     for folder in doomed:
         shutil.rmtree(folder)
     shutil.rmtree(store / "scratch", ignore_errors=True)
+    scoring = sorted((store / domain / "scoring").glob("*.jsonl"))
+    scores = sum(_forget_lines(path, member_id) for path in scoring)
     registry = Registry(store / domain / "registry")
     effects = [
         version
         for version in registry.versions()
         if _has_effect(registry.folder / "versions" / version / "effects", member_id)
     ]
-    return Forgotten(kinds, answers, effects, registry.versions())
+    return Forgotten(kinds, answers, scores, effects, registry.versions())
+
+
+def _forget_lines(path: Path, member_id: str) -> int:
+    """Take the member's lines out of a file of pairs or scores; returns how many there were."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not _names(line, member_id)]
+    if len(kept) < len(lines):
+        write_atomically(path, "".join(kept).encode(), mode=0o600)
+    return len(lines) - len(kept)
+
+
+def _names(line: str, member_id: str) -> bool:
+    try:
+        row = json.loads(line)
+    except ValueError:  # a line that no score was ever given
+        return False
+    return isinstance(row, dict) and row.get("member_id") == member_id
 
 
 def _holds(folder: Path, member_id: str) -> bool:

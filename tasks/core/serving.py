@@ -233,6 +233,11 @@ def _check(row: Row, catalog: Catalog, where: str) -> None:
             f"{where}: query_id and query are needed, and every field is text; "
             f"{', '.join(texts)} is not. Correct the line."
         )
+    if not isinstance(row.get("attributes") or {}, dict):
+        raise CookbookError(
+            f'{where}: attributes are one JSON object, such as {{"city": "Lisbon"}}; came '
+            f"{type(row['attributes']).__name__}. Correct the line."
+        )
     if not {"title", "text"} <= row.keys() and row.get("doc_id") not in catalog.documents:
         raise CookbookError(
             f"{where}: a pair has title and text, or the doc_id of a known document; came "

@@ -1,7 +1,14 @@
-"""A person opens Prefect's UI, fills in the form, starts a smoke run and reads the verdict."""
+"""A person opens Prefect's UI, fills in the form, starts a smoke run and reads the verdict.
 
+Profiles, postings and the data card hold HTML, as an attacker would write it: on no page may it be
+anything but text.
+"""
+
+import gzip
+import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,17 +33,47 @@ pytestmark = [
         not (BROWSER and DRIVER), reason="NO BROWSER: install chromium and chromium-driver"
     ),
 ]
-RUN_S = 600
+RUN_S, DRAWN_S = 900, 3.0
+HOSTILE = "<img src=x onerror=window.harmed=1>"
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`cookbook serve` on a small domain."""
     folder = tmp_path_factory.mktemp("served")
-    made = Served(small_domain(folder / "domain"), folder)
+    root = small_domain(folder / "domain")
+    poison(root)
+    made = Served(root, folder)
     made.start()
     yield made
     made.stop()
+
+
+def poison(root: Path) -> None:
+    """HTML into every text of the domain, and a domain `broken` whose error message shows HTML."""
+    data = root / "golden_data" / "job_search"
+    for name, field in (("documents", "title"), ("members", "text")):
+        path = data / f"{name}.jsonl.gz"
+        rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        lines = [json.dumps(row | {field: f"{row[field]} {HOSTILE}"}) + "\n" for row in rows]
+        path.write_bytes(gzip.compress("".join(lines).encode()))
+    shutil.copytree(root / "policy" / "job_search", root / "policy" / "broken")
+    shutil.copytree(data, data.with_name("broken"))
+    with (data.with_name("broken") / "golden.csv").open("a") as golden:
+        golden.write(f"q1,nurse,,{HOSTILE},1{',' * golden_commas(data)}\n")
+    card = data / "DATA_CARD.md"
+    card.write_text(card.read_text().replace("\n\n", f"\n\n{HOSTILE} ", 1))
+
+
+def golden_commas(data: Path) -> int:
+    """Commas after the fifth column of golden.csv."""
+    return (data / "golden.csv").read_text().partition("\n")[0].count(",") - 4
+
+
+def assert_harmless(browser: webdriver.Chrome) -> None:
+    """The page made no element of the HTML in the data, and ran nothing of it."""
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src='x']") == []
+    assert browser.execute_script("return window.harmed") is None
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +159,7 @@ def test_a_run_cancelled_in_the_ui_leaves_no_process(
     browser.get(f"{served.address}/runs/flow-run/{run}")
     wait_for(60, "the button", lambda: pressed(browser, "Cancel"))
     browser.save_screenshot(str(screenshots / "cancel.png"))
-    wait_for(60, "the question", lambda: pressed(browser, "Cancel", last=True))
+    wait_for(60, "the question", lambda: pressed(browser, "Confirm"))
     assert served.ended(run)["state_type"] == "CANCELLED"
     wait_for(
         60,
@@ -136,8 +173,8 @@ def test_a_run_cancelled_in_the_ui_leaves_no_process(
     browser.save_screenshot(str(screenshots / "cancelled.png"))
 
 
-def pressed(browser: webdriver.Chrome, text: str, *, last: bool = False) -> bool:
-    """Press the first (or last) button shown that says the text; False where there is none."""
+def pressed(browser: webdriver.Chrome, text: str) -> bool:
+    """Press the first button shown that says the text; False where there is none."""
     buttons = [
         one
         for one in browser.find_elements(By.TAG_NAME, "button")
@@ -145,7 +182,7 @@ def pressed(browser: webdriver.Chrome, text: str, *, last: bool = False) -> bool
     ]
     if not buttons:
         return False
-    buttons[-1 if last else 0].click()
+    buttons[0].click()
     return True
 
 
@@ -158,13 +195,56 @@ def test_a_run_from_the_form_ends_with_a_verdict_and_a_report_that_opens(
     browser.get(f"{served.address}/runs/flow-run/{run['id']}")
     assert shown(browser, "train_policy_teacher").is_displayed()
     browser.save_screenshot(str(screenshots / "run.png"))
+    shown(browser, "Task Runs").click()
+    time.sleep(DRAWN_S)
+    browser.save_screenshot(str(screenshots / "task_runs.png"))
     shown(browser, "Artifacts").click()
-    shown(browser, "verdict").click()
-    assert shown(browser, "Promoted").is_displayed()
-    browser.save_screenshot(str(screenshots / "verdict.png"))
-    browser.get(served.reports)
+    shown(browser, "verdict")
+    browser.save_screenshot(str(screenshots / "artifacts.png"))
+    for key, text in (("verdict", "Promoted"), ("stages", "policy_teacher")):
+        open_artifact(served, browser, run["id"], key)
+        assert shown(browser, text).is_displayed()
+        assert_harmless(browser)
+        browser.save_screenshot(str(screenshots / f"{key}.png"))
+    open_artifact(served, browser, run["id"], "report")
+    shown(browser, "Open the report").click()
+    wait_for(60, "the report", lambda: served.reports in addresses(browser))
+    browser.switch_to.window(browser.window_handles[-1])
     assert "Promoted" in browser.find_element(By.TAG_NAME, "h1").text
+    assert HOSTILE in browser.find_element(By.TAG_NAME, "body").text
+    assert_harmless(browser)
     browser.save_screenshot(str(screenshots / "report.png"))
+
+
+def test_html_in_a_users_file_is_text_in_the_message_of_the_run_it_stops(
+    served: Served, browser: webdriver.Chrome, screenshots: Path
+) -> None:
+    run = served.ended(served.order("cookbook", profile="smoke", domain="broken"))
+    assert run["state_type"] == "FAILED"
+    assert HOSTILE in run["state"]["message"]
+    browser.get(f"{served.address}/runs/flow-run/{run['id']}")
+    assert shown(browser, HOSTILE).is_displayed()
+    assert_harmless(browser)
+    open_artifact(served, browser, run["id"], "verdict")
+    assert shown(browser, HOSTILE).is_displayed()
+    assert_harmless(browser)
+    browser.save_screenshot(str(screenshots / "stopped.png"))
+
+
+def open_artifact(served: Served, browser: webdriver.Chrome, run: str, key: str) -> None:
+    """The page of a run's artifact."""
+    asked = {"artifacts": {"flow_run_id": {"any_": [run]}, "key": {"any_": [key]}}}
+    (found,) = served.api("/artifacts/filter", asked)
+    browser.get(f"{served.address}/artifacts/artifact/{found['id']}")
+
+
+def addresses(browser: webdriver.Chrome) -> list[str]:
+    """What every tab shows."""
+    found = []
+    for handle in browser.window_handles:
+        browser.switch_to.window(handle)
+        found.append(browser.current_url)
+    return found
 
 
 def shown_select(browser: webdriver.Chrome) -> WebElement | None:

@@ -36,5 +36,17 @@ def test_an_unknown_member_removes_nothing(tmp_path: Path) -> None:
     with artifact_store(tmp_path):
         held = make("impressions", members=["m1"])
     found = forget_member(tmp_path, "jobs", "m9")
-    assert (found.artifacts, found.answers, found.effects) == ([], 0, [])
+    assert (found.artifacts, found.answers, found.scores, found.effects) == ([], 0, 0, [])
     assert Path(held.path).exists()
+
+
+def test_the_members_scores_go_and_those_of_others_stay_byte_by_byte(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    mine, others = '{"member_id": "m1", "value": 0.5}\n', '{"member_id": "m10"}\n{broken\n[1]\n'
+    (folder / "scores.jsonl").write_text(mine + others + mine)
+    (folder / "pairs.jsonl").write_text(others)
+    assert forget_member(tmp_path, "jobs", "m1").scores == 2
+    assert (folder / "scores.jsonl").read_text() == others
+    assert (folder / "scores.jsonl").stat().st_mode & 0o777 == 0o600
+    assert (folder / "pairs.jsonl").read_text() == others

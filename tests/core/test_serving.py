@@ -5,13 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
 from tasks.core.serving import Mix, ServedModel, open_model, score_file
 from tasks.core.store.registry import Registry
+from tests.core.training.tiny import tiny_scorer
 
 EMPTY = Catalog({}, {})
+FIELDS = ("query_id", "query", "doc_id", "member_id", "title", "text", "attributes", "groups")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
 
 
 def test_the_value_is_the_weighted_mean_above_the_floor_and_relevance_alone_below() -> None:
@@ -40,6 +49,10 @@ def test_a_registry_without_a_model_in_service_is_a_clear_error(tmp_path: Path) 
         ('{"query_id": "7", "query": "nurse", "doc_id": "absent"}', "'absent'"),
         ('{"query_id": "7", "query": "nurse", "title": "a"}', "title and text"),
         ('{"query_id": "7", "query": "nurse", "title": "a", "text": NaN}', "NaN"),
+        (
+            '{"query_id": "7", "query": "n", "title": "a", "text": "b", "attributes": [1]}',
+            "attributes are one JSON object",
+        ),
     ],
 )
 def test_a_broken_line_is_named_and_leaves_nothing_behind(
@@ -58,3 +71,31 @@ def test_a_missing_input_is_a_clear_error(tmp_path: Path) -> None:
     nothing_loaded = ServedModel.__new__(ServedModel)
     with pytest.raises(CookbookError, match=r"no .*absent\.jsonl"):
         score_file(nothing_loaded, tmp_path / "absent.jsonl", tmp_path / "out", EMPTY)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ServedModel:
+    return ServedModel("v0001", tiny_scorer("random_encoder"), None)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=8) | JSON), max_size=3)
+)
+def test_any_objects_are_scored_or_a_clear_error(
+    tiny: ServedModel, tmp_path: Path, rows: list[dict[str, object]]
+) -> None:
+    """With the fields that every pair has, so that most get past the first check."""
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    needed = {"query_id": "1", "query": "nurse", "title": "Nurse", "text": "Nights."}
+    lines = [json.dumps(needed | row, allow_nan=False) for row in rows]
+    source.write_text("".join(f"{line}\n" for line in lines))
+    try:
+        count = score_file(tiny, source, target, EMPTY)
+    except CookbookError:
+        return
+    scored = [json.loads(line) for line in target.read_text().splitlines()]
+    assert count == len(scored) == len(rows)
+    assert all(0.0 <= row["relevance"] <= 1.0 for row in scored)

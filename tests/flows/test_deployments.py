@@ -54,6 +54,18 @@ def test_forms_have_choices_and_bounds_and_carry_no_path(
         assert not {"root", "store"} & properties(one).keys()
 
 
+def test_every_field_of_every_form_says_what_it_is_for(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    said = {
+        f"{name}.{field}": text.get("description", "")
+        for name, one in offered.items()
+        for field, text in properties(one).items()
+    }
+    assert len(said) > 15
+    assert [field for field, text in said.items() if len(text) < 30] == []
+
+
 def test_artifact_keys_are_what_prefect_allows() -> None:
     assert artifact_key("evaluated_policy_teacher") == "evaluated-policy-teacher"
     assert artifact_key("A  b_") == "a-b"

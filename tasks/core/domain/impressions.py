@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from tasks.core.domain.readers import GZIP_ERRORS
+from tasks.core.domain.readers import GZIP_ERRORS, PARQUET_ERRORS
 from tasks.core.errors import CookbookError
 
 REQUIRED = (
@@ -75,13 +75,15 @@ def _read(path: Path) -> pa.Table:
     texts = {name: pa.string() for name in (*REQUIRED[:5], "timestamp")}
     try:
         if path.suffix == ".parquet":
-            return pq.read_table(path)
+            table = pq.read_table(path)
+            table.validate(full=True)  # Arrow decodes texts late, and those may not be UTF-8
+            return table
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             options = pa_csv.ConvertOptions(column_types=texts)
             table = pa_csv.read_csv(stream, convert_options=options)
             # Arrow decodes the header late: a name that is not UTF-8 must fail here.
             return table.rename_columns(table.column_names)
-    except (pa.ArrowException, UnicodeDecodeError, *GZIP_ERRORS) as error:
+    except (*PARQUET_ERRORS, *GZIP_ERRORS) as error:
         raise CookbookError(
             f"{path} must be CSV in UTF-8 with a header, or Parquet; it cannot be read ({error}). "
             "Write it again."

@@ -22,6 +22,9 @@ from tasks.core.tables import Row, iterate_rows
 MAX_LINE_CHARACTERS = 2_000_000
 # What Python raises on a gzip file that is cut off, none at all, or damaged inside.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+# What Arrow raises on a Parquet file that is none, whose footer or pages are damaged, or whose
+# texts are not UTF-8.
+PARQUET_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def read_csv(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -94,7 +97,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Row]]:
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         yield from enumerate(iterate_rows(path), start=1)
-    except pa.ArrowException as error:
+    except PARQUET_ERRORS as error:
         raise CookbookError(
             f"{path} must be a Parquet table; it cannot be read ({error}). Write it again."
         ) from None

@@ -177,3 +177,20 @@ def test_a_damaged_gzip_file_is_rows_or_a_clear_error(tmp_path, content, at):
     except CookbookError:
         return
     assert len(rows) <= 20 or content
+
+
+@FUZZ
+@given(content=st.binary(min_size=1, max_size=20), at=st.floats(0, 1))
+def test_a_damaged_parquet_table_is_rows_or_a_clear_error(tmp_path, content, at):
+    path = tmp_path / "rows.parquet"
+    rows = [{"a": f"text {number}", "b": {"c": number}} for number in range(50)]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    whole = bytearray(path.read_bytes())
+    start = round(at * len(whole))
+    whole[start : start + len(content)] = content
+    path.write_bytes(whole)
+    try:
+        read = list(read_json_lines(path))
+    except CookbookError:
+        return
+    assert all(isinstance(row, dict) for _, row in read)

@@ -2,6 +2,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.core.report.html import render_html
 from tests.core.report.example_report import full_report, minimal_report
@@ -91,6 +93,20 @@ def test_every_text_of_the_report_is_shown_as_text() -> None:
     assert not names & {"script", "img", "iframe", "object", "link", "form", "base"}
     assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
     assert page.words.count('alert("x")') > 100
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.text("<>&\"'=/ax;!-#\n\t\x00\u202e", min_size=1, max_size=60))
+def test_whatever_text_stands_in_a_report_the_page_keeps_its_elements(
+    full: Page, text: str
+) -> None:
+    report = full_report()
+    report["skipped"] = [{"step": text, "reason": text} for _ in report["skipped"]]
+    report["promotion"]["reasons"] = [text for _ in report["promotion"]["reasons"]]
+    report["data_note"] = report["judge"]["model"] = text
+    page = read_page(render_html(report))
+    assert page.faults == []
+    assert [tag for tag, _ in page.tags] == [tag for tag, _ in full.tags]
 
 
 def test_the_page_fetches_nothing_and_forbids_itself_to() -> None:

@@ -1,7 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tasks.core.report.markdown import escape, markdown_summary
+from tasks.core.text import sanitize
 from tests.core.report.example_report import full_report, minimal_report
 from tests.core.report.page import read_page
 
@@ -24,6 +27,13 @@ RENDERER = MarkdownIt("commonmark", {"html": True}).enable("table")
 def test_hostile_text_renders_as_itself(text: str) -> None:
     page = read_page(RENDERER.render(f"- {escape(text)}"))
     assert page.words == text
+    assert [tag for tag, _ in page.tags] == ["ul", "li"]
+
+
+@given(st.text(max_size=120) | st.text("<>&[]()*_`#|!\\/ax:'\"- \n", max_size=120))
+def test_any_text_renders_as_itself_and_opens_no_element(text: str) -> None:
+    page = read_page(RENDERER.render(f"- begin{escape(text)}end"))
+    assert page.words == " ".join(f"begin{sanitize(text)}end".split())
     assert [tag for tag, _ in page.tags] == ["ul", "li"]
 
 

@@ -1,0 +1,55 @@
+"""What is only shown never stops a run, whatever Prefect's server answers."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from flows.ui_artifacts import UiProgress, show_failure
+
+# Only outside of runs, which these tests have none of.
+pytestmark = pytest.mark.filterwarnings("ignore:Artifact creation outside:FutureWarning")
+
+
+@pytest.fixture
+def asked() -> Iterator[list[str]]:
+    """A server whose database is away: every request to it, each answered with 500."""
+    paths: list[str] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            self.send_response(500)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_POST()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/api"
+        with temporary_settings({PREFECT_API_URL: address, PREFECT_CLIENT_MAX_RETRIES: 0}):
+            yield paths
+        server.shutdown()
+
+
+def test_progress_that_cannot_be_shown_is_left_out_and_not_tried_at_every_step(
+    asked: list[str],
+) -> None:
+    progress = UiProgress()
+    progress("progress", "student", 0.1)
+    tries = len(asked)
+    assert asked
+    progress("progress", "student", 0.2)
+    assert len(asked) == tries
+    progress("finished", "student", 1.5)
+    assert progress.stages == [{"stage": "student", "how": "finished", "seconds": "1.5"}]
+
+
+def test_a_reason_that_cannot_be_shown_hides_no_error(asked: list[str]) -> None:
+    show_failure("The store must be free.")
+    assert asked
