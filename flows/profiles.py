@@ -69,8 +69,8 @@ def laptop() -> Settings:
             training_rows=2000,
             calibration_rows=1000,
             evaluation_rows=2000,
-            personalization_rows=7000,
-            later_rows=3000,
+            personalization_rows=12_000,
+            later_rows=5000,
         ),
         assistant=DistillationSettings(
             layers=6, teachers=teachers, training=changed(student, epochs=0.6)

@@ -88,7 +88,9 @@ class ImpressionSettings(Branch):
     training_rows: Count = Field(default=6000, description="Rows that train the click teacher.")
     calibration_rows: Count = 2000
     evaluation_rows: Count = Field(default=4000, description="Rows of held-out members.")
-    personalization_rows: Count = Field(default=12000, description="Rows for random effects.")
+    personalization_rows: Count = Field(
+        default=12000, description="Rows for effects, whole members."
+    )
     later_rows: Count = Field(default=5000, description="Later rows that test personalization.")
     held_out_members: Share = Field(default=0.2, description="Members kept from all training.")
     propensity_clip: float = Field(default=0.1, gt=0, le=1, description="Least propensity used.")
