@@ -20,7 +20,7 @@ from tasks.core.policies.parse import parse_policy
 from tasks.core.policy import Policy
 from tasks.judge_settings import JudgeSettings
 from tasks.run import Run
-from tasks.settings import Settings
+from tasks.settings import Settings, SynthesisSettings
 
 # Per minute; the endpoint's own refusals (429) are heeded all the same.
 NO_LIMIT = 1e9
@@ -206,7 +206,7 @@ def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> 
             "labels": labels,
             "gate pairs": _gate_pairs(settings, paths, policy.grade_count),
             "checks": _check_calls(judge),
-            "queries": -(-settings.synthesis.generated_queries // PER_REQUEST),
+            "queries": _query_calls(settings.synthesis, policy),
         },
         at_half_price=labels if settings.labels.mode == "batch" else 0,
         cheap=tuple(cost(one, {"labels": most}) for one in settings.labels.cheap_judges),
@@ -222,6 +222,12 @@ def _plan(judge: JudgeSettings, requests: list[LabelRequest], policy: Policy) ->
         price=stated_price(judge) or price_of(endpoint),
         count_tokens=local_tokenizer(judge.model),
     )
+
+
+def _query_calls(synthesis: SynthesisSettings, policy: Policy) -> int:
+    """Of the first round, and at most one for each clause in a second."""
+    first = -(-synthesis.generated_queries // PER_REQUEST)
+    return first + (min(first, len(policy.clauses)) if synthesis.second_round_pairs else 0)
 
 
 def _check_calls(judge: JudgeSettings) -> int:
