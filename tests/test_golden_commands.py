@@ -66,8 +66,10 @@ def sheet(root: Path, tmp_path: Path) -> Path:
 
 
 def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
-    sheet: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    sheet = tmp_path / "sheet.csv"
+    golden("sample", sheet, "--count", 20, "--store", tmp_path / "runs", root=root)
     rows, shown = read(sheet), capsys.readouterr().out
     assert f"{len(rows)} pairs in {sheet}" in shown
     assert all(row["grade"] == row["dim_NEED"] == "" and row["document"] for row in rows)
