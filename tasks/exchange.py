@@ -24,6 +24,7 @@ EMBEDDED_JUDGE = "embedded-minilm"
 JUDGMENTS, CALLS = "judgments.parquet", "calls.measured.json"
 # How the labels came about; the measured ones depend on what the journal already held.
 SENT, COVERAGE, QUARANTINE = "sent.json", "coverage.json", "quarantine.parquet"
+SUSPICIOUS = "suspicious.json"
 POLICY_EDIT, RUNGS = "policy_edit.measured.json", "rungs.measured.json"
 IMPRESSIONS, PROPENSITIES = "impressions.parquet", "propensities.json"
 TRANSFER = "transfer.parquet"

@@ -71,8 +71,9 @@ class SynthesisSettings(Branch):
     second_round_pairs: int = Field(
         default=0,
         ge=0,
-        description="Pairs labeled after the first: hard negatives of the queries where retrieval "
-        "promises most beyond the judge's grade, hard_negatives per query.",
+        description="Pairs labeled after the first: of queries that an LLM judge writes for "
+        "clauses and kinds that no label exercises, near grades that nobody gave, and hard "
+        "negatives where retrieval promises most beyond the judge's grade. 0: no second round.",
     )
     max_tokens: int = Field(default=24, ge=8, le=512, description="Tokens read for retrieval.")
     seed: Seed = 0
@@ -80,6 +81,10 @@ class SynthesisSettings(Branch):
     def most_pairs(self, *, has_log: bool) -> int:
         """How many pairs get a label at most, on a domain with or without a click log."""
         return self.max_pairs if has_log else self.max_pairs_without_log or self.max_pairs
+
+    def most_labels(self, *, has_log: bool) -> int:
+        """As ``most_pairs``, both rounds together."""
+        return self.most_pairs(has_log=has_log) + self.second_round_pairs
 
 
 class ImpressionSettings(Branch):
