@@ -9,6 +9,7 @@ from types import FrameType
 from cyclopts import App, CycloptsError
 
 from flows.commands.golden import golden
+from flows.commands.intents import intents
 from flows.commands.models import models
 from flows.commands.operations import clean, doctor, serve, simulate
 from flows.commands.pipeline import distill, evaluate, label, personalize, run, train
@@ -37,7 +38,7 @@ app = App(
     result_action="return_value",
 )
 PARTS = (run, plan, label, train, distill, personalize, evaluate)
-AROUND = (refresh, score, drift, explain, compare, simulate, forget, clean, serve, doctor)
+AROUND = (refresh, score, intents, drift, explain, compare, simulate, forget, clean, serve, doctor)
 for command in (*PARTS, *AROUND):
     app.command(command)
 for group in (models, policy, golden):

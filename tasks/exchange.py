@@ -40,6 +40,7 @@ MITIGATION = "mitigation.json"
 # Of gate pairs, in the order of `golden_rows`: the judge's grades; relevances of tiers by name.
 GATE_GRADES, GATE_SCORES = "gate_grades.parquet", "gate_scores.parquet"
 PROVENANCE = "provenance.json"
+INTENTS = "intents.json"
 
 
 @dataclass(frozen=True)

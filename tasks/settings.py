@@ -136,6 +136,9 @@ class TeacherSettings(Branch):
     listwise_weight: float = Field(
         default=0.0, ge=0, description="Weight of the base encoder's cosine as a listwise teacher."
     )
+    rationale: TrainingSettings | None = Field(
+        default=None, description="Causal bases: learn to write the judge's reason, then grade."
+    )
     start: Literal["policy_teacher", "base"] = Field(
         default="policy_teacher", description="What the click teacher's weights begin as."
     )
@@ -303,9 +306,7 @@ class Settings(Branch):
     encoder: BaseModelSettings = Field(description="The encoder of retrieval and baselines.")
     policy_teacher: TeacherSettings
     click_teacher: TeacherSettings
-    further_teachers: tuple[FurtherTeacherSettings, ...] = Field(
-        default=(), description="Scorers that may teach beside policy and click, by name."
-    )
+    further_teachers: tuple[FurtherTeacherSettings, ...] = ()
     assistant: DistillationSettings
     student: DistillationSettings
     mix: MixSettings = MixSettings()

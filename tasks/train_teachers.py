@@ -7,11 +7,18 @@ import numpy as np
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
-from tasks.core.inputs import InputTemplate
+from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import file_sha256
-from tasks.core.training.base_models import BaseModel, new_scorer
+from tasks.core.tables import Row
+from tasks.core.training.base_models import (
+    BaseModel,
+    causal_scorer,
+    language_model,
+    new_scorer,
+)
+from tasks.core.training.rationales import learn_rationales
 from tasks.core.training.scorer import CARD, Outputs, PairScorer
 from tasks.core.training.teachers import (
     Lora,
@@ -54,12 +61,11 @@ def train_policy_teacher(
         grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
         rows = judged_rows(judgments, "train")[: settings.training.max_rows]
         template = template_for(base, settings.max_tokens, grade_count)
-        scorer = new_scorer(
-            base, Outputs(grade_count, actions), template, seed=settings.training.seed
-        )
+        pairs = Catalog.load(domain.catalog.folder).pairs(template, rows)
+        scorer = _start(base, Outputs(grade_count, actions), template, rows, pairs, settings, bench)
         report = learn_policy(
             scorer,
-            Catalog.load(domain.catalog.folder).pairs(template, rows),
+            pairs,
             distributions(rows, grade_count),
             list_numbers([row["query_id"] for row in rows]),
             np.array([row["cosine"] for row in rows]),
@@ -156,6 +162,34 @@ def template_for(base: BaseModel, max_tokens: int, grade_count: int) -> InputTem
             suffix=f"\nHow relevant is the candidate, from 0 to {grade_count - 1}? Grade: ",
         )
     return InputTemplate(max_tokens=max_tokens)
+
+
+def _start(
+    base: BaseModel,
+    outputs: Outputs,
+    template: InputTemplate,
+    rows: list[Row],
+    pairs: list[PairText],
+    settings: TeacherSettings,
+    bench: Workbench,
+) -> PairScorer:
+    """The base as a scorer; where settings say so, one that learned the judge's reasons first."""
+    if settings.rationale is None:
+        return new_scorer(base, outputs, template, seed=settings.training.seed)
+    most = settings.rationale.max_rows
+    writer = language_model(base, seed=settings.training.seed)
+    learn_rationales(
+        writer,
+        template,
+        pairs[:most],
+        [row["rationale"] for row in rows[:most]],
+        np.array([row["grade"] for row in rows[:most]]),
+        optimization(settings.rationale),
+        lora=_lora(settings.lora),
+        checkpoints=bench.scratch / "rationale",
+        progress=lambda done, total: current_run().progress("rationale", done, total),
+    )
+    return causal_scorer(base, writer, outputs, template)
 
 
 def _click_start(policy_teacher: Artifact, settings: TeacherSettings) -> PairScorer:

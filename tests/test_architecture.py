@@ -15,6 +15,7 @@ SHARED = {
     "asking",
     "branch",
     "exchange",
+    "intent_settings",
     "judge_settings",
     "label_records",
     "label_settings",

@@ -15,6 +15,7 @@ import pytest
 from flows.cli import app, main
 from flows.cli_reference import reference
 from tasks.core.store.registry import Registry
+from tests.core.training.tiny import lively_scorer
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -216,6 +217,23 @@ def test_an_export_is_whole_and_never_overwrites(
     assert (target / "scorer" / "model.safetensors").read_text() == "two"
     assert "exists" in fails(capsys, "models", "export", "v0001", target, "--store", store)
     assert (target / "scorer" / "model.safetensors").read_text() == "two"
+
+
+def test_an_onnx_export_holds_its_logits_to_torchs_and_times_both(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    lively_scorer("random_encoder").save(tmp_path / "scorer")
+    store, target = tmp_path / "runs", tmp_path / "exported"
+    files = {f"scorer/{path.name}": path for path in (tmp_path / "scorer").iterdir()}
+    Registry(store / "job_search" / "registry").register(files, {})
+    main(["models", "export", "v0001", str(target), "--format", "onnx", "--store", str(store)])
+    assert (target / "scorer" / "model.onnx").stat().st_size > 10_000
+    assert (target / "scorer" / "cookbook.json").is_file()
+    said = capsys.readouterr().out
+    assert "of torch's" in said
+    assert "onnxruntime: " in said
 
 
 def test_scoring_needs_a_model_in_service(

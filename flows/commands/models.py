@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -33,6 +33,10 @@ models = App(
     name="models", help="Versions of the model: list, show, promote, roll back, export, reproduce."
 )
 Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
+Format = Annotated[
+    Literal["transformers", "onnx"],
+    Parameter(help="onnx adds scorer/model.onnx, compared with torch and timed beside it."),
+]
 
 
 @models.command(name="list")
@@ -88,7 +92,15 @@ def rollback(*, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE) -
 
 
 @models.command
-def export(version: str, folder: Path, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> None:
+def export(
+    version: str,
+    folder: Path,
+    /,
+    *,
+    format: Format = "transformers",
+    domain: Domain = DOMAIN,
+    store: Store = STORE,
+) -> None:
     """Copy a version's checked files into a new folder, for another engine to load."""
     if folder.exists():
         raise CookbookError(f"An export makes a new folder; {folder} exists. Name another one.")
@@ -96,8 +108,24 @@ def export(version: str, folder: Path, /, *, domain: Domain = DOMAIN, store: Sto
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     shutil.copytree(model.folder, building)
+    if format == "onnx":
+        _add_onnx(building / "scorer")
     building.rename(folder)
     print(f"{version} is in {folder}; {folder / 'scorer'} is a plain transformers folder.")
+
+
+def _add_onnx(scorer: Path) -> None:
+    from tasks.core.training.onnx_export import CANDIDATES, MODEL, export_onnx
+    from tasks.core.training.scorer import PairScorer
+
+    found = export_onnx(PairScorer.load(scorer), scorer)
+    print(f"{MODEL}: raw logits within {found.largest_gap:.1e} of torch's, both in float32.")
+    times = {"onnxruntime": found.onnx_ms, "torch": found.torch_ms}
+    for engine, (p50, p99) in times.items():
+        print(
+            f"{CANDIDATES} pairs of up to {found.tokens} tokens, {engine}: "
+            f"{p50:.1f} ms (p99 {p99:.1f} ms)"
+        )
 
 
 @models.command

@@ -21,7 +21,14 @@ from tasks.core.intervals import (
     number_clusters,
 )
 from tasks.core.labeling.agreement import weighted_kappa
-from tasks.core.ranking import QueryScores, ndcg_at_10, random_ndcg_at_10, weighted_auc
+from tasks.core.ranking import (
+    QueryScores,
+    ndcg_at_10,
+    precision_at_10,
+    random_ndcg_at_10,
+    reciprocal_rank,
+    weighted_auc,
+)
 from tasks.core.tables import Row
 from tasks.core.training.scorer import Outputs, grade_probabilities, relevance, single_grades
 
@@ -110,7 +117,10 @@ class TierLogits:
 
 
 def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
-    """The report's golden part of a tier; kappa of the single grade, null if not taught."""
+    """The report's golden part of a tier; kappa of the single grade, null if not taught.
+
+    For the mean reciprocal rank and precision the middle grade and those above are relevant.
+    """
     scores = tier.scored().on_golden
     interval = yardstick.ndcg_interval(scores)
     grades = tier.outputs.grade_count
@@ -119,6 +129,7 @@ def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
         graded = single_grades(grade_probabilities(tier.golden, grades), tier.grade_cuts)
         kappa = weighted_kappa(yardstick.grades, graded, grades)
     left_out = yardstick.ndcg(scores).left_out
+    ranked = (yardstick.query_ids, yardstick.doc_ids, yardstick.grades >= grades // 2, scores)
     return {
         "kappa": kappa,
         "ndcg_at_10": interval.value,
@@ -126,7 +137,14 @@ def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
         "high": interval.high,
         "n_queries": interval.n,
         "queries_left_out": left_out,
+        "mrr": _mean(reciprocal_rank(*ranked)),
+        "precision_at_10": _mean(precision_at_10(*ranked)),
     }
+
+
+def _mean(found: QueryScores) -> float | None:
+    """None where no query has a relevant candidate."""
+    return found.mean if len(found.values) else None
 
 
 def click_figures(yardstick: Yardstick, scored: Scored) -> dict[str, Any] | None:

@@ -43,6 +43,36 @@ def random_ndcg_at_10(query_ids: Sequence[str], grades: npt.ArrayLike) -> QueryS
     )
 
 
+def reciprocal_rank(
+    query_ids: Sequence[str],
+    doc_ids: Sequence[str],
+    relevant: npt.ArrayLike,
+    scores: npt.ArrayLike,
+) -> QueryScores:
+    """1 / rank of each query's first relevant candidate, ``relevant`` 0 or 1; ties by doc_id.
+
+    Queries without a relevant candidate are left out and counted.
+    """
+    return _by_query(
+        query_ids, doc_ids, np.asarray(relevant), np.asarray(scores), lambda r: 1 / (1 + r.argmax())
+    )
+
+
+def precision_at_10(
+    query_ids: Sequence[str],
+    doc_ids: Sequence[str],
+    relevant: npt.ArrayLike,
+    scores: npt.ArrayLike,
+) -> QueryScores:
+    """A tenth of how many of each query's first ten are relevant; queries as above.
+
+    A query with fewer than ten candidates cannot reach 1, as is usual for this metric.
+    """
+    return _by_query(
+        query_ids, doc_ids, np.asarray(relevant), np.asarray(scores), lambda r: r[:10].sum() / 10
+    )
+
+
 def _by_query(
     query_ids: Sequence[str],
     doc_ids: Sequence[str],

@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ir_measures import nDCG
+from ir_measures import RR, P, nDCG
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from tasks.core.ranking import ndcg_at_10, random_ndcg_at_10, weighted_auc
+from tasks.core.ranking import (
+    ndcg_at_10,
+    precision_at_10,
+    random_ndcg_at_10,
+    reciprocal_rank,
+    weighted_auc,
+)
 
 EXPONENTIAL_GAINS = {grade: 2**grade - 1 for grade in range(5)}
 
@@ -40,6 +46,21 @@ def test_ndcg_equals_sklearn_on_exponential_gains():
         f"q{i}": ndcg_score(gains[i : i + 1], rows[i : i + 1], k=10, ignore_ties=True)
         for i in range(30)
     }
+    assert dict(zip(found.query_ids, found.values, strict=True)) == pytest.approx(reference)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(reciprocal_rank, RR(rel=2)), (precision_at_10, P(rel=2) @ 10)]
+)
+def test_reciprocal_rank_and_precision_equal_ir_measures(ours, theirs):
+    queries, docs, grades, scores = _rankings(5)
+    grades[:25] = 1  # the first query has nothing relevant
+    qrels = [ir_measures.Qrel(*row) for row in zip(queries, docs, grades.tolist(), strict=True)]
+    run = [ir_measures.ScoredDoc(*row) for row in zip(queries, docs, scores, strict=True)]
+    reference = {m.query_id: m.value for m in ir_measures.iter_calc([theirs], qrels, run)}
+    del reference["q0"]
+    found = ours(queries, docs, grades >= 2, scores)
+    assert found.left_out == 1
     assert dict(zip(found.query_ids, found.values, strict=True)) == pytest.approx(reference)
 
 

@@ -125,17 +125,19 @@ def _set_linear(linear: nn.Linear, weight: torch.Tensor) -> None:
 
 
 def with_lora(model: PreTrainedModel, *, rank: int, alpha: int) -> PeftModel:
-    """Adapters on every linear map, the head trained and saved whole.
+    """Adapters on every linear map; a scorer's head is trained and saved whole.
 
     Source: Hu et al., arXiv 2106.09685; the update is scaled by alpha / rank.
     """
+    head = head_name(model)
+    is_scorer = hasattr(model, head)
     settings = LoraConfig(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=0.0,
         target_modules=_LORA_TARGETS[family(model)],
-        modules_to_save=[head_name(model)],
-        task_type="SEQ_CLS",
+        modules_to_save=[head] if is_scorer else None,
+        task_type="SEQ_CLS" if is_scorer else "CAUSAL_LM",
     )
     adapted = get_peft_model(model, settings)
     assert isinstance(adapted, PeftModel)

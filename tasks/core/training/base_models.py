@@ -37,6 +37,14 @@ Source = Literal["embedded", "hub", "random_encoder", "random_decoder"]
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
+@dataclass
+class LanguageModel:
+    """A causal model with the head it was pretrained with, which writes."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
 @dataclass(frozen=True)
 class BaseModel:
     """Where weights come from; ``name`` is a hub name or a local folder."""
@@ -97,18 +105,61 @@ def new_scorer(
     already, so there is no dropout anywhere. A causal model's grade rows start as its LM-head
     rows of the grade tokens: its own opinion, without the product with the whole vocabulary.
     """
+    if base.is_causal():
+        return causal_scorer(base, language_model(base, seed=seed), outputs, template)
     torch.manual_seed(seed)
     if base.source == "random_encoder":
         tokenizer = AutoTokenizer.from_pretrained(embedded_folder())
         model: PreTrainedModel = BertForSequenceClassification(_tiny_bert(len(tokenizer), outputs))
-    elif base.source == "random_decoder":
-        tokenizer = byte_tokenizer()
-        model = decoder_scorer(Qwen3ForCausalLM(_tiny_qwen(len(tokenizer))), tokenizer, outputs)
     else:
         tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
-        model = _pretrained(base, tokenizer, outputs)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base.folder(), num_labels=outputs.size, revision=base.revision, use_safetensors=True
+        )
         if family(model) == "bert":
             add_mean_pooling(model)
+    return _scorer(base, model, tokenizer, outputs, template)
+
+
+def causal_scorer(
+    base: BaseModel, writer: LanguageModel, outputs: Outputs, template: InputTemplate
+) -> PairScorer:
+    """As ``new_scorer``, of a language model that may have learned something since."""
+    model = decoder_scorer(writer.model, writer.tokenizer, outputs)
+    return _scorer(base, model, writer.tokenizer, outputs, template)
+
+
+def language_model(base: BaseModel, *, seed: int) -> LanguageModel:
+    """A causal base as it was pretrained, in float32, dropout off.
+
+    Raises:
+        CookbookError: the base is an encoder.
+    """
+    if not base.is_causal():
+        raise CookbookError(
+            f"Only a causal model can write, and {base.name} is an encoder. Choose a causal base, "
+            "or set policy_teacher.rationale to null."
+        )
+    torch.manual_seed(seed)
+    if base.source == "random_decoder":
+        tokenizer: PreTrainedTokenizerBase = byte_tokenizer()
+        model: PreTrainedModel = Qwen3ForCausalLM(_tiny_qwen(len(tokenizer)))
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
+        model = AutoModelForCausalLM.from_pretrained(
+            base.folder(), dtype=torch.float32, revision=base.revision, use_safetensors=True
+        )
+    _switch_dropout_off(model)
+    return LanguageModel(model, tokenizer)
+
+
+def _scorer(
+    base: BaseModel,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    outputs: Outputs,
+    template: InputTemplate,
+) -> PairScorer:
     _switch_dropout_off(model)
     name = base.name if base.source != "embedded" else "all-MiniLM-L6-v2"
     return PairScorer(model, tokenizer, template, outputs, base_model=name)
@@ -168,22 +219,6 @@ def grade_tokens(tokenizer: PreTrainedTokenizerBase, outputs: Outputs) -> list[i
             "shows one that is not. Use another base model, or at most ten grades."
         )
     return [row[0] for row in ids]
-
-
-def _pretrained(
-    base: BaseModel, tokenizer: PreTrainedTokenizerBase, outputs: Outputs
-) -> PreTrainedModel:
-    config: PreTrainedConfig = AutoConfig.from_pretrained(base.folder(), revision=base.revision)
-    common = {"revision": base.revision, "use_safetensors": True}
-    if _has_language_head(config):
-        language_model = AutoModelForCausalLM.from_pretrained(
-            base.folder(), dtype=torch.float32, **common
-        )
-        return decoder_scorer(language_model, tokenizer, outputs)
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        base.folder(), num_labels=outputs.size, **common
-    )
-    return model
 
 
 def _has_language_head(config: PreTrainedConfig) -> bool:

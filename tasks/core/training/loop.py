@@ -9,11 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.core.errors import CookbookError
 from tasks.core.store.faults import fault_point
@@ -24,7 +26,6 @@ from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
 from tasks.core.training.passes import Forward
 from tasks.core.training.precision import best_device, compute_dtype
-from tasks.core.training.scorer import PairScorer
 from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,13 @@ Progress = Callable[[int, int], None]
 # A loss this many times its running mean is a broken batch, not a hard one.
 SPIKE_RATIO = 20.0
 MAX_SKIPPED_STEPS = 5
+
+
+class Trainable(Protocol):
+    """What is trained: a scorer, or a language model before it becomes one."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,16 @@ class TrainingReport:
 
 
 def train(
-    scorer: PairScorer,
+    scorer: Trainable,
     examples: Examples,
     loss: Loss,
     optimization: Optimization,
     *,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
+    forward_class: type[Forward] = Forward,
 ) -> TrainingReport:
-    """Train the scorer's trainable parameters in place.
+    """Train the scorer's trainable parameters in place; ``forward_class`` makes its logits.
 
     The learning rate warms up linearly, then falls linearly to zero. Killed at any step and
     called again with the same arguments, it ends with the same weights, bit for bit on a CPU.
@@ -103,7 +112,7 @@ def train(
         head_rate=optimization.head_learning_rate,
         weight_decay=optimization.weight_decay,
     )
-    forward = Forward(scorer.model, scorer.tokenizer)
+    forward = forward_class(scorer.model, scorer.tokenizer)
     model, optimizer = accelerator.prepare(forward, optimizer)
     schedule = _schedule(examples.groups, optimization)
     slots = optimization.tokens_per_batch
@@ -132,7 +141,7 @@ class _Run:
     accelerator: Accelerator
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
-    scorer: PairScorer
+    scorer: Trainable
     examples: Examples
     loss: Loss
     optimization: Optimization

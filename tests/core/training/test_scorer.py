@@ -97,6 +97,22 @@ def test_plain_transformers_gives_the_same_raw_logits(folders: Path) -> None:
         np.testing.assert_allclose(found[source], here, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the other engine's own making
+@pytest.mark.parametrize("source", FAMILIES)
+def test_sentence_transformers_gives_the_same_raw_logits(source: Source, folders: Path) -> None:
+    """Another engine, which knows the folder alone: the template is what the card says."""
+    from sentence_transformers import CrossEncoder
+
+    scorer = PairScorer.load(folders / source)
+    engine = CrossEncoder(str(folders / source), device="cpu")
+    form = scorer.template
+    texts = [(pair.left, pair.right) for pair in pairs_of(6)]
+    if not scorer.tokenizer.cls_token:
+        texts = [(f"{form.prefix}{a}\n", f"{b}{form.suffix}") for a, b in texts]
+    found = engine.predict(texts, activation_fn=torch.nn.Identity())
+    np.testing.assert_allclose(found, scorer.logits(pairs_of(6)), atol=1e-5)
+
+
 @pytest.mark.parametrize("source", FAMILIES)
 def test_what_is_loaded_is_what_was_saved(source: Source, folders: Path) -> None:
     scorer, loaded = tiny_scorer(source, actions=ACTIONS), PairScorer.load(folders / source)
