@@ -19,6 +19,7 @@ from tasks.core.fairness.dataset import dataset_fairness
 from tasks.core.fairness.evidence import Evidence, PersonalOutputs, TierOutputs, row_groups
 from tasks.core.fairness.mitigation import EqualOpportunityMap, save_map
 from tasks.core.fairness.mitigation_cost import fit_mitigation, measure_mitigation
+from tasks.core.fairness.summaries import summarize_served
 from tasks.core.fairness.twin_pairs import TwinPairs, twin_report
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -127,6 +128,7 @@ def _content(
         "metrics": [asdict(one) for one in found.gaps],
         "growth": [asdict(one) | {"wider": one.wider} for one in found.growth],
         "twins": _twins(evidence, tiers, judged_twins, settings),
+        **summarize_served(evidence, how),
         "gate": [asdict(one) for one in found.gate],
         "dataset": _before_training(evidence),
     }

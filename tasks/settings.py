@@ -252,7 +252,7 @@ class FairnessSettings(Branch):
     )
     judge_twins: bool = Field(
         default=True,
-        description="Ask the judge about the twins too: twelve labels a pair, from its budget.",
+        description="Ask the judge about the twins too: ten labels a pair, from its budget.",
     )
     mitigation_dials: tuple[Share, ...] = Field(
         default=(0.5, 1.0), description="Shares of the mended score whose cost is measured."

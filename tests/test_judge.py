@@ -276,9 +276,7 @@ def asked_about_twins(
         yield data, plain(ask_twins)(data, judge, TINY, settings, fairness), server
 
 
-def test_a_judge_that_grades_men_lower_is_found_by_its_twins_and_sees_no_group(
-    place: Place,
-) -> None:
+def test_a_judge_that_grades_men_lower_is_found_by_its_twins(place: Place) -> None:
     usual = place.tables.any_decision()
 
     def prejudiced(call: Call) -> Answer:
@@ -291,16 +289,13 @@ def test_a_judge_that_grades_men_lower_is_found_by_its_twins_and_sees_no_group(
         catalog = Catalog.load(data.catalog.folder)
         sent = [str(call.messages) for call in server.calls]
     pairs = TwinPairs.draw(golden_rows(data, "sealed"), catalog, 5, seed=0)
-    assert len(grades) == len(sent) == 2 * len(pairs.twins)
+    assert len(grades) == 2 * len(pairs.twins)
+    assert len(set(sent)) == len(sent) < len(grades)  # a text of two twins is paid for once
     gaps = {
         one.group_pair: one.value for one in pairs.measured("judge", grades, n_resamples=100).signed
     }
     assert gaps.pop("pronoun: she - he") > 0.2
     assert set(gaps.values()) == {0.0}
-    groups = {
-        value for row in catalog.members.values() for value in json.loads(row["groups"]).values()
-    }
-    assert groups and not [text for text in sent for group in groups if f'"{group}"' in text]
 
 
 def test_twins_beyond_the_budget_are_skipped_with_the_reason_and_nothing_fails(
