@@ -91,7 +91,7 @@ def test_no_path_labels_with_a_judge_below_the_floor(root: Path, tmp_path: Path)
     with ScriptedEndpoint(guesses(root)) as server:
         done = subprocess.run(
             [sys.executable, "-c", TRY_ALL_PATHS, server.base_url, str(root), str(tmp_path)],
-            env=environment(tmp_path / "prefect", CANARY=CANARY),
+            env=environment(tmp_path / "prefect", CANARY=CANARY, COOKBOOK_JUDGE_HOSTS="127.0.0.1"),
             cwd=PROJECT,
             capture_output=True,
             text=True,
