@@ -28,6 +28,8 @@ QUIET = {
     "PREFECT_CLIENT_MAX_RETRIES": "7",
     # A server whose database is away answers 500, which Prefect's client takes as final.
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
+    # The least that Prefect allows, in seconds, for whoever watches runs (flows/stale_runs.py).
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
 # What Prefect sets for its own temporary server: no UI, no schedules.
 EPHEMERAL = {

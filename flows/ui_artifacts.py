@@ -76,20 +76,26 @@ def if_the_server_answers() -> Iterator[None]:
 def show_report(report: Report, domain: str, stages: list[dict[str, str]]) -> None:
     """Stages as a table, the summary as Markdown, and a link to report.html."""
     with if_the_server_answers():
+        create_markdown_artifact(
+            markdown_summary(report), key="verdict", description="Promoted or refused, and why"
+        )
         create_table_artifact(
             stages, key="stages", description="What ran, and what was found again"
         )
-        create_markdown_artifact(markdown_summary(report), key="verdict")
         address = os.environ.get(REPORTS_VARIABLE)
         if address:
             link = f"{address}/{domain}/report.html"
-            create_link_artifact(link, link_text="Open the report", key="report")
+            create_link_artifact(
+                link, link_text="Open the report", key="report", description="The whole report"
+            )
 
 
 def show_failure(reason: str) -> None:
     """The reason a run ended early, as plain text."""
     with if_the_server_answers():
-        create_markdown_artifact(f"**The run stopped.** {escape(reason)}", key="verdict")
+        create_markdown_artifact(
+            f"**The run stopped.** {escape(reason)}", key="verdict", description="Why it stopped"
+        )
 
 
 def artifact_key(name: str) -> str:
