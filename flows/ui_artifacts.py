@@ -28,6 +28,7 @@ from tasks.core.text import sanitize
 SECONDS_BETWEEN_UPDATES = 2.0
 # Each attempt waits for as long as Prefect's client tries again: not at every step of a training.
 SECONDS_AFTER_FAILURE = 300.0
+LONGEST_REASON = 2000  # what to do stands at the end of a reason: it must not be cut off
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +59,9 @@ class UiProgress:
                 update_progress_artifact(self._bars[stage], progress=percent)
             else:
                 self._bars[stage] = _created(
-                    create_progress_artifact(percent, key=artifact_key(stage), description=stage)
+                    create_progress_artifact(
+                        percent, key=f"making-{artifact_key(stage)}", description=stage
+                    )
                 )
             pause = SECONDS_BETWEEN_UPDATES
         self._due[stage] = time.monotonic() + pause
@@ -94,7 +97,9 @@ def show_failure(reason: str) -> None:
     """The reason a run ended early, as plain text."""
     with if_the_server_answers():
         create_markdown_artifact(
-            f"**The run stopped.** {escape(reason)}", key="verdict", description="Why it stopped"
+            f"**The run stopped.** {escape(reason, longest=LONGEST_REASON)}",
+            key="verdict",
+            description="Why it stopped",
         )
 
 
