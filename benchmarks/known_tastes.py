@@ -11,6 +11,9 @@ members who had as many, or 50.
 "looked at": clicks drawn anew from the world's own P(click | looked at), every row looked at.
 "as logged": the log's clicks, which need a look too; the offset corrects for the place, to first
 order.
+"limit": the same clicks with everything known that can be: the most probable tastes under the prior
+they were drawn from, the true appeal of every job and the exact P(look) of every place. No
+estimator that reads these clicks can be expected to do much better: what it lacks, the log lacks.
 """
 
 import argparse
@@ -23,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from tasks.core.personalization.options import RandomEffectOptions
 from tasks.core.personalization.random_effects import fit_random_effect
@@ -38,7 +41,10 @@ L2_WEIGHT = 1 / 0.8**2
 
 @dataclass(frozen=True)
 class Log:
-    """Rows in time order: members (n,), traits (n, 6); clicks and offsets (n,) by kind."""
+    """Rows in time order: members (n,), traits (n, 6); clicks and offsets (n,) by kind.
+
+    `examined` (n,) is P(look) of each row's place.
+    """
 
     members: npt.NDArray[np.str_]
     traits: Array
@@ -46,6 +52,7 @@ class Log:
     offsets: dict[str, Array]
     tastes: dict[str, Array]
     mean_taste: Array
+    examined: Array
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -104,6 +111,7 @@ def read_log(folder: Path) -> Log:
         },
         tastes,
         mean,
+        examined,
     )
 
 
@@ -118,11 +126,8 @@ def first_rows(members: npt.NDArray[np.str_], count: int) -> npt.NDArray[np.int6
     return np.array(kept, dtype=np.int64)
 
 
-def recovered(log: Log, kind: str, count: int) -> dict[str, float]:
-    """Correlation of recovered and planted tastes, in all and by taste; mean size of an effect."""
-    rows = first_rows(log.members, count)
-    names, counts = np.unique(log.members[rows], return_counts=True)
-    sizes = dict(zip(names.tolist(), counts.tolist(), strict=True))
+def fitted(log: Log, kind: str, rows: npt.NDArray[np.int64]) -> dict[str, Array]:
+    """Tastes by member beside the mean one, as random effects find them."""
     model = fit_random_effect(
         log.members[rows],
         log.traits[rows],
@@ -131,9 +136,37 @@ def recovered(log: Log, kind: str, count: int) -> dict[str, float]:
         feature_names=TRAITS,
         options=RandomEffectOptions(l2_weight=L2_WEIGHT, intercept="absent", local_features=False),
     )
+    return dict(zip(model.entity_ids.to_pylist(), model.dense(), strict=True))
+
+
+def most_probable(log: Log, kind: str, rows: npt.NDArray[np.int64]) -> dict[str, Array]:
+    """Tastes by member that maximize prior times P(look) * P(click | look), by Fisher scoring."""
+    names, owner = np.unique(log.members[rows], return_inverse=True)
+    own = np.split(rows[np.argsort(owner, kind="stable")], np.cumsum(np.bincount(owner))[:-1])
+    found = {}
+    for name, part in zip(names.tolist(), own, strict=True):
+        traits, clicked, seen = log.traits[part], log.clicked["as logged"][part], log.examined[part]
+        taste = np.zeros(len(TRAITS))
+        for _ in range(30):
+            attracted = expit(log.offsets["looked at"][part] + traits @ taste)
+            rest = (1 - attracted) / (1 - seen * attracted)
+            slope = traits.T @ ((clicked - seen * attracted) * rest) - L2_WEIGHT * taste
+            information = (traits.T * (seen * attracted * (1 - attracted) * rest)) @ traits
+            step = np.linalg.solve(information + L2_WEIGHT * np.eye(len(taste)), slope)
+            taste = taste + step
+            if np.abs(step).max() < 1e-9:
+                break
+        found[name] = taste
+    return found
+
+
+def recovered(log: Log, kind: str, count: int) -> dict[str, float]:
+    """Correlation of recovered and planted tastes, in all and by taste; mean size of an effect."""
+    rows = first_rows(log.members, count)
+    names, counts = np.unique(log.members[rows], return_counts=True)
+    everyone = KINDS[kind](log, kind, rows)
     least = min(count, LEAST)
-    full = [member for member in model.entity_ids.to_pylist() if sizes[member] >= least]
-    everyone = dict(zip(model.entity_ids.to_pylist(), model.dense(), strict=True))
+    full = [name for name, own in zip(names.tolist(), counts.tolist(), strict=True) if own >= least]
     found = np.array([everyone[member] for member in full])
     true = np.array([log.tastes[member] for member in full]) - log.mean_taste
     total = np.corrcoef((found + log.mean_taste).ravel(), (true + log.mean_taste).ravel())[0, 1]
@@ -145,13 +178,16 @@ def recovered(log: Log, kind: str, count: int) -> dict[str, float]:
     }
 
 
+KINDS = {"looked at": fitted, "as logged": fitted, "limit": most_probable}
+
+
 def main() -> None:
     """Print a table for each kind of click, then one JSON object as the last line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--domain-folder", type=Path, default=Path("golden_data/job_search"))
     log = read_log(parser.parse_args().domain_folder)
     figures: dict[str, float] = {}
-    for kind in log.clicked:
+    for kind in KINDS:
         print(f"\nClicks {kind}: planted and recovered tastes, by rows of a member")
         print(f"{'rows':>6}{'members':>9}{'correlation':>13}{'own taste':>11}{'mean size':>11}")
         for count in (*ROWS_KEPT, ALL):

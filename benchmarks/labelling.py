@@ -3,13 +3,14 @@
     python -m benchmarks.labelling
     python -m benchmarks.labelling --curator-env FOLDER    Curator too, installed there if need be
 
-The endpoint answers after 200 ms, holds to a rate, fails 2% of the calls with 5xx, hangs, drops
-connections, sends broken bodies, and refuses everything for a while in the middle. It bills what
-it answers. Each client runs in a process of its own, one after the other, with the same limits.
+The endpoint answers after 200 ms, holds to requests and to tokens a minute, fails 2% of the calls
+with 5xx, hangs, drops connections, sends broken bodies, and refuses everything for a while in the
+middle. It bills what it answers. Each client runs in a process of its own, one after the other,
+with the same limits.
+Ours runs once more where the tokens bind and not the requests.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -27,20 +28,21 @@ import openai
 from benchmarks.labelling_clients import (
     CLIENTS,
     CONCURRENCY,
+    WIDE,
     make_endpoint,
     make_policy,
     run_curator,
 )
-from benchmarks.labelling_endpoint import HostileEndpoint
-from tasks.core.labeling.client import label, label_all
+from benchmarks.labelling_endpoint import TOKENS_PER_CALL, HostileEndpoint
+from tasks.core.labeling.client import label_all
 from tasks.core.labeling.journal import Journal
-from tasks.core.labeling.prompts import DEFAULT_PROMPT, LabelRequest, request_key
-from tasks.core.labeling.replies import Reply
 from tests.core.labeling.conftest import make_requests, right_grade
-from tests.core.labeling.scripted_endpoint import ScriptedEndpoint, grade_answer
+from tests.core.labeling.scripted_endpoint import ScriptedEndpoint
 
 CURATOR = "bespokelabs-curator==0.1.31"
 MEMORY_PAIRS = 200_000
+# Where the tokens bind: calls that they allow, per call that the requests allow.
+TOKENS_BIND = 0.8
 
 
 def spawn(client: str, *arguments: str, fault: str = "") -> tuple[dict[str, int], float]:
@@ -71,16 +73,24 @@ def curator_python(folder: Path) -> str:
 # --- measurements -------------------------------------------------------------
 
 
-def compete(client: str, pairs: int, rate: float, python: str | None) -> dict[str, float]:
+def compete(
+    client: str, pairs: int, rate: float, python: str | None = None, tokens: float | None = None
+) -> dict[str, float]:
     """One client against a fresh endpoint: labels, rate, waste."""
-    script = HostileEndpoint(requests_per_minute=rate, storm_after=pairs // 2)
+    tokens = tokens or WIDE * rate
+    script = HostileEndpoint(rate, tokens, storm_after=pairs // 2)
     with ScriptedEndpoint(script) as server, tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         if python:
             grades, memory_mb = run_curator(python, server.base_url, pairs, rate), float("nan")
         else:
             grades, memory_mb = spawn(
-                client, server.base_url, str(pairs), str(rate), f"{folder}/journal.jsonl"
+                client,
+                server.base_url,
+                str(pairs),
+                str(rate),
+                f"{folder}/journal.jsonl",
+                str(tokens),
             )
         seconds = time.perf_counter() - started
     wrong = sum(grade != int(name.split("-")[1]) % 4 for name, grade in grades.items())
@@ -100,7 +110,7 @@ def compete(client: str, pairs: int, rate: float, python: str | None) -> dict[st
 def kill_in_the_middle(pairs: int) -> dict[str, float]:
     """Killed at half, run again: calls paid beyond one a pair."""
     with ScriptedEndpoint(right_grade) as server, tempfile.TemporaryDirectory() as folder:
-        arguments = (server.base_url, str(pairs), "1e6", f"{folder}/journal.jsonl")
+        arguments = (server.base_url, str(pairs), "1e6", f"{folder}/journal.jsonl", "1e9")
         spawn("ours", *arguments, fault=f"label_after_reply:{pairs // 2}")
         grades, _ = spawn("ours", *arguments)
     assert len(grades) == pairs
@@ -121,38 +131,17 @@ def throughput(pairs: int) -> float:
         return pairs / (time.process_time() - started)
 
 
-def stream_journal(path: str, pairs: int) -> None:
-    """Label pairs that the journal answers, as a stream: the memory of the whole machinery."""
-    policy, endpoint = make_policy(), make_endpoint("http://127.0.0.1:1/v1", 1e6)
-    requests = (
-        LabelRequest(f"pair-{number}", "nurse", "", f"job {number} worth {number % 4}")
-        for number in range(pairs)
-    )
-    with Journal(Path(path)) as journal:
-
-        async def drain() -> int:
-            stream = label(requests, policy=policy, endpoint=endpoint, journal=journal)
-            return sum([1 async for _ in stream])
-
-        assert asyncio.run(drain()) == pairs
-
-
-def write_journal(path: Path, pairs: int) -> None:
-    policy, endpoint = make_policy(), make_endpoint("http://127.0.0.1:1/v1", 1e6)
-    with Journal(path) as journal:
-        for request in make_requests(pairs):
-            key = request_key(policy, request, DEFAULT_PROMPT, endpoint)
-            grade = int(request.document_text.split()[-1])
-            reply = Reply(text=grade_answer(grade), model="scripted-1", finish_reason="stop")
-            journal.intend(key, pair_id=request.pair_id, usd=0.0, run="", billed=True)
-            journal.answer(key, reply, usd=0.0, run="")
-
-
-def memory_of(pairs: int) -> float:
-    """Peak memory in MB of a process that labels this many pairs from its journal."""
+def steps_memory(pairs: int) -> dict[str, float]:
+    """Peak memory in MB of a process that chooses and labels this many pairs, step by step."""
     with tempfile.TemporaryDirectory() as folder:
-        write_journal(Path(folder) / "j", pairs)
-        return spawn("memory", f"{folder}/j", str(pairs))[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.labelling_step", folder, str(pairs)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    peaks = json.loads(done.stdout.splitlines()[-1])
+    return {f"memory_mb_{name}_{pairs}_pairs": peak for name, peak in peaks.items()}
 
 
 # --- report -------------------------------------------------------------------
@@ -170,11 +159,7 @@ def environment() -> dict[str, Any]:
 def run_client(arguments: list[str]) -> None:
     """The main function of a client's process: grades and peak memory as one JSON line."""
     client, *rest = arguments
-    if client == "memory":
-        stream_journal(rest[0], int(rest[1]))
-        grades: dict[str, int] = {}
-    else:
-        grades = CLIENTS[client](rest[0], int(rest[1]), float(rest[2]), rest[3])
+    grades = CLIENTS[client](rest[0], int(rest[1]), float(rest[2]), rest[3], float(rest[4]))
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"grades": grades, "memory_mb": memory_mb}))
 
@@ -209,23 +194,26 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--rate", type=float, default=2400.0, help="requests a minute allowed")
     parser.add_argument("--curator-env", type=Path, help="environment for Curator")
-    parser.add_argument("--memory-pairs", type=int, default=MEMORY_PAIRS)
+    parser.add_argument("--memory-pairs", type=int, default=MEMORY_PAIRS, help="0: not measured")
     parser.add_argument("--client", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.client:
         run_client(chosen.client)
         return
-    results = {client: compete(client, chosen.pairs, chosen.rate, None) for client in CLIENTS}
+    results = {client: compete(client, chosen.pairs, chosen.rate) for client in CLIENTS}
     if chosen.curator_env:
         python = curator_python(chosen.curator_env)
         results["curator"] = compete("curator", chosen.pairs, chosen.rate, python)
     ours = results["ours"]
+    tokens = TOKENS_BIND * TOKENS_PER_CALL * chosen.rate
+    bound = compete("ours", chosen.pairs, chosen.rate, tokens=tokens)
     figures = {
         **{name: value for name, value in ours.items() if name != "wrong"},
+        "rate_share_where_tokens_bind": bound["rate_share"],
         **kill_in_the_middle(chosen.pairs),
         "requests_per_cpu_s": throughput(2000),
-        "memory_mb_small": memory_of(chosen.memory_pairs // 100),
-        f"memory_mb_{chosen.memory_pairs}_pairs": memory_of(chosen.memory_pairs),
+        **(steps_memory(chosen.memory_pairs // 10) if chosen.memory_pairs else {}),
+        **(steps_memory(chosen.memory_pairs) if chosen.memory_pairs else {}),
     }
     print_table(results)
     result = {

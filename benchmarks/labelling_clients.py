@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 
+from benchmarks.labelling_endpoint import TOKENS_PER_CALL
 from tasks.core.labeling.client import label_all
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal
@@ -16,9 +17,10 @@ from tasks.core.labeling.prompts import DEFAULT_PROMPT, LabelRequest, request_me
 from tasks.core.policy import Policy, parse_policy_text
 from tests.core.labeling.conftest import POLICY_TEXT, make_requests
 
-CONCURRENCY = 16
+CONCURRENCY = 32
 TIMEOUT_S = 3.0
-TOKENS_PER_CALL = 1050
+# Tokens a minute that the endpoint allows, per request a minute: the requests bind.
+WIDE = 1.5 * TOKENS_PER_CALL
 # Of the endpoint's allowance, so that clocks that differ a little do not meet it.
 PACE = 0.99
 
@@ -27,30 +29,34 @@ def make_policy() -> Policy:
     return parse_policy_text(POLICY_TEXT, "policy.md")
 
 
-def make_endpoint(base_url: str, requests_per_minute: float) -> Endpoint:
+def make_endpoint(
+    base_url: str, requests_per_minute: float, tokens_per_minute: float | None = None
+) -> Endpoint:
     return Endpoint(
         base_url=base_url,
         model="scripted-1",
         api_key_env="",
         requests_per_minute=PACE * requests_per_minute,
-        tokens_per_minute=1.5 * TOKENS_PER_CALL * requests_per_minute,
+        tokens_per_minute=PACE * (tokens_per_minute or WIDE * requests_per_minute),
         concurrency=CONCURRENCY,
         timeout_s=TIMEOUT_S,
     )
 
 
-def run_ours(base_url: str, pairs: int, rate: float, journal_path: str) -> dict[str, int]:
+def run_ours(
+    base_url: str, pairs: int, rate: float, journal_path: str, tokens: float
+) -> dict[str, int]:
     with Journal(Path(journal_path)) as journal:
         done = label_all(
             make_requests(pairs),
             policy=make_policy(),
-            endpoint=make_endpoint(base_url, rate),
+            endpoint=make_endpoint(base_url, rate, tokens),
             journal=journal,
         )
         return {judgment.pair_id: judgment.grade for judgment in done.judgments}
 
 
-def run_semaphore(base_url: str, pairs: int, rate: float, _: str) -> dict[str, int]:
+def run_semaphore(base_url: str, pairs: int, rate: float, _: str, __: float) -> dict[str, int]:
     """What one writes first: gather over all pairs, a semaphore, the client's own retries."""
     policy, grades = make_policy(), {}
     client = openai.AsyncOpenAI(base_url=base_url, api_key="none", timeout=TIMEOUT_S)
@@ -74,7 +80,7 @@ def run_semaphore(base_url: str, pairs: int, rate: float, _: str) -> dict[str, i
     return grades
 
 
-CLIENTS: dict[str, Callable[[str, int, float, str], dict[str, int]]] = {
+CLIENTS: dict[str, Callable[[str, int, float, str, float], dict[str, int]]] = {
     "ours": run_ours,
     "semaphore": run_semaphore,
 }

@@ -1,26 +1,47 @@
-"""The endpoint that labeling is measured against: a rate, faults, and a storm of refusals."""
+"""The endpoint that labeling is measured against: two rates, faults, and a storm of refusals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.core.labeling.scripted_endpoint import Answer, Call, grade_answer
 
 LATENCY_S = 0.2
 STORM_S = 2.0
+TOKENS_PER_CALL = 1050  # what every answer reports as its usage
+
+
+@dataclass
+class Bucket:
+    """A leaky bucket of one second's burst."""
+
+    per_second: float
+    level: float = 0.0
+    at: float | None = None
+
+    def wait(self, amount: float, now: float) -> float:
+        """0 if there is room for the amount, else seconds until there is."""
+        passed = now - (self.at if self.at is not None else now)
+        self.at, self.level = now, max(0.0, self.level - passed * self.per_second)
+        return max(0.0, (self.level + amount - self.per_second) / self.per_second)
 
 
 @dataclass
 class HostileEndpoint:
-    """Scripts faults by call number, holds to a rate, and counts what it let through."""
+    """Scripts faults by call number, holds to two rates, and counts what it let through."""
 
     requests_per_minute: float
+    tokens_per_minute: float
     storm_after: int
     accepted: int = 0
     refused: int = 0
-    _level: float = 0.0
-    _last: float | None = None
-    _storm_until: float | None = None
     first: float = 0.0
     last: float = 0.0
+    _storm_until: float | None = None
+    _requests: Bucket = field(init=False)
+    _tokens: Bucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._requests = Bucket(self.requests_per_minute / 60)
+        self._tokens = Bucket(self.tokens_per_minute / 60)
 
     def __call__(self, call: Call) -> Answer:
         self.first, self.last = self.first or call.at, call.at
@@ -48,17 +69,16 @@ class HostileEndpoint:
         return max(0.0, (self._storm_until or 0.0) - call.at)
 
     def _over_rate(self, call: Call) -> float:
-        """A leaky bucket of one second's burst; 0 if there is room, else seconds until there is."""
-        per_second = self.requests_per_minute / 60
-        passed = call.at - (self._last if self._last is not None else call.at)
-        self._last = call.at
-        self._level = max(0.0, self._level - passed * per_second)
-        if self._level + 1 > per_second:
-            return (self._level + 1 - per_second) / per_second
-        self._level += 1
-        return 0.0
+        """0 if both rates have room, which the call then takes; else seconds until both have."""
+        amounts = ((self._requests, 1), (self._tokens, TOKENS_PER_CALL))
+        wait = max(bucket.wait(amount, call.at) for bucket, amount in amounts)
+        if not wait:
+            for bucket, amount in amounts:
+                bucket.level += amount
+        return wait
 
     def rate_share(self) -> float:
         """Calls let through, of those allowed outside the storm: the rate, and one burst of 1 s."""
         open_s = self.last - self.first - STORM_S + 1.0
-        return self.accepted / open_s / (self.requests_per_minute / 60)
+        allowed = min(self.requests_per_minute, self.tokens_per_minute / TOKENS_PER_CALL) / 60
+        return self.accepted / open_s / allowed

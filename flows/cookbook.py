@@ -60,7 +60,8 @@ def cookbook(
         written = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis)
         pairs = synthesize(data, written, s.encoder, s.synthesis)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
-        if more := mine_pairs(data, pairs, judgments, s.encoder, s.synthesis):
+        aimed = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis, judgments)
+        if more := mine_pairs(data, pairs, judgments, aimed, s.encoder, s.synthesis):
             judgments = label(data, more, judge, verdict, s.encoder, s.judge, s.labels)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":
@@ -102,7 +103,7 @@ def cookbook(
             "policy_only": taught.policy_only,
             "click_only": taught.click_only,
         }
-        m = measure(data, scorers, effects, verdict, judgments, clicks, s)
+        m = measure(data, scorers, effects, judge, verdict, judgments, clicks, s)
         if until == "evaluate":
             return {}
         promotion = promote(

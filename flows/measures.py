@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tasks.ask_twins import ask_twins
 from tasks.core.store.artifacts import Artifact
 from tasks.evaluate import evaluate_baselines, evaluate_tier
 from tasks.exchange import Domain
@@ -30,6 +31,7 @@ def measure(
     domain: Domain,
     scorers: Scorers,
     effects: Artifact | None,
+    judge: Artifact,
     verdict: Artifact,
     judgments: Artifact,
     impressions: Artifact | None,
@@ -48,7 +50,8 @@ def measure(
     gate = measure_gate(domain, served, teacher)
     graders = {name: one for name, one in scorers.items() if not name.startswith("click")}
     biases = measure_biases(domain, graders, s.evaluation)
+    twins = ask_twins(domain, judge, s.encoder, s.judge, s.fairness)
     fairness = measure_fairness(
-        domain, tiers, role, verdict, gate, impressions, effects, s.fairness
+        domain, tiers, role, verdict, gate, impressions, effects, twins, s.fairness
     )
     return Measures(tiers, ledger, gate, biases, fairness)

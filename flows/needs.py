@@ -28,7 +28,7 @@ def needed_bytes(settings: Settings, paths: DomainPaths) -> int:
     rows += log.personalization_rows + log.later_rows
     brought = (paths.golden, paths.documents, paths.queries, paths.members, paths.impressions)
     tables = TIMES_DOMAIN * sum(path.stat().st_size for path in brought if path is not None)
-    labels = settings.synthesis.most_pairs(has_log=paths.impressions is not None) * BYTES_PER_PAIR
+    labels = settings.synthesis.most_labels(has_log=paths.impressions is not None) * BYTES_PER_PAIR
     shown = rows * BYTES_PER_IMPRESSION if paths.impressions else 0
     return _scorer_bytes(settings) + tables + labels + shown
 

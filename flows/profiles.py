@@ -24,6 +24,7 @@ from tasks.settings import (
     PromotionSettings,
     RefreshSettings,
     Settings,
+    ShardSettings,
     SoftTeacherSettings,
     SynthesisSettings,
     TeacherSettings,
@@ -68,8 +69,8 @@ def laptop() -> Settings:
             training_rows=2000,
             calibration_rows=1000,
             evaluation_rows=2000,
-            personalization_rows=7000,
-            later_rows=3000,
+            personalization_rows=12_000,
+            later_rows=5000,
         ),
         assistant=DistillationSettings(
             layers=6, teachers=teachers, training=changed(student, epochs=0.6)
@@ -117,7 +118,8 @@ def smoke() -> Settings:
         fairness=FairnessSettings(
             n_resamples=100, minimum_group_clusters=2, twin_pairs=4, minimum_positives=5
         ),
-        refresh=RefreshSettings(minimum_rows=20, margin_auc=1.0),
+        personalization=PersonalizationSettings(shards=ShardSettings(count=3)),
+        refresh=RefreshSettings(minimum_rows=20, margin_auc=1.0, shards=ShardSettings(count=3)),
         promotion=PromotionSettings(
             minimum_kappa=-1, minimum_ndcg=0, minimum_kept_ndcg=0, n_resamples=100
         ),
@@ -137,6 +139,7 @@ def single_gpu() -> Settings:
         synthesis=SynthesisSettings(
             generated_queries=50_000,  # assumed: with the log's queries, enough for 400,000 pairs
             max_pairs=400_000,  # arXiv 2512.07846: most of the gain of more data comes by 400K
+            second_round_pairs=20_000,  # assumed: a twentieth more, where labels are missing
         ),
         judge=_gpu_judge(),
         impressions=_gpu_impressions(),
@@ -207,6 +210,10 @@ def linkedin() -> Settings:
             one.impressions,
             training_rows=20_000_000,  # assumed: 20 times one GPU's
             personalization_rows=50_000_000,  # assumed: 25 times one GPU's
+        ),
+        personalization=changed(
+            one.personalization,
+            shards=ShardSettings(count=256, threads=16),  # assumed: 200,000 rows a shard
         ),
         policy_teacher=teacher,
         click_teacher=teacher,

@@ -1,6 +1,7 @@
 """Which stored labels a new version of the policy makes stale, and what relabeling costs."""
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from tasks.core.labeling.carry_over import (
     draw,
     measure_missed_changes,
 )
-from tasks.core.labeling.plan import LabelPlan, estimate
+from tasks.core.labeling.plan import LabelPlan, estimate, local_tokenizer
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.policy import Policy
 from tasks.exchange import PAIRS
@@ -77,17 +78,34 @@ def _by_judge(past: PastLabels, new_policy: Policy, sampled: int) -> Iterator[Af
 
 
 def _affected(edit: PolicyEdit, requests: PairRequests, sampled: int) -> AffectedLabels:
-    sorted_out: dict[Fate, list[LabelRequest]] = {fate: [] for fate in Fate}
-    for request in requests:
-        sorted_out[edit.fate(request)].append(request)
-    kept, stale = sorted_out[Fate.KEPT], sorted_out[Fate.STALE]
+    fates: Counter[Fate] = Counter()
+
+    def of(fate: Fate) -> Iterator[LabelRequest]:
+        return (request for request in requests if edit.fate(request) is fate)
+
+    def kept() -> Iterator[LabelRequest]:
+        for request in requests:
+            found = edit.fate(request)
+            fates[found] += 1
+            if found is Fate.KEPT:
+                yield request
+
+    # One at least, or the pairs would not even be looked at.
+    drawn = heapq.nsmallest(max(1, sampled), kept(), key=draw)
     new = edit.new
     return AffectedLabels(
         judge=new.endpoint.model,
         changed_clauses=edit.changed_clauses,
-        kept=len(kept),
-        stale=len(stale),
-        unlabeled=len(sorted_out[Fate.UNLABELED]),
-        plan=estimate(stale, new.policy, new.endpoint, prompt=new.prompt, price=new.price),
-        missed=measure_missed_changes(edit, heapq.nsmallest(sampled, kept, key=draw)),
+        kept=fates[Fate.KEPT],
+        stale=fates[Fate.STALE],
+        unlabeled=fates[Fate.UNLABELED],
+        plan=estimate(
+            of(Fate.STALE),
+            new.policy,
+            new.endpoint,
+            prompt=new.prompt,
+            price=new.price,
+            count_tokens=local_tokenizer(new.endpoint.model),
+        ),
+        missed=measure_missed_changes(edit, drawn[:sampled]),
     )

@@ -9,6 +9,7 @@ from prefect.blocks.system import Secret
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
+from tasks.core.labeling.address import OPENAI, gets_key
 from tasks.core.labeling.embedded_judge import (
     embedded_endpoint,
     query_and_member,
@@ -103,8 +104,9 @@ def cheaper_judge(judge: Judge, settings: JudgeSettings) -> Judge:
 
 
 def _key_in_block(settings: JudgeSettings) -> str | None:
-    """The key out of Prefect's own store; None where the environment holds it."""
-    if settings.api_key_block is None:
+    """The key out of Prefect's own store; None where the environment holds it, or for a server
+    that gets none."""
+    if settings.api_key_block is None or not gets_key(settings.base_url or OPENAI):
         return None
     try:
         block = Secret.load(settings.api_key_block)

@@ -44,7 +44,11 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             held_out_members=settings.held_out_members,
         )
         keep = cap_uses(
-            columns["use"], columns["impression_id"], _caps(settings), seed=settings.seed
+            columns["use"],
+            columns["impression_id"],
+            _caps(settings),
+            seed=settings.seed,
+            member_ids=columns["member_id"],
         )
         columns = {name: values[keep] for name, values in columns.items()}
         columns["pair_id"] = _pair_ids(columns)

@@ -4,7 +4,7 @@ Groups stay on this machine: no prompt, label request, training feature or log h
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
+from tasks.core.errors import CookbookError
 from tasks.core.fairness.attributes import group_sizes, small_groups
 from tasks.core.fairness.comparisons import Resampling, compare_groups
 from tasks.core.fairness.dataset import dataset_fairness
 from tasks.core.fairness.evidence import Evidence, PersonalOutputs, TierOutputs, row_groups
-from tasks.core.fairness.mitigation_cost import measure_mitigation
+from tasks.core.fairness.mitigation import EqualOpportunityMap, save_map
+from tasks.core.fairness.mitigation_cost import fit_mitigation, measure_mitigation
 from tasks.core.fairness.twin_pairs import TwinPairs, twin_report
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -28,16 +30,18 @@ from tasks.exchange import (
     GATE_GRADES,
     GATE_SCORES,
     LOGITS,
+    MITIGATION,
     PERSONAL_SCORES,
     POLICY,
     SCORER,
+    TWIN_GRADES,
     Domain,
     golden_rows,
     personal_rows,
     shown_rows,
 )
 from tasks.run import current_run
-from tasks.settings import FairnessSettings
+from tasks.settings import FairnessSettings, MitigationSettings
 from tasks.step import make, step
 
 Tiers = dict[str, tuple[Artifact, Artifact]]
@@ -55,11 +59,13 @@ def measure_fairness(
     gate: Artifact,
     impressions: Artifact | None,
     effects: Artifact | None,
+    judged_twins: Artifact | None,
     settings: FairnessSettings,
 ) -> Artifact | None:
     """Gaps between groups at the judge, every tier and the effects; twins; what mending costs.
 
-    ``tiers`` maps a role to (scorer, its evaluation); ``served`` is the role that serves.
+    ``tiers`` maps a role to (scorer, its evaluation); ``served`` is the role that serves;
+    ``judged_twins`` are the judge's answers, where it was asked.
     """
     present = {role: pair for role, pair in tiers.items() if None not in pair}
     known: Tiers = {role: (a, b) for role, (a, b) in present.items() if a is not None and b}
@@ -70,7 +76,19 @@ def measure_fairness(
 
     def build(bench: Workbench) -> Counts:
         evidence = _evidence(domain, known, served, verdict, gate, impressions, effects)
-        content = _content(evidence, known, settings)
+        maps = fit_mitigation(evidence, minimum_positives=settings.minimum_positives)
+        applied = _applied(maps, settings.mitigation)
+        if applied is not None:
+            save_map(applied, bench.out / MITIGATION)
+        content = _content(evidence, known, judged_twins, settings) | {
+            "mitigation": measure_mitigation(
+                evidence,
+                maps,
+                settings.mitigation_dials,
+                applied=applied,
+                n_resamples=settings.n_resamples,
+            )
+        }
         write_json(bench.out / FAIRNESS, content)
         return {"comparisons": len(content["metrics"])}
 
@@ -81,6 +99,7 @@ def measure_fairness(
         settings={**settings.model_dump(mode="json"), "roles": [*known], "served": served},
         upstream=[
             *(domain.policy, domain.golden, domain.catalog, verdict, gate, impressions, effects),
+            judged_twins,
             *(artifact for pair in known.values() for artifact in pair),
         ],
     )
@@ -90,7 +109,9 @@ def measure_fairness(
     return made
 
 
-def _content(evidence: Evidence, tiers: Tiers, settings: FairnessSettings) -> dict[str, Any]:
+def _content(
+    evidence: Evidence, tiers: Tiers, judged_twins: Artifact | None, settings: FairnessSettings
+) -> dict[str, Any]:
     """The report's fairness part, and what the promotion's gate asks."""
     least, n_resamples = settings.minimum_group_clusters, settings.n_resamples
     how: Resampling = {
@@ -105,16 +126,31 @@ def _content(evidence: Evidence, tiers: Tiers, settings: FairnessSettings) -> di
         "small_groups": small_groups(evidence.sealed_groups, queries, minimum_clusters=least),
         "metrics": [asdict(one) for one in found.gaps],
         "growth": [asdict(one) | {"wider": one.wider} for one in found.growth],
-        "twins": _twins(evidence, tiers, settings),
-        "mitigation": measure_mitigation(
-            evidence,
-            settings.mitigation_dials,
-            minimum_positives=settings.minimum_positives,
-            n_resamples=n_resamples,
-        ),
+        "twins": _twins(evidence, tiers, judged_twins, settings),
         "gate": [asdict(one) for one in found.gate],
         "dataset": _before_training(evidence),
     }
+
+
+def _applied(
+    maps: Sequence[EqualOpportunityMap], settings: MitigationSettings
+) -> EqualOpportunityMap | None:
+    """The map that serves, at its dial; None where the settings ask for none.
+
+    Raises:
+        CookbookError: it was asked for and could not be fitted; the candidate is not served as is.
+    """
+    if settings.attribute is None:
+        return None
+    for one in maps:
+        if one.attribute == settings.attribute:
+            return one.with_dial(settings.strength)
+    fitted = ", ".join(one.attribute for one in maps) or "none"
+    raise CookbookError(
+        f"fairness.mitigation asks to mend values between groups of {settings.attribute!r}, and "
+        f"the attributes of documents with two groups of enough clicks are: {fitted}. Name one of "
+        "these, bring more clicks, or leave the attribute out."
+    )
 
 
 def _evidence(
@@ -171,19 +207,32 @@ def _logits(artifact: Artifact, name: str) -> npt.NDArray[np.float32]:
     return np.array(column.to_pylist(), dtype=np.float32)
 
 
-def _twins(evidence: Evidence, tiers: Tiers, settings: FairnessSettings) -> dict[str, Any] | None:
-    """Twins of sealed pairs, told to the policy teacher and to the tier that serves."""
+def _twins(
+    evidence: Evidence, tiers: Tiers, judged: Artifact | None, settings: FairnessSettings
+) -> dict[str, Any] | None:
+    """Twins of sealed pairs, told to the judge, the policy teacher and the tier that serves."""
     pairs = TwinPairs.draw(
         evidence.sealed, evidence.catalog, settings.twin_pairs, seed=settings.seed
     )
+    scores: dict[str, npt.NDArray[np.float64]] = {}
+    if judged is not None:
+        grades = np.array(read_table(judged.file(TWIN_GRADES))["relevance"], dtype=np.float64)
+        # All tiers are compared on the same twins: those that the judge answered both times.
+        answered = np.isfinite(grades.reshape(2, -1).sum(axis=0))
+        pairs, scores["judge"] = pairs.take(answered), grades[np.tile(answered, 2)]
     if not pairs.rows:
         return None
-    found = {}
     for role in ("policy_teacher", evidence.served):
         scorer = PairScorer.load(tiers[role][0].file(SCORER), for_scoring=True)
-        scores = evidence.tiers[role].relevance(scorer.logits(pairs.texts(scorer.template)))
-        found[role] = pairs.measured(role, scores, n_resamples=settings.n_resamples)
-    return twin_report(pairs, found, teacher="policy_teacher")
+        logits = scorer.logits(pairs.texts(scorer.template))
+        scores[role] = evidence.tiers[role].relevance(logits)
+    found = {
+        role: pairs.measured(role, one, n_resamples=settings.n_resamples)
+        for role, one in scores.items()
+    }
+    return twin_report(
+        pairs, found, teachers={"policy_teacher": "judge", evidence.served: "policy_teacher"}
+    )
 
 
 def _before_training(evidence: Evidence) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.outcomes import Progress
 from tasks.core.labeling.outgoing import list_sent, masks
 from tasks.core.labeling.replies import Judgment
+from tasks.core.labeling.suspicion import list_suspicions
 from tasks.core.labeling.ways import Way
 from tasks.core.policy import Policy
 from tasks.core.retrieval.query_kinds import query_kinds
@@ -33,6 +34,7 @@ from tasks.exchange import (
     QUARANTINE,
     RUNGS,
     SENT,
+    SUSPICIOUS,
     Domain,
 )
 from tasks.to_label import PairRequests
@@ -74,6 +76,7 @@ def write_labels(
     write_json(out / CALLS, _calls(done.progress, labelled, way.judges[-1], edits))
     write_json(out / SENT, _sent(requests, way.judges))
     write_json(out / COVERAGE, _coverage(out, domain, requests.catalog, way.judges[-1].policy))
+    write_json(out / SUSPICIOUS, _suspicious(requests))
     if edits:
         write_json(out / POLICY_EDIT, {name: one.to_json() for name, one in edits.items()})
     if isinstance(done, CascadeRun):
@@ -84,8 +87,15 @@ def write_labels(
 
 
 def read_labeling(judgments: Artifact) -> dict[str, Any]:
-    """How the labels came about: edits, rungs, coverage and what was sent, where recorded."""
-    files = {"policy_edit": POLICY_EDIT, "rungs": RUNGS, "coverage": COVERAGE, "sent": SENT}
+    """How the labels came about: edits, rungs, coverage, what was sent, which texts address the
+    judge; each where it was recorded."""
+    files = {
+        "policy_edit": POLICY_EDIT,
+        "rungs": RUNGS,
+        "coverage": COVERAGE,
+        "sent": SENT,
+        "suspicious": SUSPICIOUS,
+    }
     return {
         name: judgments.json(file) for name, file in files.items() if judgments.file(file).exists()
     }
@@ -156,6 +166,20 @@ def _sent(requests: PairRequests, judges: Iterable[Judge]) -> dict[str, Any]:
         "masked_in_texts": masks(),
         "never": ["groups", "query_id", "member_id", "doc_id", "pair_id"],
     }
+
+
+def _suspicious(requests: PairRequests) -> dict[str, Any]:
+    """Which pairs' texts, as their authors wrote them, bear marks of addressing the judge."""
+    catalog = requests.catalog
+
+    def text(row: Row) -> str:
+        document = catalog.documents[row["doc_id"]]
+        member = catalog.member_text(row["member_id"])
+        return "\n".join((document["title"], document["text"], member))
+
+    return list_suspicions(
+        (row["pair_id"], text(row), row["query"]) for row in iterate_rows(requests.pairs)
+    )
 
 
 def _coverage(out: Path, domain: Domain, catalog: Catalog, policy: Policy) -> dict[str, Any]:

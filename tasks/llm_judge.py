@@ -3,24 +3,25 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.core.domain.catalog import FIELD_MARK
 from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.domain.golden import assign_splits, read_golden
 from tasks.core.domain.paths import DomainPaths
+from tasks.core.labeling.address import ADDRESS_VARIABLE, OPENAI, gets_key
 from tasks.core.labeling.endpoint import Endpoint
-from tasks.core.labeling.plan import LabelPlan, estimate
+from tasks.core.labeling.plan import LabelPlan, estimate, local_tokenizer
 from tasks.core.labeling.prices import Price, price_of
 from tasks.core.labeling.prompts import LabelRequest
 from tasks.core.labeling.query_writer import PER_REQUEST
 from tasks.core.labeling.twins import ATTACKS
 from tasks.core.policies.parse import parse_policy
+from tasks.core.policy import Policy
 from tasks.judge_settings import JudgeSettings
 from tasks.run import Run
-from tasks.settings import Settings
+from tasks.settings import Settings, SynthesisSettings
 
-OPENAI = "https://api.openai.com/v1"
-ADDRESS_VARIABLE = "OPENAI_BASE_URL"
 # Per minute; the endpoint's own refusals (429) are heeded all the same.
 NO_LIMIT = 1e9
 _SAMPLED_DOCUMENTS = 200
@@ -30,29 +31,44 @@ _SAMPLED_DOCUMENTS = 200
 class JudgeCost:
     """What a run's judge would be asked at most: calls by purpose, and the plan of all of them.
 
-    ``plan`` is that of ``sampled`` pairs; the rest is in proportion.
+    ``plan`` is that of ``sampled`` pairs; the rest is in proportion. ``cheap`` are the judges of
+    a cascade that are asked first, about every pair; which pairs then go up nobody knows before,
+    so that the judge's own labels are counted as if all of them did. ``at_half_price`` calls go
+    through the Batch API.
     """
 
+    model: str
     calls: dict[str, int]
     plan: LabelPlan
     sampled: int
+    at_half_price: int = 0
+    cheap: tuple["JudgeCost", ...] = ()
 
     @property
     def all_calls(self) -> int:
         return sum(self.calls.values())
 
     @property
+    def own_usd(self) -> float | None:
+        """US dollars for this judge's own calls; None where no price is known."""
+        priced = self.all_calls - self.at_half_price / 2
+        return None if self.plan.usd is None else self.plan.usd * priced / max(1, self.sampled)
+
+    @property
     def usd(self) -> float | None:
-        """US dollars for all calls; None where no price is known."""
-        return None if self.plan.usd is None else self.plan.usd * self._times
+        """US dollars for all calls, those of cheap judges included; None if any has no price."""
+        found = [self.own_usd, *(one.own_usd for one in self.cheap)]
+        return None if None in found else sum(filter(None, found))
 
     @property
     def million_tokens(self) -> float:
-        return (self.plan.input_tokens + self.plan.output_tokens) * self._times / 1e6
+        own = (self.plan.input_tokens + self.plan.output_tokens) * self._times / 1e6
+        return own + sum(one.million_tokens for one in self.cheap)
 
     @property
     def minutes(self) -> float:
-        return self.plan.seconds * self._times / 60
+        """One judge after the other."""
+        return self.plan.seconds * self._times / 60 + sum(one.minutes for one in self.cheap)
 
     @property
     def _times(self) -> float:
@@ -140,14 +156,20 @@ def _about_to_pay(judge: JudgeSettings, usd: float | None) -> str:
     )
 
 
-def remote_endpoint(settings: JudgeSettings) -> Endpoint:
-    """An endpoint outside this project, as its settings describe it."""
-    answers = settings.answers
+def remote_endpoint(
+    settings: JudgeSettings, environment: Mapping[str, str] = os.environ
+) -> Endpoint:
+    """An endpoint outside this project, as its settings describe it.
+
+    Raises:
+        CookbookError: the settings name a host that the environment does not.
+    """
+    answers, base_url = settings.answers, settings.base_url or OPENAI
     return Endpoint(
-        base_url=settings.base_url or OPENAI,
+        base_url=base_url,
         model=settings.model,
         pinned_model=settings.pinned_model,
-        api_key_env=settings.api_key_variable,
+        api_key_env=settings.api_key_variable if gets_key(base_url, environment) else "",
         concurrency=settings.concurrency,
         timeout_s=settings.timeout_s,
         requests_per_minute=float(settings.requests_per_minute or NO_LIMIT),
@@ -171,20 +193,41 @@ def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> 
     Raises:
         CookbookError: the domain's files cannot be read.
     """
-    policy, endpoint = parse_policy(paths.policy), remote_endpoint(judge)
-    requests = _sample_requests(paths)
-    price = stated_price(judge) or price_of(endpoint)
-    most = settings.synthesis.most_pairs(has_log=paths.impressions is not None)
-    return JudgeCost(
-        calls={
-            "labels": most * judge.answers.samples,
+    policy, requests = parse_policy(paths.policy), _sample_requests(paths)
+    most = settings.synthesis.most_labels(has_log=paths.impressions is not None)
+    labels = most * judge.answers.samples
+
+    def cost(one: JudgeSettings, calls: dict[str, int], **how: Any) -> JudgeCost:
+        return JudgeCost(one.model, calls, _plan(one, requests, policy), len(requests), **how)
+
+    return cost(
+        judge,
+        {
+            "labels": labels,
             "gate pairs": _gate_pairs(settings, paths, policy.grade_count),
             "checks": _check_calls(judge),
-            "queries": -(-settings.synthesis.generated_queries // PER_REQUEST),
+            "queries": _query_calls(settings.synthesis, policy),
         },
-        plan=estimate(requests, policy, endpoint, price=price),
-        sampled=len(requests),
+        at_half_price=labels if settings.labels.mode == "batch" else 0,
+        cheap=tuple(cost(one, {"labels": most}) for one in settings.labels.cheap_judges),
     )
+
+
+def _plan(judge: JudgeSettings, requests: list[LabelRequest], policy: Policy) -> LabelPlan:
+    endpoint = remote_endpoint(judge)
+    return estimate(
+        requests,
+        policy,
+        endpoint,
+        price=stated_price(judge) or price_of(endpoint),
+        count_tokens=local_tokenizer(judge.model),
+    )
+
+
+def _query_calls(synthesis: SynthesisSettings, policy: Policy) -> int:
+    """Of the first round, and at most one for each clause in a second."""
+    first = -(-synthesis.generated_queries // PER_REQUEST)
+    return first + (min(first, len(policy.clauses)) if synthesis.second_round_pairs else 0)
 
 
 def _check_calls(judge: JudgeSettings) -> int:

@@ -1,15 +1,24 @@
-"""Step: a second round of pairs, where retrieval promises more than the judge granted."""
+"""Step: a second round of pairs, at what the first left unexercised and where it went wrong."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+
+from tasks.allowed_queries import allowed_queries, candidate_counts
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
+from tasks.core.retrieval.candidates import PAIR_SCHEMA, find_candidates
 from tasks.core.retrieval.disagreements import mine_disagreements
-from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.retrieval.embeddings import Floats, TextEncoder
+from tasks.core.retrieval.missing_grades import pairs_near_grades
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
-from tasks.core.tables import columns_of, read_rows, write_table
+from tasks.core.tables import Row, iterate_rows, read_rows, write_stream
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import JUDGMENTS, PAIRS, Domain
+from tasks.exchange import COVERAGE, GOLDEN, JUDGMENTS, PAIRS, WRITTEN, Domain
 from tasks.settings import BaseModelSettings, SynthesisSettings
 from tasks.step import make, step
+
+# All that the second round needs to know of a label: 200,000 rows of it fit in memory.
+_READ = ["pair_id", "query_id", "query", "member_id", "doc_id", "grade", "bm25", "cosine"]
 
 
 @step
@@ -17,42 +26,120 @@ def mine_pairs(
     domain: Domain,
     pairs: Artifact,
     judgments: Artifact,
+    aimed: Artifact | None,
     encoder: BaseModelSettings,
     settings: SynthesisSettings,
 ) -> Artifact | None:
-    """The first round's pairs and hard negatives beside them; None where no round is wanted."""
+    """The first round's pairs and further ones beside them; None where no round is wanted.
+
+    First candidates of ``aimed``, queries that an LLM wrote for clauses and kinds that no label
+    exercises; then pairs for grades that nobody gave; then hard negatives.
+    """
     if not settings.second_round_pairs:
         return None
     base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:
-        catalog = Catalog.load(domain.catalog.folder)
-        text_encoder = TextEncoder.of(base)
-        first, labels = read_rows(pairs.file(PAIRS)), read_rows(judgments.file(JUDGMENTS))
-        queries = sorted({row["query"] for row in labels})
-        vectors = text_encoder.embed(queries, max_tokens=settings.max_tokens)
-        texts = catalog.retrieval_texts()
-        mined = mine_disagreements(
-            labels,
-            dict(zip(queries, vectors, strict=True)),
-            list(catalog.documents),
-            text_encoder.embed(texts, max_tokens=settings.max_tokens),
-            Bm25Index(texts),
-            count=settings.second_round_pairs,
-            per_query=settings.hard_negatives or 1,
+        first = pairs.file(PAIRS)
+        library = _Library(domain, TextEncoder.of(base), settings)
+        known = {row["pair_id"] for row in read_rows(first, ["pair_id"])}
+        labels = read_rows(judgments.file(JUDGMENTS), _READ)
+        coverage = judgments.json(COVERAGE)["grades"]
+        missing = [int(grade) for grade, count in coverage.items() if not count]
+        written = read_rows(aimed.file(WRITTEN), ["query", "member_id"]) if aimed else []
+        sources = {
+            "for_holes": library.of_queries(written, labels),
+            "for_grades": library.near_grades(labels, missing),
+            "mined": library.disagreements(labels),
+        }
+        counts = dict.fromkeys(sources, 0)
+
+        def more() -> Iterator[Row]:
+            found = chain.from_iterable(((name, row) for row in s) for name, s in sources.items())
+            for name, row in found:
+                if row["pair_id"] not in known:
+                    known.add(row["pair_id"])
+                    counts[name] += 1
+                    yield row
+
+        mined = islice(more(), settings.second_round_pairs)
+        written_rows = write_stream(
+            bench.out / PAIRS, chain(iterate_rows(first), mined), PAIR_SCHEMA
         )
-        write_table(bench.out / PAIRS, columns_of([*first, *mined]))
-        return {"pairs": len(first) + len(mined), "mined": len(mined)}
+        return {"pairs": written_rows, **counts}
 
     return make(
         "pairs",
         build,
         module=__name__,
         settings={
-            "count": settings.second_round_pairs,
-            "per_query": settings.hard_negatives,
-            "max_tokens": settings.max_tokens,
+            **settings.model_dump(mode="json", exclude={"generated_queries", "max_pairs"}),
             "encoder": base.fingerprint(),
         },
-        upstream=[domain.catalog, pairs, judgments],
+        upstream=[domain.golden, domain.catalog, pairs, judgments, aimed],
     )
+
+
+class _Library:
+    """The catalog as the second round searches it."""
+
+    def __init__(self, domain: Domain, encoder: TextEncoder, settings: SynthesisSettings) -> None:
+        catalog = Catalog.load(domain.catalog.folder)
+        texts = catalog.retrieval_texts()
+        self._golden = read_rows(domain.golden.file(GOLDEN), ["query", "split"])
+        self._encoder, self._settings = encoder, settings
+        self._doc_ids, self._index = list(catalog.documents), Bm25Index(texts)
+        self._vectors = encoder.embed(texts, max_tokens=settings.max_tokens)
+
+    def of_queries(self, written: Sequence[Row], labels: Sequence[Row]) -> Iterator[Row]:
+        """Candidates of written queries that repeat none before them, and none of the gate."""
+        asked = {row["query"]: {**row, "source": ""} for row in labels}
+        queries = [
+            {"query_id": f"aimed-{number}", **row, "source": "generated_query"}
+            for number, row in enumerate(written)
+        ]
+        if not queries:
+            return iter(())
+        allowed, vectors = allowed_queries(
+            [*asked.values(), *queries], self._golden, self._encoder, self._settings
+        )
+        fresh = [place for place, row in enumerate(allowed) if row["source"]]
+        return find_candidates(
+            [allowed[place] for place in fresh],
+            vectors[fresh],
+            self._doc_ids,
+            self._vectors,
+            self._index,
+            candidate_counts(self._settings),
+            seed=self._settings.seed,
+        )
+
+    def near_grades(self, labels: Sequence[Row], missing: Sequence[int]) -> Iterator[Row]:
+        """Pairs for grades without a label: half of the round at most."""
+        if missing:
+            yield from pairs_near_grades(
+                labels,
+                missing,
+                self._query_vectors(labels),
+                self._doc_ids,
+                self._vectors,
+                self._index,
+                count=self._settings.second_round_pairs // 2,
+            )
+
+    def disagreements(self, labels: Sequence[Row]) -> Iterator[Row]:
+        """Hard negatives of the queries where retrieval promises most beyond the judge's grade."""
+        yield from mine_disagreements(
+            labels,
+            self._query_vectors(labels),
+            self._doc_ids,
+            self._vectors,
+            self._index,
+            count=self._settings.second_round_pairs,
+            per_query=self._settings.hard_negatives or 1,
+        )
+
+    def _query_vectors(self, labels: Sequence[Row]) -> Mapping[str, Floats]:
+        queries = sorted({row["query"] for row in labels})
+        vectors = self._encoder.embed(queries, max_tokens=self._settings.max_tokens)
+        return dict(zip(queries, vectors, strict=True))

@@ -40,6 +40,20 @@ class EffectSettings(Branch):
     )
 
 
+class ShardSettings(Branch):
+    """Entities in parts: a killed run goes on with the parts it lacks. The effects are the same."""
+
+    count: int = Field(
+        default=1, ge=1, le=100_000, description="Parts; 1: no files, fastest up to some millions."
+    )
+    threads: int = Field(default=1, ge=1, le=1024, description="Parts fitted at a time.")
+    ray_address: str | None = Field(
+        default=None,
+        description="A Ray cluster that fits the parts instead of threads, such as head:6379; the "
+        "store must be one folder that all its machines see.",
+    )
+
+
 class PersonalizationSettings(Branch):
     """Random effects on top of the student's click logit."""
 
@@ -59,6 +73,7 @@ class PersonalizationSettings(Branch):
         default=0, ge=0, le=200, description="Bayesian search of one l2_weight a kind; 0: none."
     )
     embedding_dimensions: int = Field(default=8, ge=0, le=64)
+    shards: ShardSettings = ShardSettings()
     seed: Seed = 0
 
 
@@ -78,4 +93,5 @@ class RefreshSettings(Branch):
     margin_auc: float = Field(
         default=0.01, ge=0, description="Loss in click AUC to the effects in service allowed."
     )
+    shards: ShardSettings = ShardSettings()
     seed: Seed = 0

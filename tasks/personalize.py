@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tasks.core.personalization.game_model import GivenScores, RandomEffect
 from tasks.core.personalization.options import RandomEffectOptions
 from tasks.core.personalization.rows import ScoreTable
 from tasks.core.personalization.selection import Selected, fit_selected, l2_weights
+from tasks.core.personalization.sharded_fit import fit_in_shards
 from tasks.core.ranking import weighted_auc
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -59,7 +61,7 @@ def personalize(
 
     def build(bench: Workbench) -> Counts:
         shown = _Shown.read(domain, scorer, [*fitting, *later], len(fitting))
-        selected, effects = _fit(shown, base, settings)
+        selected, effects = _fit(shown, base, settings, bench.scratch)
         personal = effects.logits(shown.later, shown.clicks[shown.n_fitting :], shown.catalog)
         effects.save(bench.out / EFFECTS)
         write_table(
@@ -76,7 +78,11 @@ def personalize(
         "effects",
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "encoder": base.fingerprint()},
+        # How the entities are split changes no effect.
+        settings={
+            **settings.model_dump(mode="json", exclude={"shards"}),
+            "encoder": base.fingerprint(),
+        },
         upstream=[domain.catalog, scorer, impressions],
     )
 
@@ -96,7 +102,10 @@ class _Shown:
         catalog = Catalog.load(domain.catalog.folder)
         loaded = PairScorer.load(scorer.file(SCORER), for_scoring=True)
         current_run().progress("effects", 0, 1)
-        logits = loaded.logits(catalog.pairs(loaded.template, rows))
+        pairs = catalog.pairs(loaded.template, rows)
+        # A member meets a job again and again: each pair is scored once.
+        number = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
+        logits = loaded.logits(list(number))[[number[pair] for pair in pairs]]
         return cls(catalog, rows, n_fitting, logits, loaded.outputs.grade_count)
 
     @property
@@ -114,7 +123,7 @@ class _Shown:
 
 
 def _fit(
-    shown: _Shown, base: BaseModel, settings: PersonalizationSettings
+    shown: _Shown, base: BaseModel, settings: PersonalizationSettings, scratch: Path
 ) -> tuple[Selected, Effects]:
     """Effects on the fitting rows, their passes chosen on the latest of these."""
     view = _view(shown, base, settings)
@@ -122,6 +131,7 @@ def _fit(
     effects = [_effect(one, settings.seed) for one in settings.coordinates]
     rows = view.rows(shown.fitting, own, [one.entity for one in effects], shown.catalog)
     seconds = np.array([row["timestamp"] for row in shown.fitting], dtype=np.int64)
+    shards = settings.shards
     latest = seconds > np.quantile(seconds, 1 - settings.selection_share)
     selected = fit_selected(
         rows,
@@ -130,6 +140,9 @@ def _fit(
         passes=settings.passes,
         trials=settings.tuning_trials,
         seed=settings.seed,
+        fit=fit_in_shards(
+            shards.count, scratch, threads=shards.threads, ray_address=shards.ray_address
+        ),
     )
     return selected, Effects(selected.model, view, int(seconds.max()))
 

@@ -28,7 +28,16 @@ from tasks.core.training.scorer import (
     relevance,
     single_grades,
 )
-from tasks.exchange import EFFECTS, FAIRNESS, GATE_SCORES, SCORER, TRANSFER, Domain, golden_rows
+from tasks.exchange import (
+    EFFECTS,
+    FAIRNESS,
+    GATE_SCORES,
+    MITIGATION,
+    SCORER,
+    TRANSFER,
+    Domain,
+    golden_rows,
+)
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
 from tasks.step import make, step
@@ -57,6 +66,8 @@ def promote(
     files = {"scorer": scorer.file(SCORER), TRAFFIC: traffic.file(TRAFFIC)}
     if effects is not None:
         files["effects"] = effects.file(EFFECTS)
+    if fairness is not None and fairness.file(MITIGATION).is_file():
+        files[MITIGATION] = fairness.file(MITIGATION)
     version = registry.register(
         files, {"run": metrics.digest[:16], "gate": measured, **_pairs(gaps)}
     )

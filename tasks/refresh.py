@@ -22,6 +22,7 @@ from tasks.core.personalization.refresh import (
     refresh,
     refresh_gain,
 )
+from tasks.core.personalization.sharded_fit import fit_in_shards
 from tasks.core.promotion import decide_refresh
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
@@ -120,6 +121,7 @@ def _refreshed(
     held_out_members: float,
 ) -> Artifact:
     """The new effects, and how they do on the latest rows beside those in service."""
+    shards = settings.shards
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
@@ -132,6 +134,9 @@ def _refreshed(
             catalog,
             passes=settings.passes,
             prior_weight=settings.prior_weight,
+            fit=fit_in_shards(
+                shards.count, bench.scratch, threads=shards.threads, ray_address=shards.ray_address
+            ),
         )
         fresh.save(bench.out / EFFECTS)
         before, after, gain = refresh_gain(known, fresh, new.testing, logits[n:], catalog)
@@ -144,8 +149,8 @@ def _refreshed(
         build,
         module=__name__,
         settings={
-            # What only decides about the effects makes no other ones.
-            **settings.model_dump(mode="json", exclude={"margin_auc", "minimum_rows"}),
+            # What only decides about the effects, or splits the work, makes no other ones.
+            **settings.model_dump(mode="json", exclude={"margin_auc", "minimum_rows", "shards"}),
             "held_out_members": held_out_members,
         },
         upstream=[domain.catalog, domain.impressions],

@@ -15,6 +15,7 @@ from tasks.label_settings import LabelSettings as LabelSettings
 from tasks.personal_settings import EffectSettings as EffectSettings
 from tasks.personal_settings import PersonalizationSettings as PersonalizationSettings
 from tasks.personal_settings import RefreshSettings as RefreshSettings
+from tasks.personal_settings import ShardSettings as ShardSettings
 
 
 class BaseModelSettings(Branch):
@@ -70,8 +71,9 @@ class SynthesisSettings(Branch):
     second_round_pairs: int = Field(
         default=0,
         ge=0,
-        description="Pairs labeled after the first: hard negatives of the queries where retrieval "
-        "promises most beyond the judge's grade, hard_negatives per query.",
+        description="Pairs labeled after the first: of queries that an LLM judge writes for "
+        "clauses and kinds that no label exercises, near grades that nobody gave, and hard "
+        "negatives where retrieval promises most beyond the judge's grade. 0: no second round.",
     )
     max_tokens: int = Field(default=24, ge=8, le=512, description="Tokens read for retrieval.")
     seed: Seed = 0
@@ -80,6 +82,10 @@ class SynthesisSettings(Branch):
         """How many pairs get a label at most, on a domain with or without a click log."""
         return self.max_pairs if has_log else self.max_pairs_without_log or self.max_pairs
 
+    def most_labels(self, *, has_log: bool) -> int:
+        """As ``most_pairs``, both rounds together."""
+        return self.most_pairs(has_log=has_log) + self.second_round_pairs
+
 
 class ImpressionSettings(Branch):
     """How logged impressions are cleaned, weighed and divided."""
@@ -87,7 +93,9 @@ class ImpressionSettings(Branch):
     training_rows: Count = Field(default=6000, description="Rows that train the click teacher.")
     calibration_rows: Count = 2000
     evaluation_rows: Count = Field(default=4000, description="Rows of held-out members.")
-    personalization_rows: Count = Field(default=12000, description="Rows for random effects.")
+    personalization_rows: Count = Field(
+        default=12000, description="Rows for effects, whole members."
+    )
     later_rows: Count = Field(default=5000, description="Later rows that test personalization.")
     held_out_members: Share = Field(default=0.2, description="Members kept from all training.")
     propensity_clip: float = Field(default=0.1, gt=0, le=1, description="Least propensity used.")
@@ -214,6 +222,18 @@ class EvaluationSettings(Branch):
     seed: Seed = 0
 
 
+class MitigationSettings(Branch):
+    """Values of documents that are mended between groups wherever the model serves."""
+
+    attribute: str | None = Field(
+        default=None,
+        description="Attribute in the documents' groups, such as size; none: it is measured alone.",
+    )
+    strength: Share = Field(
+        default=1.0, description="Share of the mended value: 1 is equal opportunity, 0 as before."
+    )
+
+
 class FairnessSettings(Branch):
     """Fairness by group."""
 
@@ -227,12 +247,17 @@ class FairnessSettings(Branch):
         description="Golden pairs whose member is told of with another name, pronoun, school or "
         "gap in employment; 0: none.",
     )
+    judge_twins: bool = Field(
+        default=True,
+        description="Ask the judge about the twins too: twelve labels a pair, from its budget.",
+    )
     mitigation_dials: tuple[Share, ...] = Field(
         default=(0.5, 1.0), description="Shares of the mended score whose cost is measured."
     )
     minimum_positives: int = Field(
         default=50, ge=2, description="Clicks a group needs before its scores are mended."
     )
+    mitigation: MitigationSettings = MitigationSettings()
     seed: Seed = 0
 
 

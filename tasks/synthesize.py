@@ -1,24 +1,25 @@
 """Step: policy, queries and documents in; pairs worth a label out."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
+from tasks.allowed_queries import allowed_queries, candidate_counts
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
 from tasks.core.retrieval.candidates import (
-    CandidateCounts,
-    block_leaks,
+    PAIR_SCHEMA,
     find_candidates,
-    without_repeats,
 )
 from tasks.core.retrieval.embeddings import Floats, TextEncoder
 from tasks.core.retrieval.generated_queries import aim_at_kinds, generate_queries
 from tasks.core.retrieval.near_duplicates import Ints, first_of_their_kind
 from tasks.core.retrieval.query_kinds import query_kinds
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
-from tasks.core.tables import Row, columns_of, read_rows, write_table
+from tasks.core.tables import Row, read_rows, write_stream
 from tasks.core.training.base_models import BaseModel
 from tasks.exchange import GOLDEN, PAIRS, QUERIES, WRITTEN, Domain
 from tasks.settings import BaseModelSettings, SynthesisSettings
@@ -48,13 +49,14 @@ def synthesize(
         golden = read_rows(domain.golden.file(GOLDEN))
         text_encoder = TextEncoder.of(base)
         found = _queries(domain, written, catalog, golden, settings)
-        queries, vectors = _shuffled(*_allowed(found, golden, text_encoder, settings), settings)
+        queries, vectors = _shuffled(
+            *allowed_queries(found, golden, text_encoder, settings), settings
+        )
         firsts = first_of_their_kind(catalog.retrieval_texts(), at_least=settings.near_duplicate)
         pairs = _candidates(queries, vectors, catalog, text_encoder, firsts, settings)
-        rows = list({row["pair_id"]: row for row in pairs}.values())[:most]
-        write_table(bench.out / PAIRS, columns_of(rows))
+        counts = _write(bench.out / PAIRS, islice(_each_once(pairs), most))
         repeated = int((firsts != np.arange(len(firsts))).sum())
-        return {**_counts(rows), "queries_left_out": len(found) - len(queries)} | {
+        return {**counts, "queries_left_out": len(found) - len(queries)} | {
             "documents_repeated": repeated
         }
 
@@ -87,21 +89,33 @@ def _candidates(
         list(catalog.documents),
         encoder.embed(texts, max_tokens=settings.max_tokens),
         Bm25Index(texts),
-        CandidateCounts(
-            settings.lexical_candidates,
-            settings.dense_candidates,
-            settings.hard_negatives,
-            settings.random_negatives,
-        ),
+        candidate_counts(settings),
         seed=settings.seed,
         firsts=firsts,
     )
 
 
-def _counts(rows: Sequence[Row]) -> Counts:
-    sources = sorted({row["source"] for row in rows})
-    counted = {source: sum(row["source"] == source for row in rows) for source in sources}
-    return {"pairs": len(rows), "queries": len({r["query_id"] for r in rows}), **counted}
+def _each_once(pairs: Iterable[Row]) -> Iterator[Row]:
+    seen: set[str] = set()
+    for row in pairs:
+        if row["pair_id"] not in seen:
+            seen.add(row["pair_id"])
+            yield row
+
+
+def _write(path: Path, rows: Iterable[Row]) -> Counts:
+    """Write pairs as they come; how many, of how many queries, and how many by source."""
+    sources: Counter[str] = Counter()
+    queries: set[str] = set()
+
+    def counted() -> Iterator[Row]:
+        for row in rows:
+            sources[row["source"]] += 1
+            queries.add(row["query_id"])
+            yield row
+
+    written = write_stream(path, counted(), PAIR_SCHEMA)
+    return {"pairs": written, "queries": len(queries), **dict(sorted(sources.items()))}
 
 
 def _queries(
@@ -172,18 +186,3 @@ def _by_template(
 
 def _query(row: Row) -> Row:
     return {name: row[name] for name in ("query_id", "query", "member_id")}
-
-
-def _allowed(
-    queries: list[Row], golden: Sequence[Row], encoder: TextEncoder, settings: SynthesisSettings
-) -> tuple[list[Row], Floats]:
-    """Queries that may train and say something new, with their vectors."""
-    blocked = sorted({row["query"] for row in golden if row["split"] != "tune"})
-    texts = [row["query"] for row in queries]
-    vectors = encoder.embed(texts, max_tokens=settings.max_tokens)
-    allowed = block_leaks(
-        queries, vectors, blocked, encoder.embed(blocked, max_tokens=settings.max_tokens)
-    )
-    firsts = first_of_their_kind(texts, at_least=settings.near_duplicate)
-    kept = allowed & without_repeats(queries, vectors, firsts)
-    return [row for row, free in zip(queries, kept, strict=True) if free], vectors[kept]

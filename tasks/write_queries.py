@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from tasks.asking import open_judge
 from tasks.core.domain.catalog import Catalog
 from tasks.core.labeling.outgoing import outgoing_document, outgoing_member
+from tasks.core.labeling.query_aims import Aim, aims_at_holes, aims_in_turn
 from tasks.core.labeling.query_writer import PER_REQUEST, WriteRequest, write_queries
 from tasks.core.policy import Policy, parse_policy
 from tasks.core.retrieval.query_kinds import query_kinds
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
-from tasks.core.tables import Row, columns_of, write_table
-from tasks.exchange import POLICY, WRITTEN, Domain, golden_rows
+from tasks.core.tables import Row, write_stream
+from tasks.exchange import COVERAGE, POLICY, WRITTEN, Domain, golden_rows
 from tasks.settings import BaseModelSettings, JudgeSettings, SynthesisSettings
 from tasks.step import make, step
+
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("query", "member_id", "pair_id")])
 
 
 @step
@@ -25,20 +29,26 @@ def write_llm_queries(
     encoder: BaseModelSettings,
     settings: JudgeSettings,
     synthesis: SynthesisSettings,
+    judgments: Artifact | None = None,
 ) -> Artifact | None:
     """Ask a judge that passed for queries; None where it is no LLM, and templates write them.
 
     Each request names one clause, a document, a member and a kind of query that golden tune data
-    holds, so that no clause and no kind is left to chance.
+    holds, so that no clause and no kind is left to chance. With a first round's ``judgments`` the
+    clauses and kinds are those alone that no label exercises.
     """
     if settings.kind != "endpoint" or not synthesis.generated_queries:
+        return None
+    if judgments is not None and not synthesis.second_round_pairs:
         return None
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         policy = parse_policy(domain.policy.file(POLICY))
         golden = golden_rows(domain, "tune")
-        asked = _requests(policy, catalog, golden, settings, synthesis)
+        holes = judgments.json(COVERAGE)["holes"] if judgments else None
+        aims = _aims(policy, catalog, golden, synthesis, holes)
+        asked = _requests(aims, catalog, settings, synthesis)
         with open_judge(domain, judge, encoder, settings) as llm:
             found = write_queries(llm, [request for request, _ in asked])
         rows = [
@@ -47,7 +57,7 @@ def write_llm_queries(
             for (_, member_id), name, queries in zip(asked, found.names, found.queries, strict=True)
             for query in queries
         ][: synthesis.generated_queries]
-        write_table(bench.out / WRITTEN, columns_of(rows))
+        write_stream(bench.out / WRITTEN, rows, _SCHEMA)
         unusable = sum(not queries for queries in found.queries)
         return {"queries": len(rows), "calls": found.calls, "unusable": unusable}
 
@@ -60,30 +70,41 @@ def write_llm_queries(
             "count": synthesis.generated_queries,
             "seed": synthesis.seed,
         },
-        upstream=[domain.policy, domain.golden, domain.catalog, judge, verdict],
+        upstream=[domain.policy, domain.golden, domain.catalog, judge, verdict, judgments],
     )
 
 
-def _requests(
+def _aims(
     policy: Policy,
     catalog: Catalog,
     golden: Sequence[Row],
-    settings: JudgeSettings,
     synthesis: SynthesisSettings,
+    holes: Sequence[str] | None,
+) -> list[Aim]:
+    kinds = sorted(set(query_kinds(golden, catalog.documents.values(), catalog.members).values()))
+    clauses = {clause.id: clause.text for clause in policy.clauses}
+    count = -(-synthesis.generated_queries // PER_REQUEST)
+    if holes is not None:
+        return aims_at_holes(clauses, kinds, holes, count)
+    generator = np.random.default_rng(synthesis.seed)
+    return aims_in_turn(list(clauses.values()), kinds, count, generator)
+
+
+def _requests(
+    aims: Sequence[Aim], catalog: Catalog, settings: JudgeSettings, synthesis: SynthesisSettings
 ) -> list[tuple[WriteRequest, str]]:
-    """Requests with the member that asks, clause after clause."""
+    """Requests with the member that asks, one for each aim."""
     generator = np.random.default_rng(synthesis.seed)
     documents, members = list(catalog.documents.values()), list(catalog.members.values())
-    kinds = sorted(set(query_kinds(golden, documents, catalog.members).values()))
     asked = []
-    for number in range(-(-synthesis.generated_queries // PER_REQUEST)):
+    for clause, kind in aims:
         document = documents[int(generator.integers(len(documents)))]
         member = members[int(generator.integers(len(members)))] if members else None
         request = WriteRequest(
-            clause=policy.clauses[number % len(policy.clauses)].text,
+            clause=clause,
             document=outgoing_document(document, allowed=settings.sent_attributes),
             member=outgoing_member(member) if member else "",
-            kind=kinds[int(generator.integers(len(kinds)))],
+            kind=kind,
         )
         asked.append((request, member["member_id"] if member else ""))
     return asked

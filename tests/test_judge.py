@@ -8,21 +8,25 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tasks.ask_twins import ask_twins
 from tasks.core.decision_tables import Decision
 from tasks.core.domain.catalog import Catalog
 from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.errors import CookbookError
+from tasks.core.fairness.twin_pairs import TwinPairs
 from tasks.core.policy import Policy, parse_policy
 from tasks.core.simulation.domain_files import write_domain
 from tasks.core.store.artifacts import Artifact
-from tasks.exchange import VERDICT
+from tasks.core.tables import read_table
+from tasks.exchange import TWIN_GRADES, VERDICT, golden_rows
 from tasks.ingest import ingest
 from tasks.judge import prepare_judge, validate_judge, watch_canaries
 from tasks.judge_settings import JudgeCheckSettings
-from tasks.run import open_run
-from tasks.settings import BaseModelSettings, GoldenSettings, JudgeSettings
+from tasks.run import current_run, open_run
+from tasks.settings import BaseModelSettings, FairnessSettings, GoldenSettings, JudgeSettings
 from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint
 from tests.job_search_judge import POLICY, DecisionTableJudge, answer_of, small_world
 
@@ -255,6 +259,61 @@ def test_a_judge_that_is_silent_about_one_group_is_called_out(place: Place) -> N
     with place.judge(silent, "silent", checks) as tried:
         found = tried.validate().json(VERDICT)
     assert any("employer_size over_5000" in warning for warning in found["silence"])
+
+
+@contextmanager
+def asked_about_twins(
+    place: Place, answer: Callable[[Call], Answer], model: str, **more: Any
+) -> Iterator[tuple[Any, Artifact | None, ScriptedEndpoint]]:
+    """The domain, what a judge said of the twins of five sealed pairs, and its endpoint."""
+    with ScriptedEndpoint(answer, model=model) as server, open_run(place.store, "job_search"):
+        settings = JudgeSettings(
+            kind="endpoint", model=model, base_url=server.base_url, checks=CHECKS, **more
+        )
+        data = plain(ingest)("job_search", place.root, GoldenSettings())
+        judge = plain(prepare_judge)(data, TINY, settings)
+        fairness = FairnessSettings(twin_pairs=5)
+        yield data, plain(ask_twins)(data, judge, TINY, settings, fairness), server
+
+
+def test_a_judge_that_grades_men_lower_is_found_by_its_twins_and_sees_no_group(
+    place: Place,
+) -> None:
+    usual = place.tables.any_decision()
+
+    def prejudiced(call: Call) -> Answer:
+        grade = 1 if "he/him" in call.pair["member"] else 3
+        return Answer(answer_of(each(usual, lambda _: grade)))
+
+    with asked_about_twins(place, prejudiced, "prejudiced") as (data, found, server):
+        assert found is not None
+        grades = np.array(read_table(found.file(TWIN_GRADES))["relevance"])
+        catalog = Catalog.load(data.catalog.folder)
+        sent = [str(call.messages) for call in server.calls]
+    pairs = TwinPairs.draw(golden_rows(data, "sealed"), catalog, 5, seed=0)
+    assert len(grades) == len(sent) == 2 * len(pairs.twins)
+    gaps = {
+        one.group_pair: one.value for one in pairs.measured("judge", grades, n_resamples=100).signed
+    }
+    assert gaps.pop("pronoun: she - he") > 0.2
+    assert set(gaps.values()) == {0.0}
+    groups = {
+        value for row in catalog.members.values() for value in json.loads(row["groups"]).values()
+    }
+    assert groups and not [text for text in sent for group in groups if f'"{group}"' in text]
+
+
+def test_twins_beyond_the_budget_are_skipped_with_the_reason_and_nothing_fails(
+    place: Place,
+) -> None:
+    usual = answer_of(place.tables.any_decision())
+    prices = {"input_usd": 1000.0, "cached_input_usd": 1000.0, "output_usd": 1000.0}
+    poor = {"budget_usd": 0.001, "prices": prices}
+    with asked_about_twins(place, lambda _: Answer(usual), "dear", **poor) as (_, found, server):
+        skipped = {one["step"]: one["reason"] for one in current_run().skipped}
+        assert found is None
+        assert "budget" in skipped["fairness twins of the judge"]
+        assert server.call_count == 0
 
 
 def replace_checks(**changes: int) -> JudgeCheckSettings:

@@ -7,10 +7,13 @@ import pytest
 from flows.cli import main
 from flows.profiles import changed, laptop
 from tasks.core.domain.paths import find_domain
+from tasks.core.errors import CookbookError
+from tasks.core.labeling.address import OPENAI
+from tasks.core.labeling.endpoint import api_key
 from tasks.core.labeling.prices import Price
 from tasks.judge_settings import AnswerSettings, JudgeSettings, PriceSettings
+from tasks.label_settings import LabelSettings
 from tasks.llm_judge import (
-    OPENAI,
     Choice,
     choose_judge,
     judge_cost,
@@ -138,3 +141,66 @@ def test_a_negative_budget_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_key_in_a_secret_block_counts_as_a_key() -> None:
     assert choice({}, api_key_block="judge-key").judge.kind == "endpoint"
     assert "judge-key is set" in choice({}, usd=9.0, api_key_block="judge-key").skipped
+
+
+def test_a_form_cannot_send_the_key_or_a_text_to_a_host_nobody_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = JudgeSettings(kind="endpoint", base_url="https://collector.example/v1")
+    with pytest.raises(CookbookError, match="collector.example"):
+        remote_endpoint(judge, KEY)
+    named = KEY | {"COOKBOOK_JUDGE_HOSTS": "collector.example"}
+    assert remote_endpoint(judge, named).api_key_env == "OPENAI_API_KEY"
+    monkeypatch.delenv("COOKBOOK_JUDGE_HOSTS", raising=False)
+    cheap = changed(laptop(), labels=LabelSettings(cheap_judges=(judge,)))
+    with pytest.raises(CookbookError, match="collector.example"):
+        judge_cost(cheap, JudgeSettings(), find_domain("job_search", PROJECT))
+
+
+def test_a_server_of_this_machine_is_asked_without_the_key() -> None:
+    own = JudgeSettings(base_url="http://127.0.0.1:8000/v1")
+    endpoint = remote_endpoint(own, KEY)
+    assert endpoint.api_key_env == ""
+    assert api_key(endpoint, KEY) == "none"
+
+
+def test_the_plan_of_a_cascade_counts_every_rung() -> None:
+    paths = find_domain("job_search", PROJECT)
+    cheap = JudgeSettings(
+        kind="endpoint",
+        model="in-house",
+        base_url="http://127.0.0.1:8000/v1",
+        prices=PriceSettings(input_usd=0.1, cached_input_usd=0.1, output_usd=0.1),
+    )
+    alone = judge_cost(laptop(), JudgeSettings(), paths)
+    settings = changed(laptop(), labels=LabelSettings(cheap_judges=(cheap, cheap)))
+    both = judge_cost(settings, JudgeSettings(), paths)
+    assert [rung.calls for rung in both.cheap] == [{"labels": 3200}] * 2
+    assert both.own_usd == alone.usd
+    assert alone.usd and both.usd
+    # A rung costs its tokens, of which the plan counts both kinds, at ten cents a million.
+    rung = both.cheap[0]
+    assert rung.own_usd == pytest.approx(rung.million_tokens * 0.1)
+    assert both.usd == pytest.approx(alone.usd + 2 * rung.million_tokens * 0.1)
+    assert both.minutes > alone.minutes
+
+
+def test_a_cheap_judge_without_a_price_leaves_the_whole_without_one() -> None:
+    unknown = JudgeSettings(kind="endpoint", model="in-house-9x")
+    settings = changed(laptop(), labels=LabelSettings(cheap_judges=(unknown,)))
+    assert judge_cost(settings, JudgeSettings(), find_domain("job_search", PROJECT)).usd is None
+
+
+def test_batches_cost_half_of_the_labels_and_all_of_the_rest() -> None:
+    paths = find_domain("job_search", PROJECT)
+    live = judge_cost(laptop(), JudgeSettings(), paths)
+    batch = changed(laptop(), labels=LabelSettings(mode="batch"))
+    batched = judge_cost(batch, JudgeSettings(), paths)
+    assert live.usd and batched.usd
+    assert batched.usd / live.usd == pytest.approx(1 - live.calls["labels"] / 2 / live.all_calls)
+
+
+def test_a_second_round_is_in_the_plan() -> None:
+    paths = find_domain("job_search", PROJECT)
+    more = changed(laptop(), synthesis=changed(laptop().synthesis, second_round_pairs=300))
+    assert judge_cost(more, JudgeSettings(), paths).calls["labels"] == 3500

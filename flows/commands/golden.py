@@ -53,8 +53,8 @@ def sample(
     page = output.with_suffix(".html")
     write_atomically(page, render_worksheet(chosen, policy, shown=shown).encode())
     print(f"{len(chosen)} pairs in {output}, and to grade in a browser in {page}.")
-    kinds = Counter(pair.kind for pair in chosen)
-    print(", ".join(f"{kind}: {number}" for kind, number in sorted(kinds.items())))
+    for kind, number in sorted(Counter(pair.kind for pair in chosen).items()):
+        print(f"{number:>6}  {kind}")
     print("Give each rater a copy, then `golden import`.")
 
 
@@ -161,8 +161,11 @@ def _show_agreement(found: "RatersAgreement", names: Sequence[str]) -> None:
         print(f"human kappa: {found.human_kappa:.3f}")
     for (first, second), kappa in found.pairwise.items():
         print(f"{names[first]} and {names[second]}: kappa {kappa:.3f}")
-    for name, measured in found.dimensions.items():
-        print(f"{name}: kappa {'not measured' if measured is None else f'{measured:.3f}'}")
+    measured = {name: kappa for name, kappa in found.dimensions.items() if kappa is not None}
+    for name, kappa in measured.items():
+        print(f"{name}: kappa {kappa:.3f}")
+    if len(measured) < len(found.dimensions):
+        print(f"{len(found.dimensions) - len(measured)} dimensions have no kappa: too few grades.")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
     for name in ("policy", "golden", "documents", "queries", "members", "impressions"):
         found = getattr(paths, name)
         print(f"{name + ':':<13}{found or 'not there: what needs it is skipped'}")
-    most = settings.synthesis.most_pairs(has_log=paths.impressions is not None)
+    most = settings.synthesis.most_labels(has_log=paths.impressions is not None)
     answered = len(answered_keys(options.store / options.domain / "labels" / "journal.jsonl"))
     print(
         f"{'labels:':<13}at most {most:,} pairs; {answered:,} answers of "
@@ -93,7 +93,8 @@ def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) 
 
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     """Who would grade, how often, for how much money and time, and the first prompt."""
-    from tasks.llm_judge import OPENAI, judge_cost, settle_judge
+    from tasks.core.labeling.address import OPENAI
+    from tasks.llm_judge import judge_cost, settle_judge
 
     settled, choice = settle_judge(settings, paths)
     judge = settled.judge
@@ -103,10 +104,16 @@ def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
         yield "embedded, no LLM: costs nothing, and cannot read the policy"
         return
     cost = judge_cost(settled, judge, paths)
-    money = "price unknown: state judge.prices" if cost.usd is None else f"about ${cost.usd:,.2f}"
-    yield f"{judge.model} at {judge.base_url or OPENAI}: an LLM, {money}"
+    yield f"{judge.model} at {judge.base_url or OPENAI}: an LLM, {_price(cost.usd)}"
     yield f"never above ${judge.budget_usd:,.2f} (--budget-usd); --judge embedded costs nothing"
     yield ", ".join(f"{calls:,} calls for {purpose}" for purpose, calls in cost.calls.items())
+    if cost.at_half_price:
+        yield f"{cost.at_half_price:,} of them by the Batch API, at half the price"
+    for rung in cost.cheap:
+        yield (
+            f"of that {rung.model}, asked first: {rung.all_calls:,} calls, {_price(rung.own_usd)}; "
+            f"{judge.model}: {_price(cost.own_usd)}, if every pair goes up to it"
+        )
     yield (
         f"{cost.million_tokens:,.1f} million tokens, {cost.plan.cached_share:.0%} of the prompts' "
         f"at the cached price; judged by {cost.sampled} documents, {cost.plan.token_rule}"
@@ -117,3 +124,7 @@ def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     else:
         size = sum(len(message["content"]) for message in cost.plan.first_prompt)
         yield f"the first prompt has {size:,} characters: --show-prompt prints it"
+
+
+def _price(usd: float | None) -> str:
+    return "price unknown: state its prices" if usd is None else f"about ${usd:,.2f}"

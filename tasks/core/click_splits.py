@@ -22,7 +22,7 @@ CALIBRATION_MEMBERS = 0.1
 
 @dataclass(frozen=True)
 class Caps:
-    """Most rows of each use; whole impressions are drawn, so lists stay whole."""
+    """Most rows of each use."""
 
     train: int
     personalize: int
@@ -60,18 +60,32 @@ def reserved(member_ids: Ids, *, held_out_members: float) -> npt.NDArray[np.bool
 
 
 def cap_uses(
-    uses: npt.NDArray[np.str_], impression_ids: Sequence[str], caps: Caps, *, seed: int
+    uses: npt.NDArray[np.str_],
+    impression_ids: Ids,
+    caps: Caps,
+    *,
+    seed: int,
+    member_ids: Ids | None = None,
 ) -> npt.NDArray[np.bool_]:
-    """Which rows to keep, shape (rows,): whole impressions of each use up to its cap."""
+    """Which rows to keep, shape (rows,): whole impressions of each use up to its cap.
+
+    With ``member_ids`` (rows,) what personalizes and what tests that are whole members instead,
+    the same ones: a dozen rows of everybody would teach nothing about anybody.
+    """
     generator = np.random.default_rng(seed)
     _, lists = np.unique(np.asarray(impression_ids), return_inverse=True)
+    whole = dict.fromkeys(USES, (lists, generator.permutation(lists.max() + 1)))
+    if member_ids is not None:
+        _, members = np.unique(np.asarray(member_ids), return_inverse=True)
+        order = generator.permutation(members.max() + 1)
+        whole |= dict.fromkeys(("personalize", "later"), (members, order))
     keep = np.zeros(len(uses), dtype=bool)
-    for use in USES:
+    for use, (units, order) in whole.items():
         rows = np.flatnonzero(uses == use)
-        numbers, sizes = np.unique(lists[rows], return_counts=True)
-        order = generator.permutation(len(numbers))
-        chosen = numbers[order[np.cumsum(sizes[order]) <= getattr(caps, use)]]
-        keep[rows[np.isin(lists[rows], chosen)]] = True
+        sizes = np.bincount(units[rows], minlength=len(order))
+        order = order[(sizes[order] > 0) & (sizes[order] <= getattr(caps, use))]
+        chosen = order[np.cumsum(sizes[order]) <= getattr(caps, use)]
+        keep[rows[np.isin(units[rows], chosen)]] = True
     return keep
 
 

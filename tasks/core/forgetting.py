@@ -20,8 +20,9 @@ class Forgotten:
     """What was removed, and which registered models still carry the member.
 
     ``artifacts``: kinds of the artifacts removed; ``answers``: answers taken out of the payment
-    journal; ``scores``: lines taken out of the scoring folder's files; ``effects``: versions with an effect of the member's own; ``trained``: all versions,
-    since each may have learned from rows of the member.
+    journal; ``scores``: lines taken out of the scoring folder's files; ``effects``: versions with
+    an effect of the member's own; ``trained``: all versions, since each may have learned from
+    rows of the member.
     """
 
     artifacts: list[str]

@@ -17,6 +17,7 @@ from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.domain.paths import DomainPaths
 from tasks.core.domain.readers import read_json_lines
 from tasks.core.errors import CookbookError
+from tasks.core.fairness.mitigation import EqualOpportunityMap, load_map
 from tasks.core.inputs import PairText, render_pair
 from tasks.core.personalization.effects import Effects
 from tasks.core.store.files import sync_folder
@@ -60,19 +61,24 @@ class ServedModel:
     version: str
     scorer: PairScorer
     effects: Effects | None
+    mending: EqualOpportunityMap | None = None
 
     @classmethod
     def load(cls, model: Model) -> "ServedModel":
-        effects = model.file("effects")
+        effects, mending = model.file("effects"), model.file("mitigation.json")
         return cls(
             model.version,
             PairScorer.load(model.file("scorer"), for_scoring=True),
             Effects.load(effects) if effects.is_dir() else None,
+            load_map(mending) if mending.is_file() else None,
         )
 
     def score(self, rows: Sequence[Row], catalog: Catalog, mix: Mix) -> list[Row]:
         """The rows with single_grade, grade_probabilities, relevance, action_probabilities,
         personalized_probabilities, value and model_version.
+
+        Raises:
+            CookbookError: the version's values are mended, and `mix` is not the usual one.
         """
         scorer = self.scorer
         grades = scorer.outputs.grade_count
@@ -88,6 +94,11 @@ class ServedModel:
         personal = self._personal(rows, logits[:, grades:], catalog)
         first = next(iter(actions.values()), None)
         values = mix(relevances, next(iter(personal.values()), first))
+        if self.mending is not None:
+            _check_mended(self.mending, mix)
+            # Fitted and measured before anybody's effects, so their part of the value stays.
+            groups = _groups(rows, catalog, self.mending.attribute)
+            values = values + self.mending.shift(mix(relevances, first), groups)
         return [
             {
                 **row,
@@ -123,6 +134,21 @@ class ServedModel:
             return {}
         name, calibration = next(iter(calibrations.items()))
         return {name: calibration(self.effects.logits(rows, logits[:, 0], catalog))}
+
+
+def _check_mended(mending: EqualOpportunityMap, mix: Mix) -> None:
+    if mix != Mix():
+        raise CookbookError(
+            f"This model's values are mended between groups of {mending.attribute!r}, which was "
+            f"fitted at {Mix()}; came {mix}. Leave the weights as they are, or serve a version "
+            "without fairness.mitigation."
+        )
+
+
+def _groups(rows: Sequence[Row], catalog: Catalog, attribute: str) -> list[str | None]:
+    """Each row's document's group; none for a document that the domain does not know."""
+    stated = (catalog.documents.get(row.get("doc_id", ""), {}).get("groups") for row in rows)
+    return [json.loads(groups or "{}").get(attribute) for groups in stated]
 
 
 def open_model(registry: Registry, version: str | None = None) -> ServedModel:

@@ -96,6 +96,31 @@ def test_the_seed_chooses_other_lists():
     assert not np.array_equal(_capped(caps)[2], _capped(caps, seed=1)[2])
 
 
+def test_effects_see_whole_members_and_are_tested_on_the_same():
+    """Each member has 10 to 50 rows of each use; drawn by impression, few had all of theirs."""
+    rng = np.random.default_rng(2)
+    members = np.repeat(np.arange(100), rng.integers(10, 50, 100) * 5)
+    uses = np.resize(np.array(USES), len(members))
+    lists = [f"i{n // 5}" for n in range(len(members))]
+    caps = Caps(train=50, personalize=600, later=700, calibrate=50, held_out=50)
+    keep = cap_uses(uses, lists, caps, seed=3, member_ids=members)
+    seen = {use: set(members[keep & (uses == use)]) for use in ("personalize", "later")}
+    assert seen["personalize"] <= seen["later"]
+    for use, drawn in seen.items():
+        rows = np.isin(members, list(drawn)) & (uses == use)
+        assert keep[rows].all()
+        assert getattr(caps, use) - 50 < rows.sum() <= getattr(caps, use)
+
+
+def test_a_member_with_more_rows_than_the_cap_is_passed_over():
+    members = np.array(["all"] * 50 + ["few"] * 5)
+    uses = np.full(55, "personalize", dtype="<U12")
+    lists = [str(n) for n in range(55)]
+    for seed in range(4):
+        keep = cap_uses(uses, lists, Caps(9, 9, 9, 9, 9), seed=seed, member_ids=members)
+        assert set(members[keep]) == {"few"}
+
+
 def test_rows_without_a_use_are_left_out():
     uses = np.array(["train", "", "", "train"])
     keep = cap_uses(uses, ["a", "a", "b", "b"], Caps(9, 9, 9, 9, 9), seed=0)

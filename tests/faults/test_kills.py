@@ -102,3 +102,16 @@ def test_a_kill_at_a_named_point_changes_no_content(
     assert content_digests(tmp_path) == straight
     pointer = json.loads((tmp_path / "job_search" / "registry" / "current.json").read_text())
     assert pointer["version"] == "v0001"
+
+
+def test_a_kill_between_shards_keeps_those_that_are_done_and_changes_no_content(
+    root: Path, straight: dict[str, str], server: dict[str, str], tmp_path: Path
+) -> None:
+    """Twice the eighth shard: the second run goes on from the first one's eight."""
+    for done_before in (8, 16):
+        killed = smoke_run(root, tmp_path, **server, COOKBOOK_FAULT="effects:shard:8")
+        assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+        assert len(list(tmp_path.glob("scratch/*/*-of-00003.arrow"))) == done_before
+    done = smoke_run(root, tmp_path, **server)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(tmp_path) == straight

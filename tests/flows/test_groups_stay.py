@@ -80,7 +80,7 @@ def test_the_report_compares_the_marked_groups(store: Path) -> None:
         "judge", "policy_teacher", "click_teacher", "pruned_student",
     }  # fmt: skip
     assert {metric["tier"] for metric in found["twins"]["metrics"]} == {
-        "policy_teacher", "pruned_student",
+        "judge", "policy_teacher", "pruned_student",
     }  # fmt: skip
     told = [reason for reason in report["promotion"]["reasons"] if "airness" in reason]
     assert told or any("No gap" in r or "no gap" in r for r in report["promotion"]["reasons"])

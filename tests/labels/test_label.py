@@ -8,7 +8,16 @@ import pytest
 from flows.cli import main
 from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.tables import Row, read_rows
-from tasks.exchange import CALLS, COVERAGE, JUDGMENTS, POLICY_EDIT, QUARANTINE, RUNGS, SENT
+from tasks.exchange import (
+    CALLS,
+    COVERAGE,
+    JUDGMENTS,
+    POLICY_EDIT,
+    QUARANTINE,
+    RUNGS,
+    SENT,
+    SUSPICIOUS,
+)
 from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint
 from tests.job_search_judge import answer_of
 from tests.labels.label_place import NEW_ROW, OLD_ROW, PAIRS, Place, grades, paid_answers
@@ -148,6 +157,7 @@ def test_coverage_names_what_no_label_exercises(place: Place, server: ScriptedEn
     unused = {name for name, count in coverage["clauses"].items() if not count}
     assert unused
     assert {f"clause {name}" for name in unused} <= set(coverage["holes"])
+    assert labels.json(SUSPICIOUS)["pairs"] == PAIRS
 
 
 def test_pairs_without_a_usable_answer_are_kept_with_the_judges_words(

@@ -4,7 +4,8 @@ import json
 
 from tasks.core.labeling.forgetting import forget_pairs
 from tasks.core.tables import read_rows
-from tasks.exchange import WRITTEN
+from tasks.exchange import COVERAGE, WRITTEN
+from tasks.exchange import PAIRS as PAIRS_FILE
 from tasks.label import label
 from tasks.mine_pairs import mine_pairs
 from tasks.past_labels import past_labels
@@ -23,7 +24,7 @@ def test_a_second_round_pays_for_its_new_pairs_alone(
     with open_run(place.store, "job_search"):
         past = next(past_labels())
         settings = SYNTHESIS.model_copy(update={"second_round_pairs": 40})
-        more = plain(mine_pairs)(past.domain, past.input("pairs"), first, TINY, settings)
+        more = plain(mine_pairs)(past.domain, past.input("pairs"), first, None, TINY, settings)
         judge, labels = past.settings
         second = plain(label)(
             past.domain, more, past.input("judge"), past.input("verdict"), TINY, judge, labels
@@ -31,6 +32,44 @@ def test_a_second_round_pays_for_its_new_pairs_alone(
     assert more.counts["mined"] == 40
     assert paid_answers(place.store) == PAIRS + 40
     assert grades(first).items() <= grades(second).items()
+
+
+def test_a_second_round_asks_an_llm_for_what_no_label_exercises(
+    place: Place, server: ScriptedEndpoint
+) -> None:
+    def writes(call: Call) -> Answer:
+        number = call.number
+        return Answer(json.dumps({"queries": [f"night work {number}", f"day work {number}"]}))
+
+    first = place.label(server)
+    holes = first.json(COVERAGE)["holes"]
+    unused = {hole.removeprefix("clause ") for hole in holes if hole.startswith("clause ")}
+    assert unused, "the first round is small enough to leave holes"
+    server.script = writes
+    server.calls.clear()
+    with open_run(place.store, "job_search"):
+        past = next(past_labels())
+        judge_settings, _ = past.settings
+        synthesis = SYNTHESIS.model_copy(
+            update={"generated_queries": 5000, "second_round_pairs": 100}
+        )
+        aimed = plain(write_llm_queries)(
+            past.domain,
+            past.input("judge"),
+            past.input("verdict"),
+            TINY,
+            judge_settings,
+            synthesis,
+            first,
+        )
+        more = plain(mine_pairs)(past.domain, past.input("pairs"), first, aimed, TINY, synthesis)
+    asked = {call.pair["clause"].split()[0] for call in server.calls}
+    assert asked == unused
+    assert more.counts["for_holes"] > 0
+    new = sum(more.counts[name] for name in ("for_holes", "for_grades", "mined"))
+    assert PAIRS < more.counts["pairs"] == PAIRS + new <= PAIRS + 100
+    rows = read_rows(more.file(PAIRS_FILE))
+    assert len({row["pair_id"] for row in rows}) == len(rows)
 
 
 def test_an_llm_writes_queries_that_are_labeled_and_can_be_forgotten(

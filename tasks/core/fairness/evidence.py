@@ -66,8 +66,10 @@ class TierOutputs:
         return found
 
     def value(self, logits: Logits) -> Floats:
-        """What candidates are ranked by (n,), at the usual mixture of relevance and clicks."""
-        return Mix()(self.relevance(logits), self.clicked(logits))
+        """What candidates are ranked by (n,), at the usual mixture; nobody's effects are in it."""
+        temperature = self.calibration.get("temperature", 1.0)
+        by_grade = grade_probabilities(logits, self.grade_count, temperature=temperature)
+        return Mix()(relevance(by_grade), self.clicked(logits))
 
 
 @dataclass(frozen=True)

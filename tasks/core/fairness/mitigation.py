@@ -45,6 +45,10 @@ class EqualOpportunityMap:
             mapped[rows] = np.interp(scores[rows], knots, self.values[group])
         return np.asarray(self.dial * mapped + (1.0 - self.dial) * scores, dtype=np.float64)
 
+    def shift(self, scores: FloatArray, groups: Sequence[str | None]) -> FloatArray:
+        """What `apply` adds to each score: what another score of the same row may be mended by."""
+        return self.apply(scores, groups) - scores
+
     def with_dial(self, dial: float) -> "EqualOpportunityMap":
         """The same maps at another mixture, 0 to 1."""
         if not 0.0 <= dial <= 1.0:

@@ -50,32 +50,46 @@ class GradedRows:
     doc_ids: list[str]
 
 
-def measure_mitigation(
-    evidence: Evidence, dials: Sequence[float], *, minimum_positives: int, n_resamples: int
-) -> dict[str, Any] | None:
-    """The served value mended for every attribute of documents, and what that costs.
+def fit_mitigation(evidence: Evidence, *, minimum_positives: int) -> list[EqualOpportunityMap]:
+    """Maps of the served value for every attribute of documents with two groups of enough clicks.
 
-    None where no impressions fit it or hold a click to measure it by, or no attribute has two
-    groups of enough clicks. Members' groups never meet in one list, so that mending them
-    changes no list.
+    They are fitted on the impressions that fitted the effects, and none where there are no such.
+    Members' groups never meet in one list, so that mending them changes no list.
     """
-    if evidence.personal is None or len({row["clicked"] for row in evidence.shown}) < 2:
-        return None
+    if evidence.personal is None:
+        return []
     tier, personal = evidence.tiers[evidence.served], evidence.personal
     values = tier.value(personal.logits[: len(personal.fitting)])
     fitting = _clicked_rows(evidence, personal.fitting, values)
+    names = attributes_to_mend(fitting, minimum_positives=minimum_positives)
+    return [mend(fitting, name, minimum_positives=minimum_positives) for name in names]
+
+
+def measure_mitigation(
+    evidence: Evidence,
+    maps: Sequence[EqualOpportunityMap],
+    dials: Sequence[float],
+    *,
+    applied: EqualOpportunityMap | None,
+    n_resamples: int,
+) -> dict[str, Any] | None:
+    """The served value mended by each map, and what that costs; `applied` is the one that serves.
+
+    None without maps, or where no impression holds a click to measure them by.
+    """
+    personal = evidence.personal
+    if not maps or personal is None or len({row["clicked"] for row in evidence.shown}) < 2:
+        return None
+    tier = evidence.tiers[evidence.served]
     shown = _clicked_rows(evidence, evidence.shown, tier.value(tier.shown))
     graded = _graded_rows(evidence, tier.value(tier.sealed))
-    names = attributes_to_mend(fitting, minimum_positives=minimum_positives)
-    if not names:
-        return None
-    fitted = [mend(fitting, name, minimum_positives=minimum_positives) for name in names]
-    costs = [mitigation_cost(one, shown, graded, dials, n_resamples=n_resamples) for one in fitted]
+    measured = sorted({*dials, *([applied.dial] if applied else [])})
+    costs = [mitigation_cost(one, shown, graded, measured, n_resamples=n_resamples) for one in maps]
     return {
         "method": "equality of opportunity for rankings",
         "score": "the served value, half relevance and half probability of a click",
-        "applied": False,
-        "clicks_fitted": int(fitting.clicked.sum()),
+        "applied": {"attribute": applied.attribute, "dial": applied.dial} if applied else False,
+        "clicks_fitted": sum(row["clicked"] for row in personal.fitting),
         "attributes": costs,
     }
 

@@ -37,12 +37,22 @@ class TwinPairs:
         ]
         return cls([row for row, _ in found], [twin for _, twin in found], catalog)
 
+    def take(self, kept: npt.NDArray[np.bool_]) -> "TwinPairs":
+        """The twins where `kept` (n,) is true."""
+        places = np.flatnonzero(kept).tolist()
+        rows, twins = [self.rows[i] for i in places], [self.twins[i] for i in places]
+        return TwinPairs(rows, twins, self.catalog)
+
+    def versions(self) -> list[tuple[Row, str]]:
+        """Row and member's text: all first versions, then all second ones (2 n)."""
+        texts = [twin.first for twin in self.twins] + [twin.second for twin in self.twins]
+        return list(zip(self.rows * 2, texts, strict=True))
+
     def texts(self, template: InputTemplate) -> list[PairText]:
-        """All first versions, then all second ones, as a scorer reads them."""
+        """All versions, as a scorer reads them."""
         return [
             render_pair(template, row["query"], text, self.catalog.documents[row["doc_id"]])
-            for texts in ([twin.first for twin in self.twins], [t.second for t in self.twins])
-            for row, text in zip(self.rows, texts, strict=True)
+            for row, text in self.versions()
         ]
 
     def measured(self, tier: str, scores: FloatArray, *, n_resamples: int) -> "TwinGaps":
@@ -74,14 +84,18 @@ class TwinGaps:
     unseen: float
 
 
-def twin_report(pairs: TwinPairs, found: Mapping[str, TwinGaps], *, teacher: str) -> dict[str, Any]:
-    """The report's part: gaps with intervals, which of them grew from the teacher, and `unseen`.
+def twin_report(
+    pairs: TwinPairs, found: Mapping[str, TwinGaps], *, teachers: Mapping[str, str]
+) -> dict[str, Any]:
+    """The report's part: gaps with intervals, which of them grew from a teacher, and `unseen`.
+
+    `teachers` maps tier to teacher; those that were not measured are left out.
 
     p-values of signed gaps are corrected together; sizes have none that means anything.
     """
     signed = correct_p_values([summarize(gap) for one in found.values() for gap in one.signed])
     sizes = [summarize(gap) for one in found.values() for gap in one.sizes]
-    pupils = {tier: teacher for tier in found if tier != teacher}
+    pupils = {tier: one for tier, one in teachers.items() if {tier, one} <= found.keys()}
     growth = gap_growth({tier: one.sizes for tier, one in found.items()}, pupils)
     return {
         "pairs": len({row["query_id"] for row in pairs.rows}),

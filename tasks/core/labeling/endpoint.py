@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from tasks.core.errors import CookbookError
+from tasks.core.labeling.address import is_loopback
 
 AnswerFormat = Literal["json_schema", "json_object", "text"]
 
@@ -42,7 +42,7 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        return urlsplit(self.base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+        return is_loopback(self.base_url)
 
     @property
     def settings_digest(self) -> str:

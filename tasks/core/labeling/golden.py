@@ -11,6 +11,8 @@ from tasks.core.errors import CookbookError
 from tasks.core.labeling.worksheets import write_csv
 
 KEY_COLUMNS = ("query_id", "query", "member_id", "doc_id")
+# What a rater reads of a pair; a domain without members has the second alone.
+TEXT_COLUMNS = ("member", "document")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def write_worksheet(
     shown: Shown,
 ) -> None:
     """One rater's sheet: the pair, its texts, and empty columns to fill in, one a dimension."""
-    texts = ["member", "document"] if shown.members else ["document"]
+    texts = TEXT_COLUMNS if shown.members else TEXT_COLUMNS[1:]
     columns = [*KEY_COLUMNS, "kind", *texts, *(f"dim_{name}" for name in dimensions), "grade"]
     rows = [
         {

@@ -33,7 +33,3 @@ class Progress:
     possibly_billed: int = 0
     spent_usd: float = 0.0
     by_status: Counter[Status] = field(default_factory=Counter)
-
-    def projected_usd(self, pairs: int) -> float:
-        """What all ``pairs`` will have cost at the price of those finished so far."""
-        return self.spent_usd / self.finished * pairs if self.finished else 0.0

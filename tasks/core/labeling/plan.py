@@ -131,8 +131,11 @@ class _Asked:
 def local_tokenizer(model: str) -> Callable[[str], int] | None:
     """Token counts by the model's own tokenizer if it is on this machine; None if it is not.
 
-    Nothing is downloaded, and no code that comes with a model is run.
+    Nothing is downloaded, and no code that comes with a model is run. A model without a slash in
+    its name (``gpt-4.1-mini``) has no published tokenizer to look for.
     """
+    if "/" not in model:
+        return None
     from transformers import AutoTokenizer  # costs seconds, and only a plan needs it
 
     try:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tasks.core.domain.golden import assign_splits, parse_grade
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.agreement import human_kappa, weighted_kappa
-from tasks.core.labeling.golden import KEY_COLUMNS
+from tasks.core.labeling.golden import KEY_COLUMNS, TEXT_COLUMNS
 from tasks.core.labeling.worksheets import read_worksheet, write_csv
 
 PairKey = tuple[str, str, str]  # query_id, member_id, doc_id
@@ -21,7 +21,8 @@ PairKey = tuple[str, str, str]  # query_id, member_id, doc_id
 class RatedPair:
     """A pair with each rater's grade, None where one did not grade it, and the agreed grade.
 
-    ``grade`` is None where the raters differ and nobody has settled it yet.
+    ``grade`` is None where the raters differ and nobody has settled it yet. ``texts`` are what
+    the raters read, by column, where their sheets show it.
     """
 
     query_id: str
@@ -31,6 +32,7 @@ class RatedPair:
     ratings: tuple[int | None, ...]
     dimension_ratings: Mapping[str, tuple[int | None, ...]]
     grade: int | None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> PairKey:
@@ -92,8 +94,9 @@ def measure_raters(pairs: Sequence[RatedPair], *, grade_count: int) -> RatersAgr
 
 
 def write_adjudication(path: Path, pairs: Sequence[RatedPair]) -> None:
-    """A worksheet of the disagreements with all ratings and an empty grade to fill in."""
-    _write(path, adjudication_list(pairs))
+    """A worksheet of the disagreements: texts, all ratings, and an empty grade to fill in."""
+    waiting = adjudication_list(pairs)
+    _write(path, waiting, shown=tuple(waiting[0].texts) if waiting else ())
 
 
 def read_adjudication(path: Path, *, grade_count: int) -> dict[PairKey, int]:
@@ -131,7 +134,13 @@ def write_golden(
     return len(graded)
 
 
-def _write(path: Path, pairs: Sequence[RatedPair], splits: Sequence[str] = ()) -> None:
+def _write(
+    path: Path,
+    pairs: Sequence[RatedPair],
+    *,
+    splits: Sequence[str] = (),
+    shown: Sequence[str] = (),
+) -> None:
     raters = [f"rater_{number + 1}" for number in range(len(pairs[0].ratings) if pairs else 0)]
     dimensions = [f"dim_{name}" for name in (pairs[0].dimension_ratings if pairs else {})]
     rows = [
@@ -140,11 +149,12 @@ def _write(path: Path, pairs: Sequence[RatedPair], splits: Sequence[str] = ()) -
             **dict(zip(raters, pair.ratings, strict=True)),
             **{f"dim_{n}": _agreed(r) for n, r in pair.dimension_ratings.items()},
             "split": splits[number] if splits else None,
+            **{name: pair.texts[name] for name in shown},
         }
         for number, pair in enumerate(pairs)
     ]
-    columns = [*KEY_COLUMNS, "grade", *raters, *dimensions, *(["split"] if splits else [])]
-    write_csv(path, columns, rows)
+    columns = [*KEY_COLUMNS, *shown, "grade", *raters, *dimensions]
+    write_csv(path, [*columns, *(["split"] if splits else [])], rows)
 
 
 def _read_sheet(
@@ -185,6 +195,7 @@ def _join(
         ratings=ratings,
         dimension_ratings={name: of(f"dim_{name}") for name in dimensions},
         grade=settled.get(key, _agreed(ratings)),
+        texts={name: row[name] for name in TEXT_COLUMNS if name in row},
     )
 
 

@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 _MARKS = {
     "instruction": re.compile(
@@ -15,6 +18,7 @@ _MARKS = {
     "reasoning": re.compile(r"thought process:|let(['’]s| us) (solve|think)", re.IGNORECASE),
 }
 _MOST_REPEATED = 4
+_LISTED = 20
 # Soft hyphens and joiners occur in honest text; tags and direction overrides do not.
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
@@ -31,3 +35,23 @@ def suspicions(text: str, query: str) -> tuple[str, ...]:
     if query.strip() and visible.casefold().count(query.strip().casefold()) > _MOST_REPEATED:
         found.add("stuffing")
     return tuple(sorted(found))
+
+
+def list_suspicions(pairs: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """Of pairs (pair_id, text, query): how many bear which mark, and the first of them by name."""
+    marks: Counter[str] = Counter()
+    marked: list[str] = []
+    looked_at = suspicious = 0
+    for name, text, query in pairs:
+        looked_at += 1
+        found = suspicions(text, query)
+        marks.update(found)
+        suspicious += bool(found)
+        if found and len(marked) < _LISTED:
+            marked.append(name)
+    return {
+        "pairs": looked_at,
+        "suspicious": suspicious,
+        "marks": dict(sorted(marks.items())),
+        "first": marked,
+    }

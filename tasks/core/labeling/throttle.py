@@ -25,6 +25,7 @@ class Throttle:
     endpoint: Endpoint
     _requests: AsyncLimiter = field(init=False)
     _tokens: AsyncLimiter = field(init=False)
+    _weighing: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     _changed: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _is_open: bool = field(init=False, default=False)
     _is_probing: bool = field(init=False, default=False)
@@ -33,11 +34,8 @@ class Throttle:
     _limited_in_a_row: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._requests = _limiter(self.endpoint.requests_per_minute, largest=1.0)
-        # A request of more tokens than the bucket holds could never pass.
-        self._tokens = _limiter(
-            self.endpoint.tokens_per_minute, largest=self.endpoint.tokens_per_minute / 20
-        )
+        self._requests = _limiter(self.endpoint.requests_per_minute)
+        self._tokens = _limiter(self.endpoint.tokens_per_minute)
         self._last_progress = _now()
 
     async def admit(self, tokens: float) -> bool:
@@ -50,9 +48,18 @@ class Throttle:
             is_probe = not self._is_open
             self._is_probing = is_probe
             await self._requests.acquire()
-            await self._tokens.acquire(min(tokens, self._tokens.max_rate))
+            await self._weigh(tokens)
             if is_probe or self._is_open:
                 return is_probe
+
+    async def _weigh(self, tokens: float) -> None:
+        """Wait for a call's tokens: in parts, since a long policy exceeds what the bucket holds,
+        and one call at a time, since many half-weighed calls would all be late."""
+        async with self._weighing:
+            while tokens > 0:
+                part = min(tokens, self._tokens.max_rate)
+                await self._tokens.acquire(part)
+                tokens -= part
 
     def passed(self, *, is_probe: bool) -> None:
         """The endpoint answered; an answered probe opens the way for everybody."""
@@ -117,9 +124,9 @@ class Throttle:
         self._changed = asyncio.Event()
 
 
-def _limiter(per_minute: float, *, largest: float) -> AsyncLimiter:
-    """A leaky bucket of this rate whose burst is half a second, or the largest single amount."""
-    burst = max(per_minute / 60 * _BURST_S, largest)
+def _limiter(per_minute: float) -> AsyncLimiter:
+    """A leaky bucket of this rate whose burst is half a second, or one of what it counts."""
+    burst = max(per_minute / 60 * _BURST_S, 1.0)
     return AsyncLimiter(burst, burst / per_minute * 60)
 
 

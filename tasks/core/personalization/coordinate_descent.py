@@ -21,6 +21,7 @@ from tasks.core.personalization.game_model import (
 from tasks.core.personalization.random_effect_model import RandomEffectModel
 from tasks.core.personalization.random_effects import fit_random_effect
 from tasks.core.personalization.rows import Rows
+from tasks.core.personalization.sharded_fit import Fit
 from tasks.core.personalization.validation_metrics import (
     METRICS,
     Metric,
@@ -41,6 +42,7 @@ def coordinate_descent(
     warm_start: GameModel | None = None,
     locked: Sequence[str] = (),
     incremental: bool = False,
+    fit: Fit = fit_random_effect,
 ) -> GameModel:
     """Train the coordinates in their order, `passes` times over.
 
@@ -48,10 +50,11 @@ def coordinate_descent(
     kept is the one of best `metric` on `validation` among those with every coordinate trained,
     or the last one. `warm_start` gives start values and the models of `locked` coordinates;
     `incremental` also makes it a Gaussian prior. With one coordinate to train, one pass is all.
+    `fit` fits one coordinate: a `ShardedFit` does so in parts that survive a kill.
     Raises CookbookError on locked coordinates without a model, and if all are locked.
     Source: Photon ML's CoordinateDescent; GDMix ships a single pass.
     """
-    descent = _Descent(rows, tuple(coordinates), warm_start, tuple(locked), incremental)
+    descent = _Descent(rows, tuple(coordinates), warm_start, tuple(locked), incremental, fit)
     descent.start(validation)
     trained = descent.trainable()
     history: list[DescentStep] = []
@@ -82,6 +85,7 @@ class _Descent:
     warm_start: GameModel | None
     locked: tuple[str, ...]
     incremental: bool
+    fit: Fit
     models: dict[str, RandomEffectModel] = field(default_factory=dict)
     scores: dict[str, Array] = field(default_factory=dict)
     held_out: dict[str, Array] = field(default_factory=dict)
@@ -126,7 +130,7 @@ class _Descent:
         """Fit one coordinate on the others' scores as offset, from where it stood."""
         features, names = self.rows.features_of(coordinate.features)
         others = [scores for name, scores in self.scores.items() if name != coordinate.name]
-        self.models[coordinate.name] = fit_random_effect(
+        self.models[coordinate.name] = self.fit(
             entities_of(coordinate, self.rows),
             features,
             self.rows.checked_labels(),

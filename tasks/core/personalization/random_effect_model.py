@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +106,24 @@ class RandomEffectModel:
             None if known is None else float(known[entity]),
             None if spread is None else dict(zip(names, spread, strict=True)),
         )
+
+    def take(self, entities: npt.NDArray[np.int64]) -> "RandomEffectModel":
+        """The model of some entities alone, by ascending place; counts of the report stay."""
+        sizes = np.diff(self.starts)[entities]
+        starts = np.zeros(len(entities) + 1, np.int64)
+        np.cumsum(sizes, out=starts[1:])
+        places = np.arange(starts[-1]) + np.repeat(self.starts[entities] - starts[:-1], sizes)
+        spread, own = self.variances, self.intercept_variances
+        columns: dict[str, Any] = {
+            name: getattr(self.report, name)[entities] for name in PER_ENTITY
+        }
+        return replace(
+            self, entity_ids=self.entity_ids.take(pa.array(entities)),
+            intercepts=self.intercepts[entities], starts=starts, columns=self.columns[places],
+            values=self.values[places], report=replace(self.report, **columns),
+            variances=None if spread is None else spread[places],
+            intercept_variances=None if own is None else own[entities],
+        )  # fmt: skip
 
     def dense(self) -> Array:
         """All coefficients (E, d) in the order of `entity_ids` and `feature_names`."""

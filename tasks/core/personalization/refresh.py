@@ -13,7 +13,9 @@ from tasks.core.intervals import Interval, bootstrap_statistic, number_clusters
 from tasks.core.personalization.coordinate_descent import coordinate_descent
 from tasks.core.personalization.effects import Effects, given_to, kinds_of
 from tasks.core.personalization.game_model import Coordinate, GivenScores, RandomEffect
+from tasks.core.personalization.random_effects import fit_random_effect
 from tasks.core.personalization.rows import ScoreTable
+from tasks.core.personalization.sharded_fit import Fit
 from tasks.core.ranking import weighted_auc
 from tasks.core.tables import Row
 
@@ -81,6 +83,7 @@ def refresh(
     *,
     passes: int,
     prior_weight: float,
+    fit: Fit = fit_random_effect,
 ) -> Effects:
     """Fit on newer rows with their click logits (n,), the effects in service as a Gaussian prior.
 
@@ -91,7 +94,7 @@ def refresh(
     table = ScoreTable(joined.row_ids, click_logits)
     coordinates = [_ready(one, table, prior_weight) for one in effects.game.coordinates]
     game = coordinate_descent(
-        joined, coordinates, passes=passes, warm_start=effects.game, incremental=True
+        joined, coordinates, passes=passes, warm_start=effects.game, incremental=True, fit=fit
     )
     newest = max(int(row["timestamp"]) for row in rows)
     return replace(effects, game=game, learned_until=newest)

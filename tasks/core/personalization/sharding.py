@@ -16,6 +16,8 @@ from tasks.core.errors import CookbookError
 from tasks.core.personalization.convergence import PER_ENTITY, ConvergenceReport
 from tasks.core.personalization.entities import Ids, find_entities, hash_ids, to_strings
 from tasks.core.personalization.random_effect_model import RandomEffectModel
+from tasks.core.store.faults import fault_point
+from tasks.core.store.files import rename_durably
 
 HEAVY_AT_MOST = 100_000  # entities placed one by one; the others go where their hash says
 
@@ -87,7 +89,8 @@ def fit_shard(path: Path, fit: Callable[[], RandomEffectModel]) -> RandomEffectM
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         fit().save(unfinished)
-        os.replace(unfinished, path)
+        rename_durably(unfinished, path)
+        fault_point("effects:shard")
     return RandomEffectModel.load(path)
 
 

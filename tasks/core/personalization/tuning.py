@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from tasks.core.errors import CookbookError
 from tasks.core.personalization.coordinate_descent import coordinate_descent
 from tasks.core.personalization.game_model import Coordinate, GameModel, GivenScores
+from tasks.core.personalization.random_effects import fit_random_effect
 from tasks.core.personalization.rows import Rows
+from tasks.core.personalization.sharded_fit import Fit
 from tasks.core.personalization.validation_metrics import METRICS, Metric, is_better
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def tune_l2(
     highest: float = 1e3,
     seed: int = 0,
     earlier: Sequence[Trial] = (),
+    fit: Fit = fit_random_effect,
 ) -> TunedGame:
     """Search one L2 weight per trained coordinate, on a log scale from `lowest` to `highest`.
 
@@ -64,6 +67,7 @@ def tune_l2(
             validation=validation,
             metric=metric,
             warm_start=best[1] if best else None,
+            fit=fit,
         )
         value = model.best.metric if model.best else float("nan")
         study.tell(asked, value)

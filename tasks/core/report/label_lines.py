@@ -6,17 +6,18 @@ from typing import Any
 from tasks.core.report.quantities import count, decimal, money, percent
 
 Found = Mapping[str, Any]
-_SHOWN_HOLES, _SHOWN_FIELDS = 8, 12
+_SHOWN_HOLES, _SHOWN_FIELDS, _SHOWN_PAIRS = 8, 12, 4
 
 
 def label_lines(labeling: Found) -> list[str]:
     """What an edit of the policy made stale, what each judge did, what is not exercised, what
-    was sent; each only where it was recorded."""
+    was sent, which texts address the judge; each only where it was recorded."""
     return [
         *_edits(labeling.get("policy_edit") or {}),
         *_rungs((labeling.get("rungs") or {}).get("rungs", [])),
         *_coverage(labeling.get("coverage")),
         *_sent(labeling.get("sent")),
+        *_suspicious(labeling.get("suspicious")),
     ]
 
 
@@ -84,3 +85,14 @@ def _first(names: Sequence[str], shown: int) -> str:
     """The first names; the artifact holds them all, and a catalog may have hundreds of fields."""
     rest = f" and {len(names) - shown} more" if len(names) > shown else ""
     return f"{', '.join(names[:shown])}{rest}"
+
+
+def _suspicious(found: Found | None) -> Iterator[str]:
+    if not found or not found["suspicious"]:
+        return
+    marks = ", ".join(f"{name} {count(number)}" for name, number in found["marks"].items())
+    yield (
+        f"{count(found['suspicious'])} of {count(found['pairs'])} pairs bear marks of text that "
+        f"addresses the judge ({marks}), such as {_first(found['first'], _SHOWN_PAIRS)}. They are "
+        "labeled as all others are; `cookbook explain PAIR_ID` shows one."
+    )

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from tasks.core.retrieval.bm25 import Bm25Index, top
 from tasks.core.tables import Row
 from tasks.core.text import normalize_query, pair_id
 
 Floats = npt.NDArray[np.float32]
+# What a pair's row holds, however it was found.
+PAIR_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("pair_id", "query_id", "query", "member_id")),
+        *((name, pa.string()) for name in ("doc_id", "source")),
+        *((name, pa.float64()) for name in ("bm25", "cosine")),
+    ]
+)
 # Ranks by embedding from which hard negatives are drawn: similar, yet past what fits.
 HARD_RANKS = (20, 200)
 # Two queries of this cosine or more are the same question in other words.

@@ -55,8 +55,7 @@ def mine_disagreements(
 
     ``vectors`` are unit-length embeddings by query text.
     """
-    grades = np.array([row["grade"] for row in labels], dtype=np.float64)
-    model = _model().fit(_features(labels), grades)
+    model = fit_promises(labels)
     worst = overestimates(labels)
     queries = {row["query_id"]: row for row in labels}
     labeled = {row["pair_id"] for row in labels}
@@ -65,33 +64,44 @@ def mine_disagreements(
         for query_id in sorted(worst, key=lambda name: (-worst[name], name)):
             row = queries[query_id]
             scores = index.scores(row["query"]), doc_vectors @ vectors[row["query"]]
-            rows = _rated(row, doc_ids, *scores, model)
+            order = np.argsort(-promises(model, *scores), kind="stable")
+            rows = (pair_row(row, doc_ids[int(place)], *scores, int(place)) for place in order)
             yield from islice((new for new in rows if new["pair_id"] not in labeled), per_query)
 
     return list(islice(mined(), count))
 
 
-def _rated(
+def fit_promises(labels: Sequence[Row]) -> Pipeline:
+    """A model of the grade by the two retrieval scores."""
+    return _model().fit(_features(labels), np.array([row["grade"] for row in labels]))
+
+
+def promises(
+    model: Pipeline, lexical: npt.NDArray[np.float32], cosines: npt.NDArray[np.float32]
+) -> Floats:
+    """The grade that retrieval promises of each document, shape (documents,)."""
+    promised: Floats = model.predict(_columns(lexical, cosines))
+    return promised
+
+
+def pair_row(
     query: Row,
-    doc_ids: Sequence[str],
+    doc_id: str,
     lexical: npt.NDArray[np.float32],
     cosines: npt.NDArray[np.float32],
-    model: Pipeline,
-) -> Iterator[Row]:
-    """A query's pairs with all documents, those that the model rates highest first."""
-    promised = model.predict(_columns(lexical, cosines))
-    for place in np.argsort(-promised, kind="stable"):
-        doc_id = doc_ids[int(place)]
-        yield {
-            "pair_id": pair_id(query["query_id"], query["member_id"] or None, doc_id),
-            "query_id": query["query_id"],
-            "query": query["query"],
-            "member_id": query["member_id"],
-            "doc_id": doc_id,
-            "source": "hard_negative",
-            "bm25": float(lexical[place]),
-            "cosine": float(cosines[place]),
-        }
+    place: int,
+) -> Row:
+    """A query's pair with the document at this place, found by its scores."""
+    return {
+        "pair_id": pair_id(query["query_id"], query["member_id"] or None, doc_id),
+        "query_id": query["query_id"],
+        "query": query["query"],
+        "member_id": query["member_id"],
+        "doc_id": doc_id,
+        "source": "hard_negative",
+        "bm25": float(lexical[place]),
+        "cosine": float(cosines[place]),
+    }
 
 
 def _model() -> Pipeline:

@@ -53,7 +53,7 @@ def test_a_scorer_that_prefers_a_pronoun_is_found_and_its_teacher_is_not(pairs: 
         "policy_teacher": pairs.measured("policy_teacher", 0.5 + noise, n_resamples=200),
         "student": pairs.measured("student", biased, n_resamples=200),
     }
-    report = twin_report(pairs, found, teacher="policy_teacher")
+    report = twin_report(pairs, found, teachers={"student": "policy_teacher"})
     gaps = {(m["tier"], m["group_pair"]): m for m in report["metrics"] if m["name"] == "twin_gap"}
     planted = gaps["student", "pronoun: she - he"]
     assert planted["value"] == pytest.approx(-0.1, abs=0.02)

@@ -9,7 +9,6 @@ from transformers import PreTrainedTokenizerFast
 from tasks.core.labeling.client import label_all
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal, answered_keys
-from tasks.core.labeling.outcomes import Progress
 from tasks.core.labeling.plan import estimate, local_tokenizer
 from tasks.core.labeling.prices import FREE, Price, price_of
 from tasks.core.policy import Policy, parse_policy_text
@@ -112,8 +111,3 @@ def test_the_embedded_tokenizer_counts_for_itself(tmp_path: Path) -> None:
     count = local_tokenizer(str(tmp_path))
     assert count is not None
     assert count("abc a") == 5
-
-
-def test_progress_projects_the_price_of_what_is_left() -> None:
-    assert Progress(finished=10, spent_usd=0.5).projected_usd(200) == 10.0
-    assert Progress().projected_usd(200) == 0.0

@@ -75,3 +75,13 @@ def test_a_catalog_of_many_fields_does_not_fill_the_page() -> None:
     (line,) = label_lines({"sent": sent})
     assert "field_11 and 288 more, of members nothing; withheld: ean." in line
     assert "field_12" not in line
+
+
+def test_texts_that_address_the_judge_are_counted_and_named() -> None:
+    found = {"pairs": 400, "suspicious": 6, "marks": {"instruction": 5, "stuffing": 2}}
+    found["first"] = ["p1", "p2", "p3", "p4", "p5", "p6"]
+    (line,) = label_lines({"suspicious": found})
+    assert "6 of 400 pairs" in line
+    assert "instruction 5, stuffing 2" in line
+    assert "p1, p2, p3, p4 and 2 more" in line
+    assert label_lines({"suspicious": found | {"suspicious": 0}}) == []

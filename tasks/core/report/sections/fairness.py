@@ -9,7 +9,12 @@ from tasks.core.report.legend import legend
 from tasks.core.report.markup import Html, element, join
 from tasks.core.report.quantities import count, decimal, lower_words, words
 from tasks.core.report.schema import Report
-from tasks.core.report.sections.fairness_more import ladder, mitigation_table, twins
+from tasks.core.report.sections.fairness_more import (
+    ladder,
+    mitigation_table,
+    mitigation_title,
+    twins,
+)
 from tasks.core.report.tables import Column, table
 
 SMALL_GROUP_ROWS = 100
@@ -45,7 +50,7 @@ def fairness(report: Report) -> Html:
             panel("Rows per group", _groups(found["groups"], small)) if found["groups"] else None,
             element(
                 "div",
-                panel("Mitigation, not applied", mitigation_table(found["mitigation"]))
+                panel(mitigation_title(found["mitigation"]), mitigation_table(found["mitigation"]))
                 if found["mitigation"]
                 else None,
                 _dataset(dataset),

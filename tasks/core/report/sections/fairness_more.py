@@ -77,6 +77,14 @@ def twins(found: Mapping[str, Any] | None) -> Html | None:
     )
 
 
+def mitigation_title(found: Mapping[str, Any]) -> str:
+    """Whether the model serves mended values, and between whose groups."""
+    applied = found["applied"]
+    if not applied:
+        return "Mitigation, not applied"
+    return f"Mitigation, applied to {applied['attribute']} at dial {decimal(applied['dial'])}"
+
+
 def mitigation_table(found: Mapping[str, Any]) -> Html:
     """Distances between groups before and after, and what each dial costs."""
     rows = [

@@ -1,0 +1,36 @@
+"""What queries are written for: every clause in turn, or those that a first round left unexercised.
+
+A clause speaks where a query, a member and a document meet in a certain way, which neither its
+words' likeness to documents nor rare combinations of attributes find (DECISIONS.md). So whoever
+can read is asked for it by name.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+
+import numpy as np
+
+Aim = tuple[str, str]  # the text of a clause, a kind of query
+
+
+def aims_in_turn(
+    clauses: Sequence[str], kinds: Sequence[str], count: int, generator: np.random.Generator
+) -> list[Aim]:
+    """Clause after clause, each with a kind by chance."""
+    drawn = (kinds[int(generator.integers(len(kinds)))] for _ in range(count))
+    return list(zip(cycle(clauses), drawn, strict=False))
+
+
+def aims_at_holes(
+    clauses: Mapping[str, str], kinds: Sequence[str], holes: Sequence[str], count: int
+) -> list[Aim]:
+    """Each clause and each kind that ``holes`` name, together while both last.
+
+    ``holes`` are as ``Coverage.holes`` has them. A dimension that nobody graded is among them by
+    its clauses; a grade is nothing that a query could ask for.
+    """
+    texts = [text for name, text in clauses.items() if f"clause {name}" in holes]
+    lacking = [kind for kind in kinds if f"query kind {kind}" in holes]
+    wanted = max(len(texts), len(lacking))
+    pairs = zip(cycle(texts or clauses.values()), cycle(lacking or kinds), strict=False)
+    return list(islice(pairs, min(wanted, count)))

@@ -1,0 +1,163 @@
+"""The golden-data workbench as a product manager walks it: sample, import, settle, split, agree."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from tests.core.labeling.conftest import POLICY_TEXT
+
+DOMAIN = "wards"
+HOSTILE = '=HYPERLINK("http://evil.example")'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A domain with queries to sample from, and no golden data yet."""
+    policy, data = tmp_path / "policy" / DOMAIN, tmp_path / "golden_data" / DOMAIN
+    policy.mkdir(parents=True)
+    data.mkdir(parents=True)
+    (policy / "policy.md").write_text(POLICY_TEXT, encoding="utf-8")
+    titles = ["ward nurse", "night nurse", "head nurse", "cook", "driver", HOSTILE]
+    documents = [
+        {"doc_id": f"d{n}", "title": title, "text": f"{title} in town {n}", "attributes": {}}
+        for n, title in enumerate(titles * 3)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in documents)
+    (data / "documents.jsonl").write_text(lines, encoding="utf-8")
+    asked = "".join(f"q{n},{query}\n" for n, query in enumerate(("nurse", "cook", "driver")))
+    (data / "queries.csv").write_text("query_id,query\n" + asked, encoding="utf-8")
+    return tmp_path
+
+
+def golden(command: str, *arguments: object, root: Path) -> None:
+    names = ["--domain", DOMAIN, "--root", str(root)]
+    main(["golden", command, *map(str, arguments), *names])
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        sheet = csv.DictWriter(lines, list(rows[0]))
+        sheet.writeheader()
+        sheet.writerows(rows)
+
+
+def graded(rows: list[dict[str, str]], *, off: int) -> list[dict[str, str]]:
+    """A rater's sheet: the grade is the document's number mod 4, and ``off`` rows differ."""
+    grades = [int(row["doc_id"][1:]) % 4 for row in rows]
+    return [
+        row | {"grade": str((grade + 3) % 4 if place < off else grade)}
+        for place, (row, grade) in enumerate(zip(rows, grades, strict=True))
+    ]
+
+
+@pytest.fixture
+def sheet(root: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "sheet.csv"
+    golden("sample", path, "--count", 20, "--store", tmp_path / "runs", root=root)
+    return path
+
+
+def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.csv"
+    golden("sample", sheet, "--count", 20, "--store", tmp_path / "runs", root=root)
+    rows, shown = read(sheet), capsys.readouterr().out
+    assert f"{len(rows)} pairs in {sheet}" in shown
+    assert all(row["grade"] == row["dim_NEED"] == "" and row["document"] for row in rows)
+    assert not any(cell.startswith("=") for row in rows for cell in row.values())
+    page = sheet.with_suffix(".html").read_text(encoding="utf-8")
+    assert "NEED-2" in page
+    assert "http://" not in page.replace("http://evil.example", "")
+
+
+def test_raters_disagreements_come_back_with_what_they_read(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read(sheet)
+    anna, ben, out = tmp_path / "anna.csv", tmp_path / "ben.csv", tmp_path / "golden.csv"
+    write(anna, graded(rows, off=0))
+    write(ben, graded(rows, off=3))
+    with pytest.raises(SystemExit) as end:
+        golden("import", anna, ben, "--output", out, root=root)
+    said = capsys.readouterr()
+    assert end.value.code == 2
+    assert "human kappa:" in said.out
+    assert "2 dimensions have no kappa" in said.out
+    assert "raters differ on 3" in said.err
+    assert not out.exists()
+    waiting = read(tmp_path / "disagreements.csv")
+    assert [row["document"] for row in waiting if row["document"]] != []
+    assert {row["document"] for row in waiting} <= {row["document"] for row in rows}
+    settled = tmp_path / "settled.csv"
+    write(settled, [row | {"grade": "2"} for row in waiting])
+    golden("import", anna, ben, "--output", out, "--settled", settled, root=root)
+    found = read(out)
+    assert len(found) == len(rows)
+    assert {row["split"] for row in found} <= {"tune", "gate", "sealed"}
+    by_pair = {(row["query_id"], row["doc_id"]): row["grade"] for row in found}
+    assert all(by_pair[row["query_id"], row["doc_id"]] == "2" for row in waiting)
+
+
+def test_a_split_is_shown_then_written_and_stays(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = root / "golden_data" / DOMAIN / "golden.csv"
+    rows = [
+        {name: row[name] for name in ("query_id", "query", "doc_id", "grade")}
+        for row in graded(read(sheet), off=0)
+    ]
+    write(path, rows)
+    golden("split", root=root)
+    shown = capsys.readouterr().out
+    assert "split" not in read(path)[0]
+    golden("split", "--write", root=root)
+    assert capsys.readouterr().out.startswith(shown)
+    written = path.read_bytes()
+    golden("split", "--write", root=root)
+    assert path.read_bytes() == written
+    for line in shown.splitlines():
+        name, _, _, pairs, _ = line.split()
+        assert sum(row["split"] == name for row in read(path)) == int(pairs)
+
+
+def test_agreement_needs_two_raters_and_measures_them(
+    root: Path, sheet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = root / "golden_data" / DOMAIN / "golden.csv"
+    rows = graded(read(sheet), off=0)
+    plain = [{name: row[name] for name in ("query_id", "query", "doc_id", "grade")} for row in rows]
+    write(path, plain)
+    with pytest.raises(SystemExit) as end:
+        golden("agreement", root=root)
+    assert end.value.code == 2
+    assert "rater_1 and rater_2" in capsys.readouterr().err
+    both = [row | {"rater_1": row["grade"], "rater_2": row["grade"]} for row in plain]
+    write(path, both)
+    golden("agreement", root=root)
+    assert "human kappa: 1.000" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_one_sentence(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = tmp_path / "lost.csv"
+    for command, arguments in (
+        ("import", (sheet, lost, "--output", tmp_path / "golden.csv")),
+        ("sample", (tmp_path / "nowhere" / "sheet.csv", "--store", tmp_path / "runs")),
+    ):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            golden(command, *arguments, root=root)
+        error = capsys.readouterr().err
+        assert end.value.code == 2
+        assert error.startswith("cookbook: ")
+        assert error.count("\n") == 1
