@@ -11,6 +11,7 @@ from flows.alarms import tell
 from flows.forms import Help
 from flows.places import DomainName, served_store
 from flows.report_links import reports
+from flows.ui_artifacts import LONGEST_REASON
 from tasks.core.report.markdown import escape
 from tasks.core.store.registry import Registry
 
@@ -58,7 +59,8 @@ def approve(
     served = registry.current()
     in_service = served.version if served else "none"
     create_markdown_artifact(
-        f"**{decision.capitalize()} {version}.** {escape(reason)}\n\nIn service: {in_service}."
+        f"**{decision.capitalize()} {version}.** {escape(reason, longest=LONGEST_REASON)}"
+        f"\n\nIn service: {in_service}."
         f"\n\n{compared}",
         key="decision",
     )

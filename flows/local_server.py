@@ -28,14 +28,22 @@ QUIET = {
     "PREFECT_CLIENT_MAX_RETRIES": "7",
     # A server whose database is away answers 500, which Prefect's client takes as final.
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
+    # The least that Prefect allows, in seconds, for whoever watches runs (flows/stale_runs.py).
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
+# What runs log, which the UI shows, and what fails to reach a server that is away: events are only
+# shown, and an outage that ends a run is said in one line.
+HIDDEN = (
+    *("prefect.flow_runs", "prefect.task_runs"),
+    *("prefect.events", "prefect._internal", "EventsWorker", "prefect.EventsWorker"),
+)
 # What Prefect sets for its own temporary server: no UI, no schedules.
 EPHEMERAL = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
 }
-START_S = 120.0
+START_S = 300.0  # a crowded machine takes minutes; one whose process died refuses at once
 
 
 def keep_libraries_quiet() -> None:
@@ -113,10 +121,9 @@ def hide_run_logs() -> None:
     disable_progress_bar()  # type: ignore[no-untyped-call]
 
     setup_logging()
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(
-            lambda record: not record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
-        )
+    for logger in (logging.getLogger(), logging.getLogger("prefect._internal")):
+        for handler in logger.handlers:
+            handler.addFilter(lambda record: not record.name.startswith(HIDDEN))
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.states import Crashed
 
-HEARTBEAT_S = 30  # the least that Prefect allows
-# Three heartbeats: one may be late on a busy machine.
-SILENCE = timedelta(seconds=3 * HEARTBEAT_S)
+# Longer than the four minutes for which a run sits out a server or database that is away (see
+# local_server.QUIET): nobody hears its heartbeats meanwhile, and a run that is marked as crashed
+# loses its slot, for which Prefect ends it.
+SILENCE = timedelta(minutes=5)
 AT_WORK = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 AUTOMATION = "A run that went silent has crashed"
 

@@ -28,6 +28,7 @@ from tasks.core.text import sanitize
 SECONDS_BETWEEN_UPDATES = 2.0
 # Each attempt waits for as long as Prefect's client tries again: not at every step of a training.
 SECONDS_AFTER_FAILURE = 300.0
+LONGEST_REASON = 2000  # what to do stands at the end of a reason: it must not be cut off
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +59,9 @@ class UiProgress:
                 update_progress_artifact(self._bars[stage], progress=percent)
             else:
                 self._bars[stage] = _created(
-                    create_progress_artifact(percent, key=artifact_key(stage), description=stage)
+                    create_progress_artifact(
+                        percent, key=f"making-{artifact_key(stage)}", description=stage
+                    )
                 )
             pause = SECONDS_BETWEEN_UPDATES
         self._due[stage] = time.monotonic() + pause
@@ -76,20 +79,28 @@ def if_the_server_answers() -> Iterator[None]:
 def show_report(report: Report, domain: str, stages: list[dict[str, str]]) -> None:
     """Stages as a table, the summary as Markdown, and a link to report.html."""
     with if_the_server_answers():
+        create_markdown_artifact(
+            markdown_summary(report), key="verdict", description="Promoted or refused, and why"
+        )
         create_table_artifact(
             stages, key="stages", description="What ran, and what was found again"
         )
-        create_markdown_artifact(markdown_summary(report), key="verdict")
         address = os.environ.get(REPORTS_VARIABLE)
         if address:
             link = f"{address}/{domain}/report.html"
-            create_link_artifact(link, link_text="Open the report", key="report")
+            create_link_artifact(
+                link, link_text="Open the report", key="report", description="The whole report"
+            )
 
 
 def show_failure(reason: str) -> None:
     """The reason a run ended early, as plain text."""
     with if_the_server_answers():
-        create_markdown_artifact(f"**The run stopped.** {escape(reason)}", key="verdict")
+        create_markdown_artifact(
+            f"**The run stopped.** {escape(reason, longest=LONGEST_REASON)}",
+            key="verdict",
+            description="Why it stopped",
+        )
 
 
 def artifact_key(name: str) -> str:

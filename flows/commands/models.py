@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 models = App(
     name="models", help="Versions of the model: list, show, promote, roll back, export, reproduce."
 )
+LONGEST_WHY = 160  # letters of a reason in the list; `models show` has all of it
 Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
 Format = Annotated[
     Literal["transformers", "onnx"],
@@ -51,7 +53,8 @@ def list_models(*, domain: Domain = DOMAIN, store: Store = STORE) -> None:
         if current is not None and version == current.version:
             state = "in service"
         made = registry.model(version).created.strftime("%Y-%m-%d %H:%M")
-        table.add_row(version, made, state, Text(sanitize(last[version]["reason"])))
+        why = shorten(sanitize(last[version]["reason"]), LONGEST_WHY, placeholder=" ...")
+        table.add_row(version, made, state, Text(why))
     Console().print(table if registry.versions() else "No model was registered yet.")
 
 

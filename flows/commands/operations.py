@@ -47,7 +47,6 @@ def serve(
 
     os.environ[ROOT_VARIABLE] = str(root.resolve())
     os.environ[STORE_VARIABLE] = str(store.resolve())
-    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
     with prefect_server_with_ui(port) as address:
         import prefect
 

@@ -124,12 +124,22 @@ def test_schedules_make_runs(served: Served) -> None:
     assert wait_for(120, "a scheduled run", lambda: served.api("/flow_runs/count", query) > 3)
 
 
+def test_a_form_says_what_each_field_is_for(
+    served: Served, browser: webdriver.Chrome, screenshots: Path
+) -> None:
+    for name, said in (("approve", "it is kept in the log"), ("retrain", "not what merely does")):
+        browser.get(f"{served.address}/deployments/deployment/{served.deployment(name)}/run")
+        assert shown(browser, said).is_displayed()
+        browser.save_screenshot(str(screenshots / f"form_{name}.png"))
+
+
 def start_from_form(served: Served, browser: webdriver.Chrome, shot: Path | None = None) -> str:
     """Choose the smoke profile in the form of `cookbook`, press the button; the run's id."""
     deployment = served.deployment("cookbook")
     browser.get(f"{served.address}/deployments/deployment/{deployment}/run")
     profile = wait_for(60, "the form", lambda: shown_select(browser))
     Select(profile).select_by_visible_text("smoke")
+    assert shown(browser, "smoke takes seconds and proves nothing").is_displayed()
     if shot is not None:
         browser.save_screenshot(str(shot))
     before = {run["id"] for run in runs_of(served, deployment)}
@@ -223,8 +233,10 @@ def test_html_in_a_users_file_is_text_in_the_message_of_the_run_it_stops(
     assert run["state_type"] == "FAILED"
     assert HOSTILE in run["state"]["message"]
     browser.get(f"{served.address}/runs/flow-run/{run['id']}")
-    assert shown(browser, HOSTILE).is_displayed()
+    assert shown(browser, "Failed").is_displayed()
+    time.sleep(DRAWN_S)
     assert_harmless(browser)
+    browser.save_screenshot(str(screenshots / "failed.png"))
     open_artifact(served, browser, run["id"], "verdict")
     assert shown(browser, HOSTILE).is_displayed()
     assert_harmless(browser)

@@ -54,10 +54,10 @@ def markdown_summary(report: Report) -> str:
     )
 
 
-def escape(text: str) -> str:
+def escape(text: str, *, longest: int = _LONGEST) -> str:
     """Text that renders as itself: ``escape("a*b") == "a\\\\*b"``; cut after 160 letters."""
     clean = sanitize(text)
-    short = clean if len(clean) <= _LONGEST else clean[: _LONGEST - 3] + "..."
+    short = clean if len(clean) <= longest else clean[: longest - 3] + "..."
     return _PUNCTUATION.sub(r"\\\1", short)
 
 
