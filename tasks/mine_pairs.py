@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
+from pathlib import Path
 
 from tasks.allowed_queries import allowed_queries, candidate_counts
 from tasks.core.domain.catalog import Catalog
@@ -52,21 +53,7 @@ def mine_pairs(
             "for_grades": library.near_grades(labels, missing),
             "mined": library.disagreements(labels),
         }
-        counts = dict.fromkeys(sources, 0)
-
-        def more() -> Iterator[Row]:
-            found = chain.from_iterable(((name, row) for row in s) for name, s in sources.items())
-            for name, row in found:
-                if row["pair_id"] not in known:
-                    known.add(row["pair_id"])
-                    counts[name] += 1
-                    yield row
-
-        mined = islice(more(), settings.second_round_pairs)
-        written_rows = write_stream(
-            bench.out / PAIRS, chain(iterate_rows(first), mined), PAIR_SCHEMA
-        )
-        return {"pairs": written_rows, **counts}
+        return _write(bench.out / PAIRS, first, sources, known, settings.second_round_pairs)
 
     return make(
         "pairs",
@@ -78,6 +65,24 @@ def mine_pairs(
         },
         upstream=[domain.golden, domain.catalog, pairs, judgments, aimed],
     )
+
+
+def _write(
+    path: Path, first: Path, sources: Mapping[str, Iterator[Row]], known: set[str], most: int
+) -> Counts:
+    """The first round's pairs, then ``most`` new ones, source after source; counts by source."""
+    counts = dict.fromkeys(sources, 0)
+
+    def more() -> Iterator[Row]:
+        for name, rows in sources.items():
+            for row in rows:
+                if row["pair_id"] not in known:
+                    known.add(row["pair_id"])
+                    counts[name] += 1
+                    yield row
+
+    written = write_stream(path, chain(iterate_rows(first), islice(more(), most)), PAIR_SCHEMA)
+    return {"pairs": written, **counts}
 
 
 class _Library:

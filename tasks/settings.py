@@ -71,9 +71,7 @@ class SynthesisSettings(Branch):
     second_round_pairs: int = Field(
         default=0,
         ge=0,
-        description="Pairs labeled after the first: of queries that an LLM judge writes for "
-        "clauses and kinds that no label exercises, near grades that nobody gave, and hard "
-        "negatives where retrieval promises most beyond the judge's grade. 0: no second round.",
+        description="Pairs labeled after the first: at what no label exercises; hard negatives.",
     )
     max_tokens: int = Field(default=24, ge=8, le=512, description="Tokens read for retrieval.")
     seed: Seed = 0
@@ -83,7 +81,6 @@ class SynthesisSettings(Branch):
         return self.max_pairs if has_log else self.max_pairs_without_log or self.max_pairs
 
     def most_labels(self, *, has_log: bool) -> int:
-        """As ``most_pairs``, both rounds together."""
         return self.most_pairs(has_log=has_log) + self.second_round_pairs
 
 

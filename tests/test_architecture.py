@@ -12,6 +12,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 # Modules beside the steps that steps may import.
 SHARED = {
+    "allowed_queries",
     "asking",
     "branch",
     "exchange",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.profiles import changed, laptop
+from flows.profiles import PROFILES, changed, laptop
 from tasks.core.domain.paths import find_domain
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.address import OPENAI
@@ -204,3 +204,24 @@ def test_a_second_round_is_in_the_plan() -> None:
     paths = find_domain("job_search", PROJECT)
     more = changed(laptop(), synthesis=changed(laptop().synthesis, second_round_pairs=300))
     assert judge_cost(more, JudgeSettings(), paths).calls["labels"] == 3500
+
+
+def test_the_plan_shows_each_rung_and_what_a_foreign_address_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "COOKBOOK_JUDGE_HOSTS"):
+        monkeypatch.delenv(name, raising=False)
+    cheap = JudgeSettings(kind="endpoint", model="gpt-4.1-nano")
+    strong = JudgeSettings(kind="endpoint", budget_usd=500)
+    rungs = changed(laptop(), judge=strong, labels=LabelSettings(cheap_judges=(cheap,)))
+    monkeypatch.setitem(PROFILES, "rungs", lambda: rungs)
+    main(["plan", "--store", str(tmp_path), "--profile", "rungs"])
+    shown = capsys.readouterr().out
+    assert "of that gpt-4.1-nano, asked first: 3,200 calls, about $" in shown
+    assert "if every pair goes up to it" in shown
+    elsewhere = changed(laptop(), judge=changed(strong, base_url="https://collector.example/v1"))
+    monkeypatch.setitem(PROFILES, "elsewhere", lambda: elsewhere)
+    with pytest.raises(SystemExit) as end:
+        main(["plan", "--store", str(tmp_path), "--profile", "elsewhere"])
+    assert end.value.code == 2
+    assert "COOKBOOK_JUDGE_HOSTS=collector.example" in capsys.readouterr().err

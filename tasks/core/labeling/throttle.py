@@ -25,7 +25,7 @@ class Throttle:
     endpoint: Endpoint
     _requests: AsyncLimiter = field(init=False)
     _tokens: AsyncLimiter = field(init=False)
-    _weighing: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    _turn: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     _changed: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _is_open: bool = field(init=False, default=False)
     _is_probing: bool = field(init=False, default=False)
@@ -43,23 +43,24 @@ class Throttle:
 
         Every admitted call ends in exactly one of ``passed``, ``failed`` and ``limited``.
         """
-        while True:
-            await self._wait_for_opening()
-            is_probe = not self._is_open
-            self._is_probing = is_probe
-            await self._requests.acquire()
-            await self._weigh(tokens)
-            if is_probe or self._is_open:
-                return is_probe
+        # One at a time: else every worker that waits for its turn when the way closes would have
+        # taken of the rate for nothing, and must take of it again.
+        async with self._turn:
+            while True:
+                await self._wait_for_opening()
+                is_probe = not self._is_open
+                self._is_probing = is_probe
+                await self._requests.acquire()
+                await self._weigh(tokens)
+                if is_probe or self._is_open:
+                    return is_probe
 
     async def _weigh(self, tokens: float) -> None:
-        """Wait for a call's tokens: in parts, since a long policy exceeds what the bucket holds,
-        and one call at a time, since many half-weighed calls would all be late."""
-        async with self._weighing:
-            while tokens > 0:
-                part = min(tokens, self._tokens.max_rate)
-                await self._tokens.acquire(part)
-                tokens -= part
+        """Wait for a call's tokens, in parts: a long policy exceeds what the bucket holds."""
+        while tokens > 0:
+            part = min(tokens, self._tokens.max_rate)
+            await self._tokens.acquire(part)
+            tokens -= part
 
     def passed(self, *, is_probe: bool) -> None:
         """The endpoint answered; an answered probe opens the way for everybody."""
