@@ -139,7 +139,6 @@ def single_gpu() -> Settings:
         synthesis=SynthesisSettings(
             generated_queries=50_000,  # assumed: with the log's queries, enough for 400,000 pairs
             max_pairs=400_000,  # arXiv 2512.07846: most of the gain of more data comes by 400K
-            second_round_pairs=20_000,  # assumed: a twentieth more, where labels are missing
         ),
         judge=_gpu_judge(),
         impressions=_gpu_impressions(),
