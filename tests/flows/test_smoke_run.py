@@ -137,7 +137,7 @@ def test_a_signal_ends_a_run_with_its_code_one_line_and_no_process_left(
     run.send_signal(sent)
     with run:  # its pipes are closed, whatever happens
         _, error = run.communicate(timeout=120)
-    assert run.returncode == code
+    assert run.returncode == code, error[-3000:]
     assert error == "cookbook: stopped; run the same command again to go on.\n"
     assert not psutil.wait_procs(children, timeout=60)[1]
     assert half_files(store) == []
