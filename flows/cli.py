@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
@@ -64,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader, such as `head`, has seen enough; Python must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
+        if stop := _stop_behind(error):
+            _end_stopped(stop)
         # Writers in Rust and C++ raise kinds of their own for a full disk.
         if FULL in str(error):
             print(f"cookbook: {NO_ROOM}", file=sys.stderr)
@@ -78,8 +81,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         sys.exit(USERS_MISTAKE)
     except KeyboardInterrupt as stop:
-        print("cookbook: stopped; run the same command again to go on.", file=sys.stderr)
-        sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+        _end_stopped(stop)
+
+
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The stop that an error came of: Prefect, stopped while it opens a task, raises its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _end_stopped(stop: KeyboardInterrupt) -> NoReturn:
+    print("cookbook: stopped; run the same command again to go on.", file=sys.stderr)
+    sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -210,10 +210,8 @@ def linkedin() -> Settings:
             training_rows=20_000_000,  # assumed: 20 times one GPU's
             personalization_rows=50_000_000,  # assumed: 25 times one GPU's
         ),
-        personalization=changed(
-            one.personalization,
-            shards=ShardSettings(count=256, threads=16),  # assumed: 200,000 rows a shard
-        ),
+        # Assumed: 200,000 rows a shard.
+        personalization=changed(one.personalization, shards=ShardSettings(count=256, threads=16)),
         policy_teacher=teacher,
         click_teacher=teacher,
         **{role: _all_pairs(getattr(one, role)) for role in DISTILLED},
@@ -242,9 +240,8 @@ def _gpu_judge() -> JudgeSettings:
 
 def _gpu_teacher() -> TeacherSettings:
     return TeacherSettings(
-        base=BaseModelSettings(
-            source="hub", name="Qwen/Qwen2.5-7B-Instruct"
-        ),  # published: a 7B policy model; which one is not
+        # Published: a 7B policy model; which one is not.
+        base=BaseModelSettings(source="hub", name="Qwen/Qwen2.5-7B-Instruct"),
         training=TrainingSettings(
             epochs=1,  # assumed: more pairs before more passes
             learning_rate=1e-4,  # assumed: usual for LoRA of 7B, ten times full fine-tuning
@@ -281,8 +278,7 @@ def _gpu_impressions() -> ImpressionSettings:
 
 
 def _all_pairs(role: DistillationSettings) -> DistillationSettings:
-    # 8,000,000 labeled pairs and 20,000,000 impressions.
-    return changed(role, training=changed(role.training, max_rows=30_000_000))
+    return changed(role, training=changed(role.training, max_rows=30_000_000))  # 8M + 20M
 
 
 PROFILES: dict[str, Callable[[], Settings]] = {

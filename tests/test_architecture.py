@@ -19,6 +19,7 @@ SHARED = {
     "intent_settings",
     "judge_settings",
     "label_records",
+    "fairness_settings",
     "label_settings",
     "llm_judge",
     "past_labels",

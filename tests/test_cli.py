@@ -101,6 +101,25 @@ def test_a_terminated_command_has_exit_code_143(
     assert "run the same command again" in capsys.readouterr().err
 
 
+def test_a_stop_that_became_another_error_on_its_way_is_still_a_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As Prefect's engine does where a signal reaches it while it opens a task."""
+
+    def terminate(self: Registry) -> list[str]:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise ValueError("Task run is not set")  # noqa: B904
+        return []
+
+    monkeypatch.setattr(Registry, "versions", terminate)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["models", "list", "--store", str(tmp_path)])
+    assert exit_info.value.code == 143
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 class WithoutDatabase(httpx.HTTPStatusError):
     """As Prefect's client raises for a server that answers 500."""
 
