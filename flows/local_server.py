@@ -121,7 +121,7 @@ def hide_run_logs() -> None:
     disable_progress_bar()  # type: ignore[no-untyped-call]
 
     setup_logging()
-    # A log line that a server which is away did not get is no news either, and half a line of it is.
+    # Nor is it news that a server which is away did not get a log line; half a line says so.
     logging.raiseExceptions = False
     for logger in (logging.getLogger(), logging.getLogger("prefect._internal")):
         for handler in logger.handlers:
