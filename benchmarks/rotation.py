@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.evaluated import tier_grades
 from tasks.core.intervals import bootstrap_mean
 from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.ranking import ndcg_at_10
 from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.text import normalize_query
-from tasks.core.training.scorer import grade_probabilities, relevance, single_grades
+from tasks.core.training.scorer import relevance
 
 Floats = npt.NDArray[np.float64]
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
@@ -104,13 +105,10 @@ def read_fold(store: Path) -> Fold:
     scores: dict[str, Floats] = {}
     grades: dict[str, npt.NDArray[np.int64]] = {}
     for tier in TIERS:
-        evaluated = artifact(f"evaluated_{tier}")
-        table = read_table(evaluated / "logits.parquet")
-        cuts = json.loads((evaluated / "grade_cuts.json").read_text())["grade_cuts"]
-        logits = np.array(table["logits"].to_pylist(), dtype=np.float64)[: len(rows)]
-        probabilities = grade_probabilities(logits, grade_count)
+        probabilities, grades[tier] = tier_grades(
+            artifact(f"evaluated_{tier}"), len(rows), grade_count
+        )
         scores[tier] = relevance(probabilities)
-        grades[tier] = single_grades(probabilities, cuts)
     others = read_table(artifact("evaluated_baselines") / "logits.parquet")
     scores |= {name: np.array(others[name], dtype=np.float64)[: len(rows)] for name in OTHERS}
     return Fold(rows, scores, grades)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.evaluated import tier_grades
 from benchmarks.world_ablations import ablations
 from flows.profiles import profile
 from tasks.core.domain.catalog import Catalog
@@ -28,9 +29,9 @@ from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.labeling.embedded_judge import query_and_member
 from tasks.core.labeling.embedded_model import EmbeddedModel
 from tasks.core.retrieval.embeddings import TextEncoder
-from tasks.core.tables import Row, read_rows, read_table
+from tasks.core.tables import Row, read_rows
 from tasks.core.training.base_models import BaseModel
-from tasks.core.training.scorer import grade_probabilities, single_grades
+from tasks.core.training.scorer import single_grades
 
 DOMAIN, GRADES = "job_search", 5
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
@@ -104,11 +105,7 @@ def truth_figures(store: Store, root: Path) -> Figures:
     figures = {"people_kappa_with_truth": weighted_kappa(truth, people, GRADES)}
     graded = {"judge": _judged(store, rows)}
     for tier in TIERS:
-        evaluated = store.artifact(f"evaluated_{tier}")
-        table = read_table(evaluated / "logits.parquet")
-        logits = np.array(table["logits"].to_pylist(), dtype=np.float64)[: len(rows)]
-        cuts = json.loads((evaluated / "grade_cuts.json").read_text())["grade_cuts"]
-        graded[tier] = single_grades(grade_probabilities(logits, GRADES), cuts)
+        _, graded[tier] = tier_grades(store.artifact(f"evaluated_{tier}"), len(rows), GRADES)
     for name, grades in graded.items():
         figures[f"{name}_kappa_with_truth"] = weighted_kappa(truth, grades, GRADES)
     return figures

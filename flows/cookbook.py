@@ -8,6 +8,7 @@ from prefect import flow
 from flows.measures import measure
 from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
+from flows.second_round import label_again
 from flows.students import teach_students
 from tasks.audit_conflicts import audit_conflicts
 from tasks.calibrate import calibrate
@@ -18,7 +19,6 @@ from tasks.ingest import ingest
 from tasks.judge import prepare_judge, validate_judge, watch_canaries
 from tasks.label import label
 from tasks.llm_judge import announce, settle_judge
-from tasks.mine_pairs import mine_pairs
 from tasks.personalize import personalize
 from tasks.promote import promote
 from tasks.report import report
@@ -60,9 +60,7 @@ def cookbook(
         written = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis)
         pairs = synthesize(data, written, s.encoder, s.synthesis)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
-        aimed = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis, judgments)
-        if more := mine_pairs(data, pairs, judgments, aimed, s.encoder, s.synthesis):
-            judgments = label(data, more, judge, verdict, s.encoder, s.judge, s.labels)
+        judgments = label_again(data, pairs, judgments, judge, verdict, s)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":
             return {}

@@ -32,9 +32,10 @@ QUIET = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
 # What runs log, which the UI shows, and what fails to reach a server that is away: events are only
-# shown, and an outage that ends a run is said in one line.
+# shown, and an outage that ends a run is said in one line. What ends a run before it has a log of
+# its own is the engine's to tell, and is said in one line as well.
 HIDDEN = (
-    *("prefect.flow_runs", "prefect.task_runs"),
+    *("prefect.flow_runs", "prefect.task_runs", "prefect.engine"),
     *("prefect.events", "prefect._internal", "EventsWorker", "prefect.EventsWorker"),
 )
 # What Prefect sets for its own temporary server: no UI, no schedules.

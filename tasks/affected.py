@@ -78,20 +78,12 @@ def _by_judge(past: PastLabels, new_policy: Policy, sampled: int) -> Iterator[Af
 
 
 def _affected(edit: PolicyEdit, requests: PairRequests, sampled: int) -> AffectedLabels:
-    fates: Counter[Fate] = Counter()
+    # The requests may not fit in memory: they are read once for each question.
+    fates = Counter(edit.fate(request) for request in requests)
 
     def of(fate: Fate) -> Iterator[LabelRequest]:
         return (request for request in requests if edit.fate(request) is fate)
 
-    def kept() -> Iterator[LabelRequest]:
-        for request in requests:
-            found = edit.fate(request)
-            fates[found] += 1
-            if found is Fate.KEPT:
-                yield request
-
-    # One at least, or the pairs would not even be looked at.
-    drawn = heapq.nsmallest(max(1, sampled), kept(), key=draw)
     new = edit.new
     return AffectedLabels(
         judge=new.endpoint.model,
@@ -107,5 +99,5 @@ def _affected(edit: PolicyEdit, requests: PairRequests, sampled: int) -> Affecte
             price=new.price,
             count_tokens=local_tokenizer(new.endpoint.model),
         ),
-        missed=measure_missed_changes(edit, drawn[:sampled]),
+        missed=measure_missed_changes(edit, heapq.nsmallest(sampled, of(Fate.KEPT), key=draw)),
     )

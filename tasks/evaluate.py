@@ -103,8 +103,9 @@ def evaluate_baselines(
 
 
 def _grade_cuts(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> list[float] | None:
-    if not rows:
-        return None
+    """Those of its card; a tier that does not serve is not calibrated, and has them found here."""
+    if not rows or "grade_cuts" in scorer.calibration:
+        return scorer.calibration.get("grade_cuts")
     grades = scorer.outputs.grade_count
     logits = scorer.logits(catalog.pairs(scorer.template, rows))
     expected = expected_grades(grade_probabilities(logits, grades))

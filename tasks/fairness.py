@@ -68,8 +68,7 @@ def measure_fairness(
     ``tiers`` maps a role to (scorer, its evaluation); ``served`` is the role that serves;
     ``judged_twins`` are the judge's answers, where it was asked.
     """
-    present = {role: pair for role, pair in tiers.items() if None not in pair}
-    known: Tiers = {role: (a, b) for role, (a, b) in present.items() if a is not None and b}
+    known: Tiers = {role: (a, b) for role, (a, b) in tiers.items() if a is not None and b}
     rows = golden_rows(domain, "sealed")
     if not any(row_groups(Catalog.load(domain.catalog.folder), rows)):
         current_run().skip("fairness", NO_GROUPS)
@@ -77,19 +76,10 @@ def measure_fairness(
 
     def build(bench: Workbench) -> Counts:
         evidence = _evidence(domain, known, served, verdict, gate, impressions, effects)
-        maps = fit_mitigation(evidence, minimum_positives=settings.minimum_positives)
-        applied = _applied(maps, settings.mitigation)
+        content = _content(evidence, known, judged_twins, settings)
+        content["mitigation"], applied = _mitigation(evidence, settings)
         if applied is not None:
             save_map(applied, bench.out / MITIGATION)
-        content = _content(evidence, known, judged_twins, settings) | {
-            "mitigation": measure_mitigation(
-                evidence,
-                maps,
-                settings.mitigation_dials,
-                applied=applied,
-                n_resamples=settings.n_resamples,
-            )
-        }
         write_json(bench.out / FAIRNESS, content)
         return {"comparisons": len(content["metrics"])}
 
@@ -132,6 +122,22 @@ def _content(
         "gate": [asdict(one) for one in found.gate],
         "dataset": _before_training(evidence),
     }
+
+
+def _mitigation(
+    evidence: Evidence, settings: FairnessSettings
+) -> tuple[dict[str, Any] | None, EqualOpportunityMap | None]:
+    """What mending values would cost, by attribute and dial; the map that serves, if any."""
+    maps = fit_mitigation(evidence, minimum_positives=settings.minimum_positives)
+    applied = _applied(maps, settings.mitigation)
+    cost = measure_mitigation(
+        evidence,
+        maps,
+        settings.mitigation_dials,
+        applied=applied,
+        n_resamples=settings.n_resamples,
+    )
+    return cost, applied
 
 
 def _applied(

@@ -30,14 +30,12 @@ def mine_pairs(
     aimed: Artifact | None,
     encoder: BaseModelSettings,
     settings: SynthesisSettings,
-) -> Artifact | None:
-    """The first round's pairs and further ones beside them; None where no round is wanted.
+) -> Artifact:
+    """The first round's pairs and further ones beside them.
 
     First candidates of ``aimed``, queries that an LLM wrote for clauses and kinds that no label
     exercises; then pairs for grades that nobody gave; then hard negatives.
     """
-    if not settings.second_round_pairs:
-        return None
     base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:

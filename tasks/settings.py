@@ -83,6 +83,7 @@ class SynthesisSettings(Branch):
         return self.max_pairs if has_log else self.max_pairs_without_log or self.max_pairs
 
     def most_labels(self, *, has_log: bool) -> int:
+        """As ``most_pairs``, with those of a second round."""
         return self.most_pairs(has_log=has_log) + self.second_round_pairs
 
 
@@ -266,7 +267,9 @@ class Settings(Branch):
     encoder: BaseModelSettings = Field(description="The encoder of retrieval and baselines.")
     policy_teacher: TeacherSettings
     click_teacher: TeacherSettings
-    further_teachers: tuple[FurtherTeacherSettings, ...] = ()
+    further_teachers: tuple[FurtherTeacherSettings, ...] = Field(
+        default=(), description="Scorers that may teach beside policy and click, by name."
+    )
     assistant: DistillationSettings
     student: DistillationSettings
     mix: MixSettings = MixSettings()

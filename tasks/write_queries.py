@@ -39,8 +39,6 @@ def write_llm_queries(
     """
     if settings.kind != "endpoint" or not synthesis.generated_queries:
         return None
-    if judgments is not None and not synthesis.second_round_pairs:
-        return None
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)

@@ -1,7 +1,9 @@
 """Judges with planted weaknesses: the search, the measurements and the gate find each of them."""
 
 import json
+import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,9 +81,18 @@ def obeys(call: Call) -> Grades:
     return {"NEED": 3, "PLACE": 3} if told else read(call)
 
 
-def moody(call: Call) -> Grades:
-    drawn = np.random.default_rng(call.number).integers(0, 2)
-    return {name: min(grade + int(drawn), 3) for name, grade in read(call).items()}
+class Moody:
+    """Every second time that it is asked the very same, it finds a grade more."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def __call__(self, call: Call) -> Grades:
+        with self.lock:
+            mood = self.asked[str(call.messages)] % 2
+            self.asked[str(call.messages)] += 1
+        return {name: min(grade + mood, 3) for name, grade in read(call).items()}
 
 
 def script(reading: Reading, policy: Policy) -> Callable[[Call], Answer]:
@@ -163,7 +174,7 @@ def test_a_careful_judge_has_no_weakness(
         (fooled_by_stuffing, "fooled by keyword stuffing"),
         (matches_keywords, "takes words for relevance"),
         (obeys, "fooled by instruction"),
-        (moody, "wobbles when asked again"),
+        (Moody(), "wobbles when asked again"),
     ],
 )
 def test_each_planted_weakness_is_found_and_refused(
