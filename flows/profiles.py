@@ -34,6 +34,9 @@ from tasks.settings import (
 EMBEDDED = BaseModelSettings(source="embedded")
 # What the encoder knew about similarity is partly lost in fine-tuning; its own cosine keeps it.
 COSINE_ORDER = SoftTeacherSettings(name="cosine", kind="listwise", weight=0.3)
+# Steps of 16 rows learn more from the same pairs than steps of 32, and fit the cache; lists of four
+# put four or five queries into a step, where whole lists put one or two.
+SMALL_STEPS: dict[str, Any] = {"rows_per_step": 16, "list_size": 4}
 
 
 def laptop() -> Settings:
@@ -43,28 +46,18 @@ def laptop() -> Settings:
     MiniLM's six and that one make the teachers' seven. Sizes and rates were measured on two
     cores; DECISIONS.md holds the measurements.
     """
-    # Steps of 16 rows learn more from the same pairs than steps of 32, and fit the cache.
-    student = TrainingSettings(epochs=1, learning_rate=3e-4, rows_per_step=16)
-    teachers = (POLICY_GRADES, CLICK_ACTIONS, COSINE_ORDER)
+    steps = TrainingSettings(epochs=1, learning_rate=1e-3, **SMALL_STEPS)
+    teacher = TeacherSettings(base=EMBEDDED, training=steps, max_tokens=80)
     return Settings(
         profile="laptop",
         encoder=EMBEDDED,
         synthesis=SynthesisSettings(
             generated_queries=500, max_pairs=3200, max_pairs_without_log=6000
         ),
-        policy_teacher=TeacherSettings(
-            base=EMBEDDED,
-            training=TrainingSettings(epochs=2, learning_rate=1e-3, rows_per_step=16),
-            lora=LoraSettings(rank=16, alpha=32),
-            max_tokens=80,
-            listwise_weight=COSINE_ORDER.weight,
+        policy_teacher=changed(
+            teacher, training=changed(steps, epochs=2), listwise_weight=COSINE_ORDER.weight
         ),
-        click_teacher=TeacherSettings(
-            base=EMBEDDED,
-            training=TrainingSettings(epochs=1, learning_rate=1e-3, rows_per_step=16),
-            lora=LoraSettings(rank=16, alpha=32),
-            max_tokens=80,
-        ),
+        click_teacher=teacher,
         impressions=ImpressionSettings(
             training_rows=2000,
             calibration_rows=1000,
@@ -72,13 +65,9 @@ def laptop() -> Settings:
             personalization_rows=12_000,
             later_rows=5000,
         ),
-        assistant=DistillationSettings(
-            layers=6, teachers=teachers, training=changed(student, epochs=0.6)
-        ),
-        student=DistillationSettings(layers=5, teachers=teachers, training=student),
-        pruned_student=DistillationSettings(
-            layers=4, mlp_share=0.5, teachers=teachers, training=changed(student, epochs=1.25)
-        ),
+        assistant=_laptop_student(layers=6, epochs=0.6),
+        student=_laptop_student(layers=5, epochs=1),
+        pruned_student=_laptop_student(layers=4, epochs=1.25, mlp_share=0.5),
     )
 
 
@@ -226,6 +215,16 @@ AnyBranch = TypeVar("AnyBranch", bound=Branch)
 def changed(branch: AnyBranch, **changes: Any) -> AnyBranch:
     """A copy with other values, every bound checked anew (``model_copy`` would check none)."""
     return type(branch).model_validate({**dict(branch), **changes})
+
+
+def _laptop_student(layers: int, epochs: float, mlp_share: float = 1.0) -> DistillationSettings:
+    return DistillationSettings(
+        layers=layers,
+        mlp_share=mlp_share,
+        teachers=(POLICY_GRADES, CLICK_ACTIONS, COSINE_ORDER),
+        training=TrainingSettings(epochs=epochs, learning_rate=1e-4, **SMALL_STEPS),
+        epochs_without_log=2 * epochs,  # in the time that the stages of clicks would take
+    )
 
 
 def _gpu_judge() -> JudgeSettings:

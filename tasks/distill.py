@@ -59,7 +59,7 @@ def distill(
             pairs,
             queries,
             _teachers(rows, queries, student, present, settings),
-            optimization(settings.training),
+            optimization(settings.optimized(has_log=domain.impressions is not None)),
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress(role, done, total),
         )

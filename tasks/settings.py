@@ -190,6 +190,15 @@ class DistillationSettings(Branch):
         description="Where teachers disagree on a row: nothing, less weight, or majority vote.",
     )
     training: TrainingSettings
+    epochs_without_log: float | None = Field(
+        default=None, gt=0, le=100, description="Passes where no click log teaches too."
+    )
+
+    def optimized(self, *, has_log: bool) -> TrainingSettings:
+        """The training, with the passes of a domain with or without a click log."""
+        if has_log or self.epochs_without_log is None:
+            return self.training
+        return self.training.model_copy(update={"epochs": self.epochs_without_log})
 
 
 class MixSettings(Branch):

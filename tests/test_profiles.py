@@ -53,6 +53,15 @@ def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
         profile("huge")
 
 
+def test_without_a_click_log_a_student_makes_the_passes_of_its_own_setting() -> None:
+    student = laptop().student
+    assert student.epochs_without_log == 2 * student.training.epochs
+    assert student.optimized(has_log=True) == student.training
+    assert student.optimized(has_log=False) == changed(student.training, epochs=2)
+    alike = changed(student, epochs_without_log=None)
+    assert alike.optimized(has_log=False) == student.training
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_branch_of_a_profile_can_be_changed_in_place(name: str) -> None:
     settings = profile(name)
