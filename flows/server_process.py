@@ -25,6 +25,9 @@ def main() -> None:
 
 def _end_with_parent(server: uvicorn.Server) -> None:
     sys.stdin.buffer.read()
+    # What an ending server could not finish, it would tell at length on the terminal of a run
+    # that has said its last line.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     server.should_exit = True
     threading.Event().wait(LAST_WISHES_S)
     os._exit(0)

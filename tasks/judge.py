@@ -98,7 +98,7 @@ def validate_judge(
         with open_judge(domain, judge, encoder, settings) as asked:
             found = _examined(domain, catalog, asked, settings)
             if asked.endpoint.is_llm and found.verdict.passed:
-                reading = _read_canaries(domain, catalog, asked, settings)
+                reading = _read_canaries(domain, catalog, asked, settings, on=_today())
                 # What a judge says depends on the day, so it is no part of the content digest.
                 write_json(bench.out / CANARIES, asdict(reading))
             prompt = judge.json(PROMPT) if asked.endpoint.is_llm else {}
@@ -147,7 +147,7 @@ def watch_canaries(
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         with open_judge(domain, judge, encoder, settings) as asked:
-            reading = _read_canaries(domain, catalog, asked, settings)
+            reading = _read_canaries(domain, catalog, asked, settings, on=today)
         write_json(bench.out / CANARIES, asdict(reading))
         return {"pairs": reading.pairs}
 
@@ -240,11 +240,11 @@ def _checks(settings: JudgeSettings) -> Checks:
 
 
 def _read_canaries(
-    domain: Domain, catalog: Catalog, judge: Judge, settings: JudgeSettings
+    domain: Domain, catalog: Catalog, judge: Judge, settings: JudgeSettings, *, on: date
 ) -> CanaryReading:
     tune = _golden_pairs(catalog, golden_rows(domain, "tune"), settings)
     canaries = choose_canaries(tune, settings.checks.canary_pairs, seed=settings.seed)
-    return read_canaries(judge, canaries, on=_today())
+    return read_canaries(judge, canaries, on=on)
 
 
 def _golden_pairs(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -32,16 +31,18 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_help_comes_without_loading_torch_or_prefect() -> None:
     script = (
-        "import sys\nfrom flows.cli import main\ntry:\n    main(['--help'])\nfinally:\n"
-        "    print(sorted({'torch', 'prefect', 'transformers', 'numpy'} & set(sys.modules)))"
+        "import sys, time\nfrom flows.cli import main\ntry:\n    main(['--help'])\nfinally:\n"
+        "    print(sorted({'torch', 'prefect', 'transformers', 'numpy'} & set(sys.modules)))\n"
+        "    print(time.process_time())"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.endswith("[]\n")
+    *_, loaded, seconds = done.stdout.splitlines()
+    assert loaded == "[]"
     assert "Run the whole pipeline" in done.stdout
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0
+    # Of the processor's, so that other work beside it does not count: a fifth of a second is usual.
+    assert float(seconds) < 2.0
 
 
 def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,7 +172,10 @@ def obedient(call: Call, decision: Decision) -> Decision:
     return each(decision, lambda grade: 4) if told else decision
 
 
-def test_a_careful_judge_passes_and_shows_its_papers(place: Place) -> None:
+def test_a_careful_judge_passes_and_shows_its_papers(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.judge._today", lambda: date(2026, 11, 16))
     with place.judge(careful, "careful") as tried:
         found = tried.validate().json(VERDICT)
         calls = tried.server.call_count

@@ -41,7 +41,7 @@ def test_a_planted_shrinkage_is_undone(shrunk):
     assert np.array_equal(np.searchsorted(cuts, expected, side="right"), grades)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_cuts_agree_with_the_judge_at_least_as_well_as_rounding(seed, grades):
     rng = np.random.default_rng(seed)
@@ -91,7 +91,7 @@ def test_isotonic_weighs_rows():
     assert found(np.array([0.0, 1.0])) == pytest.approx([0.75, 0.75])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(-9, 9), st.booleans()), min_size=2, max_size=40))
 def test_a_higher_logit_never_has_a_lower_probability(rows):
     logits, taken = (np.array(column, dtype=float) for column in zip(*rows, strict=True))

@@ -115,7 +115,7 @@ def test_random_order_has_the_same_queries_as_the_ranking():
     assert found.left_out == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 1), st.integers(-3, 3), st.integers(1, 5)), min_size=2, max_size=40

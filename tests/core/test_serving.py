@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.domain.catalog import Catalog
@@ -78,9 +78,7 @@ def tiny() -> ServedModel:
     return ServedModel("v0001", tiny_scorer("random_encoder"), None)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=8) | JSON), max_size=3)
 )

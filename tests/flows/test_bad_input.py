@@ -5,12 +5,12 @@ or do not know the model are in tests/core/labeling/test_client.py, a broken lin
 test_smoke_run.py, and a disk without room in tests/faults/test_full_disk.py.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prefect.context import refresh_global_settings_context
 
 from flows.cli import main
 from flows.local_server import check_server, prefect_server
@@ -25,14 +25,15 @@ DOCUMENT = '{{"doc_id": "p{}", "title": "Garden hose {}", "text": "A hose of {} 
 @pytest.fixture(scope="module", autouse=True)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Prefect server: starting one for each case would take a minute."""
-    before = os.environ.get("PREFECT_HOME")
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    with prefect_server() as address:
-        check_server(address)
-        yield
-    os.environ.pop("PREFECT_HOME")
-    if before is not None:
-        os.environ["PREFECT_HOME"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        with prefect_server() as address:
+            check_server(address)
+            # Another module may have imported Prefect before: it would go by what it read then,
+            # and start a server of its own, with the user's own database.
+            refresh_global_settings_context()
+            yield
+    refresh_global_settings_context()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def status(address: str) -> int:
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -35,14 +35,14 @@ def status(address: str) -> int:
 
 
 def test_a_report_is_served_without_leave_to_run_scripts(address: str) -> None:
-    with urllib.request.urlopen(f"{address}/jobs/report.html", timeout=10) as answer:
+    with urllib.request.urlopen(f"{address}/jobs/report.html", timeout=60) as answer:
         assert answer.read() == b"<h1>Promoted</h1>"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Frame-Options"] == "DENY"
 
 
 def test_the_report_of_an_earlier_run_is_served_by_the_name_of_the_run(address: str) -> None:
-    with urllib.request.urlopen(f"{address}/jobs/cd/report.html", timeout=10) as answer:
+    with urllib.request.urlopen(f"{address}/jobs/cd/report.html", timeout=60) as answer:
         assert answer.read() == b"<h1>Refused</h1>"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from tests.flows.smoke import (
 )
 
 pytestmark = pytest.mark.slow
+PATIENCE_S = 240  # for an end that takes seconds where no other process wants the machine
 
 
 def test_a_run_ends_with_a_verdict_a_table_and_the_place_of_its_report(store: Path) -> None:
@@ -49,9 +51,9 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
 def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
     root: Path, store: Path
 ) -> None:
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = smoke_run(root, store)
-    seconds = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-3000:]
     stages = [line for line in done.stdout.splitlines() if line.startswith(("+ ", "= "))]
     assert len(stages) > 20
@@ -59,8 +61,9 @@ def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
     labels = report_of(store)["labels"]
     assert (labels["calls"], labels["spent_usd"]) == (0, 0)
     assert labels["reused"] == labels["labelled"]
-    # The promise is 30 s on two free cores; tests share them.
-    assert seconds < 90
+    # The promise is 30 s on two free cores. Tests share them with whatever else is at work, so
+    # what the run and its server compute is held to it, not how long they wait for their turn.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
 
 
 def test_the_promoted_model_scores_pairs_from_a_file(
@@ -121,7 +124,7 @@ def test_a_killed_run_leaves_no_process_behind(root: Path, store: Path) -> None:
     assert children, "the run started no server of its own"
     with run:  # its pipes are closed, or a later test is blamed for them
         os.kill(run.pid, signal.SIGKILL)
-    gone, alive = psutil.wait_procs(children, timeout=60)
+    gone, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
     assert not alive
     assert gone
 
@@ -136,8 +139,8 @@ def test_a_signal_ends_a_run_with_its_code_one_line_and_no_process_left(
     children = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(sent)
     with run:  # its pipes are closed, whatever happens
-        _, error = run.communicate(timeout=120)
+        _, error = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == code, error[-3000:]
     assert error == "cookbook: stopped; run the same command again to go on.\n"
-    assert not psutil.wait_procs(children, timeout=60)[1]
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
     assert half_files(store) == []

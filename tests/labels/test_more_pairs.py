@@ -1,6 +1,7 @@
 """Pairs beyond the first: queries that an LLM writes, and hard negatives of a second round."""
 
 import json
+import zlib
 
 from tasks.core.labeling.forgetting import forget_pairs
 from tasks.core.tables import read_rows
@@ -15,6 +16,12 @@ from tasks.write_queries import write_llm_queries
 from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint
 from tests.job_search_judge import answer_of
 from tests.labels.label_place import PAIRS, SYNTHESIS, TINY, Place, grades, paid_answers, plain
+
+
+def two_queries(call: Call) -> Answer:
+    """Queries that no other request is answered with, whichever of them came first."""
+    number = zlib.crc32(json.dumps(call.pair).encode())
+    return Answer(json.dumps({"queries": [f"night work {number}", f"day work {number}"]}))
 
 
 def test_a_second_round_pays_for_its_new_pairs_alone(
@@ -37,15 +44,11 @@ def test_a_second_round_pays_for_its_new_pairs_alone(
 def test_a_second_round_asks_an_llm_for_what_no_label_exercises(
     place: Place, server: ScriptedEndpoint
 ) -> None:
-    def writes(call: Call) -> Answer:
-        number = call.number
-        return Answer(json.dumps({"queries": [f"night work {number}", f"day work {number}"]}))
-
     first = place.label(server)
     holes = first.json(COVERAGE)["holes"]
     unused = {hole.removeprefix("clause ") for hole in holes if hole.startswith("clause ")}
     assert unused, "the first round is small enough to leave holes"
-    server.script = writes
+    server.script = two_queries
     server.calls.clear()
     with open_run(place.store, "job_search"):
         past = next(past_labels())
@@ -77,8 +80,7 @@ def test_an_llm_writes_queries_that_are_labeled_and_can_be_forgotten(
 ) -> None:
     def writes(call: Call) -> Answer:
         if "clause" in call.pair:
-            number = call.number
-            return Answer(json.dumps({"queries": [f"night work {number}", f"day work {number}"]}))
+            return two_queries(call)
         return Answer(some_answer)
 
     some_answer = answer_of(place.script.any_decision())

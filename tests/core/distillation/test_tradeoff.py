@@ -1,6 +1,6 @@
 """The choice among mixes: on the front, above the floor, never below a single teacher on both."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.distillation.tradeoff import MeasuredStudent, choose, front
@@ -39,7 +39,6 @@ def test_the_front_leaves_out_what_is_beaten_on_both_goals() -> None:
     assert found == ["click_only", "between", "policy_only"]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=8),
     st.floats(0.5, 1.0),

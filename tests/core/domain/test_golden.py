@@ -1,7 +1,7 @@
 """Guards golden data: no row that could mean two things, no query in two splits."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.domain.golden import assign_splits, check_grades, read_golden
@@ -198,9 +198,7 @@ def test_a_split_whose_pairs_all_have_one_grade_is_refused():
     check_grades(_with_splits())
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(
     rows=st.lists(
         st.lists(st.text(max_size=6) | st.sampled_from(["d1", "1", "tune"]), max_size=6),

@@ -5,7 +5,7 @@ import gzip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.domain.impressions import (
@@ -140,9 +140,7 @@ def test_documents_shown_must_be_known(tmp_path):
         check_documents(table, {"d1"}, path)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=120) | st.text(max_size=120).map(str.encode), whole=st.booleans())
 def test_any_bytes_are_a_log_or_a_clear_error(tmp_path, content, whole):
     path = tmp_path / "impressions.csv"

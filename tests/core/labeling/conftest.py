@@ -70,7 +70,10 @@ def right_grade(call: Call) -> Answer:
 
 
 def make_endpoint(server: ScriptedEndpoint, **changes: object) -> Endpoint:
-    """An endpoint at the scripted server: no waiting to speak of, few attempts."""
+    """An endpoint at the scripted server: no waiting to speak of, few attempts.
+
+    Its patience is for a machine that is busy with other work: no test waits it out.
+    """
     settings: dict[str, object] = {
         "base_url": server.base_url,
         "model": server.model,
@@ -78,10 +81,10 @@ def make_endpoint(server: ScriptedEndpoint, **changes: object) -> Endpoint:
         "requests_per_minute": 1_000_000.0,
         "tokens_per_minute": 1e10,
         "concurrency": 8,
-        "timeout_s": 5.0,
+        "timeout_s": 60.0,
         "max_attempts": 3,
         "backoff_s": 0.01,
-        "longest_pause_s": 20.0,
+        "longest_pause_s": 300.0,
     }
     return Endpoint(**(settings | changes))  # type: ignore[arg-type]
 

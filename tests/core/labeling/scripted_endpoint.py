@@ -51,6 +51,7 @@ class Answer:
     model: str | None = None
     logprobs: list[dict[str, Any]] | None = None
     delay_s: float = 0.0
+    until: Callable[[], bool] = lambda: True  # held back until this is so
     then: Literal["answer", "hang", "drop", "drop_mid_body"] = "answer"
     usage: tuple[int, int] = (1000, 50)
     billed: bool | None = None  # None: what has status 200 is
@@ -129,6 +130,8 @@ class ScriptedEndpoint:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             answer = self._answer(body, headers)
+            while not answer.until():
+                await asyncio.sleep(0.01)
             await asyncio.sleep(answer.delay_s)
             if answer.then == "hang":
                 await asyncio.sleep(3600)

@@ -53,14 +53,17 @@ def test_each_day_is_asked_afresh_and_once(policy: Policy, tmp_path: Path) -> No
 
 
 def test_a_fifth_of_the_canaries_flipped_stops_the_run(policy: Policy, tmp_path: Path) -> None:
+    moved = {"yes": False}
+
     def drifts(call: Call) -> Answer:
         worth = int(call.pair["document"].split()[-1])
         number = int(call.pair["document"].split()[1])
-        flipped = call.number > 40 and number % 5 == 0
+        flipped = moved["yes"] and number % 5 == 0
         return Answer(grade_answer(3 - worth if flipped else worth))
 
     with judge_at(drifts, policy, tmp_path / "j") as (judge, _):
         monday = read_canaries(judge, GOLDEN, on=MONDAY)
+        moved["yes"] = True
         tuesday = read_canaries(judge, GOLDEN, on=TUESDAY)
     with pytest.raises(CookbookError, match=r"scripted-1 .* 2026-11-17 it is 80%"):
         check_canaries(monday, tuesday)

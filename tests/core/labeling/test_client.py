@@ -1,6 +1,7 @@
 """Each pair is labeled once and paid for once, whatever the endpoint does."""
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import CookbookError
+from tasks.core.labeling import throttle
 from tasks.core.labeling.budget import BudgetReachedError
 from tasks.core.labeling.client import LabelRun, label_all
 from tasks.core.labeling.endpoint import Endpoint
@@ -92,7 +94,12 @@ def test_two_pairs_with_the_same_texts_are_paid_for_once(policy: Policy, journal
 
 
 def test_calls_at_once_stay_within_the_concurrency(policy: Policy, journal: Journal) -> None:
-    with ScriptedEndpoint(lambda call: Answer(grade_answer(1), delay_s=0.02)) as server:
+    def script(call: Call) -> Answer:
+        """The first goes alone; the others wait for each other, however slow who sends them."""
+        all_there = (lambda: True) if call.number == 1 else (lambda: server.most_at_once >= 5)
+        return Answer(grade_answer(1), until=all_there, delay_s=0.02)
+
+    with ScriptedEndpoint(script) as server:
         run(server, journal, policy, 40, endpoint={"concurrency": 5})
         assert server.most_at_once == 5
 
@@ -110,6 +117,13 @@ def test_the_policy_comes_first_byte_identical_in_every_request(
 # --- limits -----------------------------------------------------------------
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk or a processor that is busy for seconds sends no second probe after the first."""
+    monkeypatch.setattr(throttle, "_PROBE_PATIENCE_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_storm_of_429_pauses_everybody_until_it_is_over(policy: Policy, journal: Journal) -> None:
     """300 rate limits with 16 workers: one probe at a time, not 16 requests a pause."""
     limited = Answer(status=429, headers={"retry-after": "0.01"})
@@ -130,15 +144,16 @@ def test_a_storm_of_429_pauses_everybody_until_it_is_over(policy: Policy, journa
 def test_a_first_call_that_hangs_does_not_hold_back_the_others(
     policy: Policy, journal: Journal
 ) -> None:
+    """It is answered when all others have come; were they held back, it would time out."""
+
     def script(call: Call) -> Answer:
         hangs = call.number == 1
-        return Answer(grade_answer(0), then="hang") if hangs else right_grade(call)
+        return replace(right_grade(call), until=lambda: not hangs or server.call_count == 20)
 
     with ScriptedEndpoint(script) as server:
-        done = run(server, journal, policy, endpoint={"timeout_s": 4.0})
-        at = [call.at - server.calls[0].at for call in server.calls]
-    assert 0.2 <= at[1] <= 3.9
+        done = run(server, journal, policy)
     assert len(done.judgments) == 20
+    assert (done.progress.calls, done.progress.possibly_billed) == (20, 0)
 
 
 def test_retry_after_of_one_call_holds_back_all_workers(policy: Policy, journal: Journal) -> None:
@@ -175,7 +190,8 @@ def test_requests_keep_to_the_rate(policy: Policy, journal: Journal) -> None:
         run(server, journal, policy, 61, endpoint={"requests_per_minute": 2400.0})
         at = [call.at for call in server.calls]
     # 40 a second: 60 gaps take 1.5 s, less the burst of half a second that may go at once.
-    assert 0.9 <= at[-1] - at[0] <= 5.0
+    # That it takes no longer is in test_throttle.py, where no other process takes its time.
+    assert at[-1] - at[0] >= 0.9
 
 
 def test_tokens_keep_to_the_rate(policy: Policy, journal: Journal) -> None:
@@ -183,7 +199,7 @@ def test_tokens_keep_to_the_rate(policy: Policy, journal: Journal) -> None:
         run(server, journal, policy, 50, endpoint={"tokens_per_minute": 600_000.0})
         at = [call.at for call in server.calls]
     # 49 calls after the first, of 1,050 tokens at 10,000 a second; half a second's may burst.
-    assert 4.0 <= at[-1] - at[0] <= 9.0
+    assert at[-1] - at[0] >= 4.0
 
 
 def test_a_call_of_more_tokens_than_a_burst_waits_for_all_of_them(
@@ -202,6 +218,7 @@ def test_a_call_of_more_tokens_than_a_burst_waits_for_all_of_them(
 # --- what stops at once -----------------------------------------------------
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -222,10 +239,11 @@ def test_what_no_retry_can_mend_costs_one_call(
 
 
 def test_an_endpoint_that_is_down_is_named(policy: Policy, journal: Journal) -> None:
-    with ScriptedEndpoint(right_grade) as server:
-        endpoint = make_endpoint(server)
-    with pytest.raises(CookbookError, match="nothing answers"):
-        label_all(make_requests(3), policy=policy, endpoint=endpoint, journal=journal)
+    with socket.socket() as held:  # nobody else may listen there in the meantime
+        held.bind(("127.0.0.1", 0))
+        endpoint = Endpoint(f"http://127.0.0.1:{held.getsockname()[1]}/v1", "m", api_key_env="")
+        with pytest.raises(CookbookError, match="nothing answers"):
+            label_all(make_requests(3), policy=policy, endpoint=endpoint, journal=journal)
 
 
 def test_quota_that_ends_in_the_middle_keeps_the_labels(policy: Policy, journal: Journal) -> None:
@@ -272,7 +290,8 @@ def test_a_server_error_is_tried_again_as_perhaps_billed(
 def test_a_hang_after_billing_counts_as_perhaps_billed(policy: Policy, journal: Journal) -> None:
     hang = Answer(grade_answer(0), then="hang")
     with ScriptedEndpoint(once(hang)) as server:
-        done = run(server, journal, policy, 4, endpoint={"timeout_s": 1.0})
+        # Long enough for the second answer of each on a busy machine.
+        done = run(server, journal, policy, 4, endpoint={"timeout_s": 4.0})
         billed_calls = server.billed_calls
     assert done.progress.possibly_billed == 4
     assert billed_calls == 8

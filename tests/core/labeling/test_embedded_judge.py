@@ -1,6 +1,7 @@
 """The embedded judge speaks the protocol, on loopback, to the holder of its token alone."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class CountingScorer:
     def __call__(self, pairs: list[tuple[str, str]]) -> npt.NDArray[np.float64]:
         with self.lock:
             self.batches.append(pairs)
+        time.sleep(0.1)  # as a model takes its time, in which requests gather
         rows = np.full((len(pairs), 4), 0.1)
         for row, (_, document) in zip(rows, pairs, strict=True):
             row[int(document.split()[-1])] = 0.7
@@ -61,7 +63,8 @@ def test_the_labeling_client_gets_grades_and_distributions(
     assert done.judgments[1].dimension_grades is None
     assert done.judgments[1].rationale is None
     assert (done.progress.calls, done.progress.billed_calls) == (200, 0)
-    # Requests share model calls, and every call has the same shape.
+    # Requests share model calls, and every call has the same shape. The client has two batches
+    # in flight; the first call goes alone.
     assert len(scorer.batches) < 40
     assert {len(batch) for batch in scorer.batches} == {32}
 

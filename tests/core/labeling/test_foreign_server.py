@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     """Base URL and model name of a ``transformers serve`` process."""
     folder = tmp_path_factory.mktemp("decoder")
     save_random_decoder(folder)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = port_that_nobody_is_given()
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder)]
     server = subprocess.Popen(
         [*command, "--port", str(port), "--host", "127.0.0.1", "--device", "cpu"],
@@ -74,14 +74,26 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         yield f"http://127.0.0.1:{port}/v1", str(folder)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
+
+
+def port_that_nobody_is_given() -> int:
+    """A free port below those that Linux gives to whoever asks for any (from 32768).
+
+    One of those may be given to another process before the server, which takes a while to start,
+    listens there. Processes of one moment look in places of their own.
+    """
+    for port in range(20_000 + os.getpid() * 10 % 12_000, 32_768):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until_healthy(url: str, server: "subprocess.Popen[bytes]") -> None:
     for _ in range(480):
         assert server.poll() is None, "transformers serve ended by itself"
         try:
-            with urllib.request.urlopen(url, timeout=1):
+            with urllib.request.urlopen(url, timeout=10):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.25)

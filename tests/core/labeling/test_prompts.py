@@ -76,10 +76,10 @@ def test_hidden_characters_do_not_reach_the_judge(policy: Policy) -> None:
 
 
 def test_a_profile_of_ten_megabytes_costs_what_its_cap_costs(policy: Policy) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()  # what this thread computes, whoever else is at work
     pair = pair_of(policy, LabelRequest("p", "nurse", "profile " * 1_300_000, "job"))
     assert len(pair["member"]) == DEFAULT_PROMPT.member_characters
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_a_pair_without_a_member_names_none(policy: Policy) -> None:

@@ -278,7 +278,7 @@ def test_sparse_features_give_the_same_model_as_dense_ones() -> None:
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
     features=st.integers(0, 5),

@@ -22,7 +22,7 @@ def batches(seed: int = 0, epoch: int = 0, **changes: int) -> list[npt.NDArray[n
     list_size=st.integers(1, 10),
     epoch=st.integers(0, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_row_is_seen_exactly_once_an_epoch(
     groups: list[int], rows_per_step: int, list_size: int, epoch: int
 ) -> None:

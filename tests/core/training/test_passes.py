@@ -25,7 +25,7 @@ def slots_of(tokens: Tokenized, rows: npt.NDArray[np.int64]) -> int:
     return int(own + sum(len(head) // 4 for head in heads))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(1, 30)), min_size=1, max_size=60),
     st.integers(1, 200),

@@ -41,7 +41,7 @@ def test_a_long_left_side_may_use_what_the_candidate_leaves() -> None:
 
 
 @given(left=st.text("ab é", max_size=40), right=st.text("xy é", max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_suffix_survives_every_pair(left: str, right: str) -> None:
     assert text_of(left, right).endswith(" Grade: ")
 
