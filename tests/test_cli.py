@@ -203,15 +203,46 @@ def test_models_are_listed_with_what_was_decided(
         for version in ("v0001", "v0002", "v0003")
         if version in line
     }
-    assert "promoted" in states["v0001"]
+    assert "served before" in states["v0001"]
     assert "in service" in states["v0002"]
     assert "waits" in states["v0003"]
+
+
+def test_a_damaged_version_does_not_hide_the_others(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    versions = store / "job_search" / "registry" / "versions"
+    (versions / "v0002" / "scorer" / "model.safetensors").write_text("altered")
+    main(["models", "list", "--store", str(store)])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "v0002" in told
+    assert "damaged" in told
+    assert "v0003" in told
+
+
+def test_a_list_says_who_took_a_version_out_and_why(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    main(["models", "rollback", "--reason", "complaints", "--store", str(store)])
+    capsys.readouterr()
+    main(["models", "list", "--store", str(store)])
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if "v0002" in one)
+    assert "taken out" in line
+    assert "complaints" in line
+
+
+def test_a_list_of_no_models_names_where_it_looked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    main(["models", "list", "--store", str(tmp_path / "runz")])
+    assert str(tmp_path / "runz" / "job_search") in capsys.readouterr().out
 
 
 def test_a_model_is_shown_as_json(capsys: pytest.CaptureFixture[str], store: Path) -> None:
     main(["models", "show", "v0002", "--store", str(store)])
     shown = json.loads(capsys.readouterr().out)
     assert shown["card"] == {"name": "two"}
+    assert shown["state"] == "in service"
     assert [event["event"] for event in shown["events"]] == ["registered", "promoted"]
 
 
@@ -226,6 +257,11 @@ def test_rolling_back_and_promoting_move_the_pointer(
     assert served.version == "v0003"
     unknown = fails(capsys, "models", "promote", "v0009", "--reason", "x", "--store", store)
     assert "v0001, v0002, v0003; came 'v0009'" in unknown
+    assert "Give it a reason" in fails(
+        capsys, "models", "promote", "v0001", "--reason", " ", "--store", store
+    )
+    main(["models", "promote", "v0003", "--reason", "again", "--store", str(store)])
+    assert "already" in capsys.readouterr().out
 
 
 def test_an_export_is_whole_and_never_overwrites(
