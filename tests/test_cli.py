@@ -68,10 +68,10 @@ def test_a_run_that_cannot_start_says_why_before_anything_starts(
 
 
 @pytest.mark.parametrize("arguments", [["bake"], ["run", "--profil", "smoke"], ["score"]])
-def test_an_unknown_command_or_option_has_exit_code_2(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as exit_info:
-        main(arguments)
-    assert exit_info.value.code == 2
+def test_an_unknown_command_or_option_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert "--help" in fails(capsys, *arguments)
 
 
 def test_an_interrupted_command_has_exit_code_130(
@@ -297,6 +297,24 @@ def test_scoring_needs_a_model_in_service(
     arguments = ["score", "--input", tmp_path / "in", "--output", tmp_path / "out"]
     assert "model in service" in fails(capsys, *arguments, "--store", tmp_path / "runs")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["forget", "m1"], ["forget", "m1", "--domain", "jobs"], ["clean", "--days", "3"]]
+)
+def test_a_mistyped_store_is_not_taken_for_an_empty_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+) -> None:
+    """A member who is asked to be forgotten in the wrong store is not forgotten."""
+    assert "is none" in fails(capsys, *arguments, "--store", tmp_path / "runz")
+    assert not (tmp_path / "runz").exists()
+
+
+@pytest.mark.parametrize("arguments", [["drift"], ["explain", "ab", "--scores"]])
+def test_a_file_of_scores_that_is_not_there_is_one_line(
+    capsys: pytest.CaptureFixture[str], store: Path, arguments: list[str]
+) -> None:
+    assert "there is no" in fails(capsys, *arguments, store / "absent.jsonl", "--store", store)
 
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -25,6 +25,7 @@ from flows.commands.options import (
 )
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
+from tasks.core.store.versions import Model
 from tasks.core.text import sanitize
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 models = App(
     name="models", help="Versions of the model: list, show, promote, roll back, export, reproduce."
 )
-LONGEST_WHY = 160  # letters of a reason in the list; `models show` has all of it
+LONGEST_WHY = 100  # letters of a reason in the list; `models show` has all of it
 Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
 Format = Annotated[
     Literal["transformers", "onnx"],
@@ -99,11 +100,32 @@ def show(version: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> N
         "state": _state(registry, version)[0],
         "created": model.created.isoformat(),
         "compared_with": model.served_then,
-        "card": model.card,
+        "report": _report(store, domain, model),
+        "card": _without_queries(model.card),
         "files": files,
         "events": events,
     }
     print(json.dumps(shown, indent=1, ensure_ascii=False))
+
+
+def _report(store: Path, domain: str, model: Model) -> str | None:
+    """The report of the run that made it, or None where that folder is gone."""
+    from tasks.core.inspection import run_behind
+
+    try:
+        run = run_behind(store, domain, model)
+        return str(store / domain / "finished" / run.report["run_key"] / "report.html")
+    except CookbookError:
+        return None
+
+
+def _without_queries(card: dict[str, Any]) -> dict[str, Any]:
+    """The card with a count in place of its one line a gate query."""
+    by_query = card.get("gate", {}).get("ndcg_by_query")
+    if by_query is None:
+        return card
+    gate = {name: value for name, value in card["gate"].items() if name != "ndcg_by_query"}
+    return {**card, "gate": {**gate, "queries": len(by_query)}}
 
 
 @models.command

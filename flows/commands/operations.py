@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.options import PROJECT, STORE, Root, Store
+from flows.commands.options import PROJECT, STORE, Root, Store, existing_store
 
 
 def simulate(
@@ -80,6 +80,7 @@ def clean(
 
     if days < 1:
         raise CookbookError(f"Days are 1 or more; came {days}. Give another number.")
+    existing_store(store)
     with run_lock(store):
         removed = clear_expired(store, days=days)
     for folder in removed:
