@@ -310,6 +310,24 @@ def test_a_mistyped_store_is_not_taken_for_an_empty_one(
     assert not (tmp_path / "runz").exists()
 
 
+def test_a_simulation_never_writes_over_golden_data_of_people(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    golden = tmp_path / "golden_data" / "job_search" / "golden.csv"
+    golden.parent.mkdir(parents=True)
+    golden.write_text("people's grades")
+    assert "not written over" in fails(capsys, "simulate", "--root", tmp_path)
+    assert golden.read_text() == "people's grades"
+
+
+def test_a_simulation_that_cannot_begin_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is a file" in fails(capsys, "simulate", "--root", tmp_path / "file")
+    assert "0 or more" in fails(capsys, "simulate", "--root", tmp_path, "--seed", "-1")
+
+
 @pytest.mark.parametrize("arguments", [["drift"], ["explain", "ab", "--scores"]])
 def test_a_file_of_scores_that_is_not_there_is_one_line(
     capsys: pytest.CaptureFixture[str], store: Path, arguments: list[str]
