@@ -11,7 +11,8 @@ from flows.alarms import tell
 from flows.forms import Help
 from flows.places import DomainName, served_store
 from flows.report_links import reports
-from flows.ui_artifacts import LONGEST_REASON
+from flows.ui_artifacts import LONGEST_REASON, if_the_server_answers, show_failure
+from tasks.core.errors import CookbookError
 from tasks.core.report.markdown import escape
 from tasks.core.store.registry import Registry
 
@@ -50,19 +51,24 @@ def approve(
     service now. The decision holds from the next request on; `models rollback` undoes it.
     """
     registry = Registry(served_store() / domain / "registry")
-    compared = reports(domain, registry, version)
-    if decision == "promote":
-        age = timedelta(days=maximum_age_days)
-        registry.approve(version, reason=reason, by="approve flow", maximum_age=age)
-    else:
-        registry.refuse(version, reason=reason, by="approve flow")
+    try:
+        compared = reports(domain, registry, version)
+        if decision == "promote":
+            age = timedelta(days=maximum_age_days)
+            registry.approve(version, reason=reason, by="approve flow", maximum_age=age)
+        else:
+            registry.refuse(version, reason=reason, by="approve flow")
+    except CookbookError as error:
+        show_failure(str(error))
+        raise
     served = registry.current()
     in_service = served.version if served else "none"
-    create_markdown_artifact(
-        f"**{decision.capitalize()} {version}.** {escape(reason, longest=LONGEST_REASON)}"
-        f"\n\nIn service: {in_service}."
-        f"\n\n{compared}",
-        key="decision",
-    )
+    with if_the_server_answers():  # the decision holds, shown or not
+        create_markdown_artifact(
+            f"**{decision.capitalize()} {version}.** {escape(reason, longest=LONGEST_REASON)}"
+            f"\n\nIn service: {in_service}."
+            f"\n\n{compared}",
+            key="decision",
+        )
     tell("promoted" if decision == "promote" else "refused", domain, f"{version}: {reason}")
     return {"version": version, "decision": decision, "in_service": in_service}

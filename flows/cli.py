@@ -55,12 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_libraries_quiet()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(arguments, exit_on_error=False)
+        app(arguments, exit_on_error=False, print_error=False)
     except CookbookError as error:
         print(f"cookbook: {error}", file=sys.stderr)
         sys.exit(USERS_MISTAKE)
-    except CycloptsError:
-        sys.exit(USERS_MISTAKE)  # it has printed itself
+    except CycloptsError as error:
+        print(f"cookbook: {' '.join(str(error).split())} See --help.", file=sys.stderr)
+        sys.exit(USERS_MISTAKE)
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; Python must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -113,6 +113,7 @@ def _disk(store: Path) -> Finding:
     there = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     seen = f"{free / 2**30:.1f} GiB free for {store}"
+    seen += "" if store.exists() else ", which is not there yet"
     if free >= FREE_BYTES:
         return Finding("good", "disk", seen)
     return Finding(

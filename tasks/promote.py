@@ -19,6 +19,7 @@ from tasks.core.serving import Mix, ServedModel
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
 from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
+from tasks.core.store.settling import settle
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row, read_rows, write_table
 from tasks.core.training.scorer import (
@@ -88,10 +89,7 @@ def promote(
             refuses=settings.fairness == "refuse",
         ),
     )
-    if decision == "promoted":
-        registry.promote(version, reason=" ".join(reasons), by="run")
-    elif decision == "refused" and version in registry.waiting():
-        registry.refuse(version, reason=" ".join(reasons), by="run")
+    decision, reasons = settle(registry, version, decision, reasons, by="run")
     return {"decision": decision, "version": version, "reasons": reasons}
 
 

@@ -28,6 +28,7 @@ from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
 from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
+from tasks.core.store.settling import settle
 from tasks.core.store.versions import MANIFEST, Model
 from tasks.core.tables import read_table
 from tasks.core.training.base_models import BaseModel
@@ -73,7 +74,8 @@ def refresh_effects(
         settings.margin_auc,
         approval_required=approval_required,
     )
-    version = _register(registry, served, made, measured, decision, " ".join(reasons))
+    version = _register(registry, served, made, measured)
+    decision, reasons = settle(registry, version, decision, reasons, by="personalize")
     return {"decision": decision, "version": version, "reasons": reasons, **measured}
 
 
@@ -178,12 +180,7 @@ def _click_logits(served: Model, catalog: Catalog, new: NewImpressions) -> Any:
 
 
 def _register(
-    registry: Registry,
-    served: Model,
-    made: Artifact,
-    measured: Mapping[str, Any],
-    decision: str,
-    reason: str,
+    registry: Registry, served: Model, made: Artifact, measured: Mapping[str, Any]
 ) -> str:
     """A version of the same scorer with the new effects; its card keeps whose scorer it is."""
     card = {**served.card, "made_from": served.version, "refresh": dict(measured)}
@@ -191,9 +188,4 @@ def _register(
     # Whatever else a version holds goes along unchanged.
     kept = (path for path in served.folder.iterdir() if path.name != MANIFEST)
     files = {path.name: path for path in kept} | {EFFECTS: made.file(EFFECTS)}
-    version = registry.register(files, card)
-    if decision == "promoted":
-        registry.promote(version, reason=reason, by="personalize")
-    elif decision == "refused" and version in registry.waiting():
-        registry.refuse(version, reason=reason, by="personalize")
-    return version
+    return registry.register(files, card)

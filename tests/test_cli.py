@@ -69,10 +69,10 @@ def test_a_run_that_cannot_start_says_why_before_anything_starts(
 
 
 @pytest.mark.parametrize("arguments", [["bake"], ["run", "--profil", "smoke"], ["score"]])
-def test_an_unknown_command_or_option_has_exit_code_2(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as exit_info:
-        main(arguments)
-    assert exit_info.value.code == 2
+def test_an_unknown_command_or_option_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert "--help" in fails(capsys, *arguments)
 
 
 def test_an_interrupted_command_has_exit_code_130(
@@ -204,15 +204,46 @@ def test_models_are_listed_with_what_was_decided(
         for version in ("v0001", "v0002", "v0003")
         if version in line
     }
-    assert "promoted" in states["v0001"]
+    assert "served before" in states["v0001"]
     assert "in service" in states["v0002"]
     assert "waits" in states["v0003"]
+
+
+def test_a_damaged_version_does_not_hide_the_others(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    versions = store / "job_search" / "registry" / "versions"
+    (versions / "v0002" / "scorer" / "model.safetensors").write_text("altered")
+    main(["models", "list", "--store", str(store)])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "v0002" in told
+    assert "damaged" in told
+    assert "v0003" in told
+
+
+def test_a_list_says_who_took_a_version_out_and_why(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    main(["models", "rollback", "--reason", "complaints", "--store", str(store)])
+    capsys.readouterr()
+    main(["models", "list", "--store", str(store)])
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if "v0002" in one)
+    assert "taken out" in line
+    assert "complaints" in line
+
+
+def test_a_list_of_no_models_names_where_it_looked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    main(["models", "list", "--store", str(tmp_path / "runz")])
+    assert str(tmp_path / "runz" / "job_search") in capsys.readouterr().out
 
 
 def test_a_model_is_shown_as_json(capsys: pytest.CaptureFixture[str], store: Path) -> None:
     main(["models", "show", "v0002", "--store", str(store)])
     shown = json.loads(capsys.readouterr().out)
     assert shown["card"] == {"name": "two"}
+    assert shown["state"] == "in service"
     assert [event["event"] for event in shown["events"]] == ["registered", "promoted"]
 
 
@@ -227,6 +258,11 @@ def test_rolling_back_and_promoting_move_the_pointer(
     assert served.version == "v0003"
     unknown = fails(capsys, "models", "promote", "v0009", "--reason", "x", "--store", store)
     assert "v0001, v0002, v0003; came 'v0009'" in unknown
+    assert "Give it a reason" in fails(
+        capsys, "models", "promote", "v0001", "--reason", " ", "--store", store
+    )
+    main(["models", "promote", "v0003", "--reason", "again", "--store", str(store)])
+    assert "already" in capsys.readouterr().out
 
 
 def test_an_export_is_whole_and_never_overwrites(
@@ -262,6 +298,42 @@ def test_scoring_needs_a_model_in_service(
     arguments = ["score", "--input", tmp_path / "in", "--output", tmp_path / "out"]
     assert "model in service" in fails(capsys, *arguments, "--store", tmp_path / "runs")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["forget", "m1"], ["forget", "m1", "--domain", "jobs"], ["clean", "--days", "3"]]
+)
+def test_a_mistyped_store_is_not_taken_for_an_empty_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+) -> None:
+    """A member who is asked to be forgotten in the wrong store is not forgotten."""
+    assert "is none" in fails(capsys, *arguments, "--store", tmp_path / "runz")
+    assert not (tmp_path / "runz").exists()
+
+
+def test_a_simulation_never_writes_over_golden_data_of_people(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    golden = tmp_path / "golden_data" / "job_search" / "golden.csv"
+    golden.parent.mkdir(parents=True)
+    golden.write_text("people's grades")
+    assert "not written over" in fails(capsys, "simulate", "--root", tmp_path)
+    assert golden.read_text() == "people's grades"
+
+
+def test_a_simulation_that_cannot_begin_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is a file" in fails(capsys, "simulate", "--root", tmp_path / "file")
+    assert "0 or more" in fails(capsys, "simulate", "--root", tmp_path, "--seed", "-1")
+
+
+@pytest.mark.parametrize("arguments", [["drift"], ["explain", "ab", "--scores"]])
+def test_a_file_of_scores_that_is_not_there_is_one_line(
+    capsys: pytest.CaptureFixture[str], store: Path, arguments: list[str]
+) -> None:
+    assert "there is no" in fails(capsys, *arguments, store / "absent.jsonl", "--store", store)
 
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -25,6 +25,7 @@ from flows.commands.options import (
 )
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
+from tasks.core.store.versions import Model
 from tasks.core.text import sanitize
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 models = App(
     name="models", help="Versions of the model: list, show, promote, roll back, export, reproduce."
 )
-LONGEST_WHY = 160  # letters of a reason in the list; `models show` has all of it
+LONGEST_WHY = 100  # letters of a reason in the list; `models show` has all of it
 Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
 Format = Annotated[
     Literal["transformers", "onnx"],
@@ -43,19 +44,44 @@ Format = Annotated[
 
 @models.command(name="list")
 def list_models(*, domain: Domain = DOMAIN, store: Store = STORE) -> None:
-    """List every version with what was decided about it."""
+    """List every version with its gate figures and what was decided about it."""
     registry = _registry(store, domain)
-    current, waiting = registry.current(), registry.waiting()
-    last = {entry["version"]: entry for entry in registry.log()}
-    table = Table("version", "made", "state", "why")
+    if not registry.versions():
+        print(f"No model was registered yet: {registry.folder} has none.")
+        return
+    table = Table("version", "made", "state", "NDCG@10", "kappa", "why")
     for version in registry.versions():
-        state = "waits for approval" if version in waiting else last[version]["event"]
-        if current is not None and version == current.version:
-            state = "in service"
-        made = registry.model(version).created.strftime("%Y-%m-%d %H:%M")
-        why = shorten(sanitize(last[version]["reason"]), LONGEST_WHY, placeholder=" ...")
-        table.add_row(version, made, state, Text(why))
-    Console().print(table if registry.versions() else "No model was registered yet.")
+        state, why = _state(registry, version)
+        table.add_row(version, *_figures(registry, version, state), Text(why))
+    Console().print(table)
+
+
+def _figures(registry: Registry, version: str, state: str) -> tuple[str, str, str, str]:
+    """When it was made, its state, and its figures on the gate split; a damaged one has none."""
+    try:
+        model = registry.model(version)
+    except CookbookError:
+        return "", f"damaged, {state}", "", ""
+    gate = model.card.get("gate", {})
+    figures = (f"{gate[name]:.3f}" if name in gate else "" for name in ("ndcg", "kappa"))
+    return f"{model.created:%Y-%m-%d %H:%M}", state, next(figures), next(figures)
+
+
+def _state(registry: Registry, version: str) -> tuple[str, str]:
+    """What a version does now, and the reason that the log gives for it, shortened."""
+    own = [entry for entry in registry.log() if entry["version"] == version]
+    withdrawn = registry.withdrawal(version)
+    if version == registry.served_version():
+        state = "in service"
+    elif version in registry.waiting():
+        state = "waits for approval"
+    elif withdrawn is not None:
+        state = f"taken out by {sanitize(withdrawn['by'])}"
+        own.append(withdrawn)
+    else:
+        state = "served before" if own and own[-1]["event"] != "refused" else "refused"
+    reason = sanitize(own[-1]["reason"]) if own else "the log says nothing of it"
+    return state, shorten(reason, LONGEST_WHY, placeholder=" ...")
 
 
 @models.command
@@ -63,19 +89,43 @@ def show(version: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> N
     """Print a version's card, its files and what happened to it, as JSON."""
     registry = _registry(store, domain)
     model = registry.model(version)
-    events = [entry for entry in registry.log() if entry["version"] == version]
+    events = [
+        entry for entry in registry.log() if version in (entry["version"], entry["instead_of"])
+    ]
     files = sorted(
         str(path.relative_to(model.folder)) for path in model.folder.rglob("*") if path.is_file()
     )
     shown = {
         "version": version,
+        "state": _state(registry, version)[0],
         "created": model.created.isoformat(),
         "compared_with": model.served_then,
-        "card": model.card,
+        "report": _report(store, domain, model),
+        "card": _without_queries(model.card),
         "files": files,
         "events": events,
     }
     print(json.dumps(shown, indent=1, ensure_ascii=False))
+
+
+def _report(store: Path, domain: str, model: Model) -> str | None:
+    """The report of the run that made it, or None where that folder is gone."""
+    from tasks.core.inspection import run_behind
+
+    try:
+        run = run_behind(store, domain, model)
+        return str(store / domain / "finished" / run.report["run_key"] / "report.html")
+    except CookbookError:
+        return None
+
+
+def _without_queries(card: dict[str, Any]) -> dict[str, Any]:
+    """The card with a count in place of its one line a gate query."""
+    by_query = card.get("gate", {}).get("ndcg_by_query")
+    if by_query is None:
+        return card
+    gate = {name: value for name, value in card["gate"].items() if name != "ndcg_by_query"}
+    return {**card, "gate": {**gate, "queries": len(by_query)}}
 
 
 @models.command
@@ -83,15 +133,22 @@ def promote(
     version: str, /, *, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE
 ) -> None:
     """Put a version into service, whatever the gates said; the log keeps the reason."""
-    _registry(store, domain).promote(version, reason=reason, by=getpass.getuser())
-    print(f"{version} is in service.")
+    registry = _registry(store, domain)
+    before = registry.served_version()
+    registry.promote(version, reason=reason, by=getpass.getuser())
+    if version == before:
+        print(f"{version} was in service already; nothing changed, and the log has no new line.")
+    else:
+        print(f"{version} is in service, instead of {before or 'none'}.")
 
 
 @models.command
 def rollback(*, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE) -> None:
     """Put the version that served before back into service."""
-    model = _registry(store, domain).rollback(reason=reason, by=getpass.getuser())
-    print(f"{model.version} is in service again.")
+    registry = _registry(store, domain)
+    before = registry.served_version()
+    model = registry.rollback(reason=reason, by=getpass.getuser())
+    print(f"{model.version} is in service again; {before} is out, and no run puts it back.")
 
 
 @models.command
@@ -110,10 +167,13 @@ def export(
     model = _registry(store, domain).model(version)
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(model.folder, building)
-    if format == "onnx":
-        _add_onnx(building / "scorer")
-    building.rename(folder)
+    try:
+        shutil.copytree(model.folder, building)
+        if format == "onnx":
+            _add_onnx(building / "scorer")
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     print(f"{version} is in {folder}; {folder / 'scorer'} is a plain transformers folder.")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.options import PROJECT, STORE, Root, Store
+from flows.commands.options import PROJECT, STORE, Root, Store, existing_store
 
 
 def simulate(
@@ -18,11 +18,25 @@ def simulate(
     seed: Annotated[int, Parameter(help="Another seed makes another world.")] = 0,
     scale: Annotated[float, Parameter(help="1.0: 3,000 jobs and 600 members.")] = 1.0,
 ) -> None:
-    """Write a simulated job_search domain, and the truth behind it for tests to read."""
+    """Write a simulated job_search domain, and the truth behind it for tests to read.
+
+    A domain that was not simulated is never written over.
+    """
+    from tasks.core.errors import CookbookError
     from tasks.core.policy import parse_policy
     from tasks.core.simulation.domain_files import write_domain
     from tasks.core.simulation.simulate import simulate as make_world
 
+    if seed < 0:
+        raise CookbookError(f"A seed is 0 or more; came {seed}. Give another number.")
+    if root.exists() and not root.is_dir():
+        raise CookbookError(f"A domain is written into a folder; {root} is a file. Name another.")
+    there = root / "golden_data" / domain
+    if (there / "golden.csv").exists() and not (there / "truth").is_dir():
+        raise CookbookError(
+            f"{there} holds golden data without a simulation's truth/, so they may be people's; "
+            "they are not written over. Name another --root, or move them away."
+        )
     source = PROJECT / "policy" / domain / "policy.md"
     folder = write_domain(make_world(parse_policy(source), seed=seed, scale=scale), root)
     copy = root / "policy" / domain / "policy.md"
@@ -80,6 +94,7 @@ def clean(
 
     if days < 1:
         raise CookbookError(f"Days are 1 or more; came {days}. Give another number.")
+    existing_store(store)
     with run_lock(store):
         removed = clear_expired(store, days=days)
     for folder in removed:

@@ -81,3 +81,30 @@ def registry_folder(store: Path, domain: str) -> Path:
     from tasks.core.domain.paths import valid_name
 
     return store / valid_name(domain, "domain") / "registry"
+
+
+def existing_store(store: Path, domain: str = "") -> None:
+    """Check that a store is there, for commands that must not find a mistyped one empty.
+
+    Raises:
+        CookbookError: nothing was ever run in it, or not with this domain.
+    """
+    from tasks.core.errors import CookbookError
+
+    if not (store / "artifacts").is_dir() or not (store / domain).is_dir():
+        raise CookbookError(
+            f"A store is a folder that a run wrote to; {store / domain} is none. Name the right "
+            "--store and --domain."
+        )
+
+
+def existing_file(path: Path | None, what: str) -> None:
+    """Check that a file that was named is there.
+
+    Raises:
+        CookbookError: it is not.
+    """
+    from tasks.core.errors import CookbookError
+
+    if path is not None and not path.is_file():
+        raise CookbookError(f"A file of {what} is needed; there is no {path}. Name another one.")

@@ -5,7 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows.commands.options import DOMAIN, STORE, USUAL, Domain, RunOptions, Store
+from flows.commands.options import (
+    DOMAIN,
+    PROJECT,
+    STORE,
+    USUAL,
+    Domain,
+    Root,
+    RunOptions,
+    Store,
+    existing_file,
+    existing_store,
+    registry_folder,
+)
 
 
 def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
@@ -42,18 +54,47 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
 
 
 def explain(
-    pair_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE, run: Path | None = None
+    pair_id: str,
+    /,
+    *,
+    scores: Path | None = None,
+    model: str | None = None,
+    domain: Domain = DOMAIN,
+    root: Root = PROJECT,
+    store: Store = STORE,
+    run: Path | None = None,
 ) -> None:
-    """Show where a pair's score comes from: label, clauses, judge, teachers, code and data.
+    """Show where a pair's score comes from: effects, label, clauses, judge, teachers, data, code.
 
     Args:
-        pair_id: first 16 hex digits of sha256 over query_id, member_id and doc_id, by newlines.
-        run: a finished run's folder; by default the domain's latest.
+        pair_id: as in a file of scores: the first 16 hex digits of sha256 over query_id, member_id
+            and doc_id, by newlines.
+        scores: a file that `cookbook score` wrote and that has the pair; by default
+            DOMAIN/scoring/scores.jsonl of the store.
+        model: a version; by default the one that wrote the scores, or is in service.
+        run: explain what this finished run's folder recorded, and no version's score.
     """
-    from tasks.core.inspection import FinishedRun
-    from tasks.core.inspection import explain as explain_pair
+    from tasks.core.domain.paths import find_domain
+    from tasks.core.explanation import explain as explain_pair
+    from tasks.core.explanation import scored_line
+    from tasks.core.inspection import FinishedRun, run_behind
+    from tasks.core.serving import domain_catalog, find_model
+    from tasks.core.store.registry import Registry
 
-    found = explain_pair(FinishedRun.load(run or store / domain / "latest"), pair_id)
+    registry = Registry(registry_folder(store, domain))
+    existing_file(scores, "scores")
+    scored = scored_line(scores or store / domain / "scoring" / "scores.jsonl", pair_id)
+    if run is not None:
+        found = explain_pair(FinishedRun.load(run), pair_id, scored=scored)
+    else:
+        registered = find_model(registry, model or (scored or {}).get("model_version"))
+        found = explain_pair(
+            run_behind(store, domain, registered),
+            pair_id,
+            model=registered,
+            catalog=domain_catalog(find_domain(domain, root)),
+            scored=scored if model is None else None,
+        )
     print(json.dumps(found, indent=1, ensure_ascii=False))
 
 
@@ -80,7 +121,7 @@ def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) 
     from tasks.core.forgetting import forget_member
     from tasks.core.store.lock import run_lock
 
-    valid_name(domain, "domain")
+    existing_store(store, valid_name(domain, "domain"))
     with run_lock(store):
         found = forget_member(store, domain, member_id)
     print(f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}.")
@@ -88,7 +129,12 @@ def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) 
     print(f"Removed lines of files in {domain}/scoring: {found.scores}.")
     print(f"Versions with an effect of the member's own: {', '.join(found.effects) or 'none'}.")
     print(f"Versions that may have learned from the member: {', '.join(found.trained) or 'none'}.")
-    print("Run `cookbook run` for a model without the member, then delete those versions.")
+    if found.trained:
+        folder = registry_folder(store, domain) / "versions"
+        print(
+            "Run `cookbook run` for a model without the member, then remove the folders of those "
+            f"versions below {folder}."
+        )
 
 
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from flows.commands.options import (
     Domain,
     Root,
     Store,
+    existing_file,
     registry_folder,
 )
 
@@ -34,9 +35,9 @@ def score(
     from tasks.core.serving import Mix, domain_catalog, open_model, score_file
     from tasks.core.store.registry import Registry
 
+    mix = Mix(relevance_weight, relevance_floor)
     served = open_model(Registry(registry_folder(store, domain)), model)
     catalog = domain_catalog(find_domain(domain, root))
-    mix = Mix(relevance_weight, relevance_floor)
     count = score_file(served, input, output, catalog, mix)
     print(f"{count:,} pairs scored by {served.version} into {output}.")
 
@@ -62,6 +63,7 @@ def drift(
     from tasks.core.serving import find_model
     from tasks.core.store.registry import Registry
 
+    existing_file(scores, "scores")
     registered = find_model(Registry(registry_folder(store, domain)), model)
     found = drift_of_file(registered, scores, maximum_psi)
     for one in found:

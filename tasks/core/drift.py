@@ -95,7 +95,8 @@ def drift_of_file(model: Model, scores: Path, maximum_psi: float) -> list[Drift]
     """Drift of a file that ``cookbook score`` wrote, against the version's training traffic.
 
     Raises:
-        CookbookError: the version keeps no such traffic, or the file holds no scored pair.
+        CookbookError: the version keeps no such traffic, or the file holds no scored pair, or
+            those of another version.
     """
     if not model.file(TRAFFIC).is_file():
         raise CookbookError(
@@ -107,6 +108,13 @@ def drift_of_file(model: Model, scores: Path, maximum_psi: float) -> list[Drift]
         raise CookbookError(
             f"Drift is told of lines that `cookbook score` wrote; {scores} holds others or none. "
             "Score the pairs first."
+        )
+    others = {str(row.get("model_version")) for row in rows} - {model.version}
+    if others:
+        raise CookbookError(
+            f"Scores are compared with what their own model learned from; {scores} was written by "
+            f"{', '.join(sorted(others))}, not {model.version}. Name that version by --model, or "
+            "score the pairs again."
         )
     reference = json.loads(model.file(TRAFFIC).read_text(encoding="utf-8"))
     return drift(reference, rows, maximum_psi)

@@ -1,4 +1,4 @@
-"""Reading finished runs: where a pair's score comes from, and how two runs differ."""
+"""Reading finished runs: which one made a version, and how two of them differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tasks.core.errors import CookbookError
 from tasks.core.store.artifacts import find
 from tasks.core.store.files import file_sha256
 from tasks.core.store.versions import Model, read_manifest
-from tasks.core.tables import Row, iterate_rows
-from tasks.core.training.scorer import grade_probabilities
 
 # Timings differ between two equal runs, and curves say what their errors say.
 _LEFT_OUT = ("lineage", "reliability", "environment", "seconds_by_step")
@@ -44,7 +40,8 @@ class FinishedRun:
                 f"A finished run's folder holds report.json and manifest.json; {folder} does not. "
                 "Run `cookbook run`, or name a folder such as runs/job_search/latest."
             ) from None
-        store = next(up for up in folder.resolve().parents if (up / "artifacts").is_dir())
+        above = folder.resolve().parents
+        store = next((up for up in above if (up / "artifacts").is_dir()), folder)
         return cls(report, manifest, store)
 
     def folders(self, kind: str) -> list[Path]:
@@ -114,62 +111,6 @@ def _new_files(again: Path, model: Model) -> list[str]:
     }
     model_files = {name for name in hashes if name.startswith(("scorer/", "effects/"))}
     return sorted(name for name in model_files if (name, hashes[name]) not in found)
-
-
-def explain(run: FinishedRun, pair_id: str) -> dict[str, Any]:
-    """Everything the run recorded of a pair: label, clauses, judge, teachers, lineage.
-
-    Raises:
-        CookbookError: the run knows no such pair.
-    """
-    label = _find(run.folders("judgments"), "judgments.parquet", pair_id)
-    pair = label or _find(run.folders("transfer_set"), "transfer.parquet", pair_id)
-    golden = _find(run.folders("golden"), "golden.parquet", pair_id)
-    if pair is None and golden is None:
-        raise CookbookError(
-            f"The run labelled and scored pairs by id; {pair_id!r} is none of them. Take a pair_id "
-            "from the judgments, or compute it from query_id, member_id and doc_id."
-        )
-    grades = len(run.report["judge"]["by_grade"])
-    return {
-        "pair": {k: (pair or golden or {})[k] for k in ("pair_id", "query", "member_id", "doc_id")},
-        "label": label and {k: v for k, v in label.items() if k not in ("text", "title")},
-        "golden": golden and {"grade": golden["grade"], "split": golden["split"]},
-        "teachers": dict(_teachers(run, pair_id, grades)),
-        "policy_version": run.report["policy_version"],
-        "model": run.report["promotion"].get("version"),
-        "code_and_data": {e["step"]: e["digest"] for e in run.report["lineage"]},
-        "lock": run.manifest["lock"],
-    }
-
-
-def _teachers(run: FinishedRun, pair_id: str, grades: int) -> Iterator[tuple[str, Any]]:
-    teachers = {
-        entry["digest"]: entry["step"]
-        for entry in run.report["lineage"]
-        if entry["step"].endswith("_teacher")
-    }
-    for entry in run.report["lineage"]:
-        if entry["step"] != "soft_labels":
-            continue
-        folder = run.store / "artifacts" / "soft_labels" / entry["digest"][:16]
-        found = _find([folder], "shard-*.parquet", pair_id)
-        name = next((teachers[d] for d in entry["inputs"] if d in teachers), "teacher")
-        if found is not None:
-            logits = np.array([found["logits"]], dtype=np.float64)
-            yield (
-                name,
-                {
-                    "logits": found["logits"],
-                    "grade_probabilities": grade_probabilities(logits, grades)[0].tolist(),
-                },
-            )
-
-
-def _find(folders: list[Path], name: str, pair_id: str) -> Row | None:
-    paths = (path for folder in folders for path in sorted(folder.glob(name)))
-    rows = (row for path in paths for row in iterate_rows(path))
-    return next((row for row in rows if row["pair_id"] == pair_id), None)
 
 
 def compare(first: FinishedRun, second: FinishedRun) -> list[str]:

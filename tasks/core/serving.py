@@ -24,6 +24,7 @@ from tasks.core.store.files import sync_folder
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row
+from tasks.core.text import pair_id
 from tasks.core.training.scorer import (
     PairScorer,
     grade_probabilities,
@@ -45,6 +46,13 @@ class Mix:
 
     relevance_weight: float = 0.5
     relevance_floor: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.relevance_weight <= 1 and 0 <= self.relevance_floor <= 1):
+            raise CookbookError(
+                "The weight of relevance and its floor are shares from 0 to 1; came "
+                f"{self.relevance_weight} and {self.relevance_floor}. Give other ones."
+            )
 
     def __call__(self, relevances: Floats, probabilities: Floats | None) -> Floats:
         """Values (n,) of relevances (n,) and probabilities (n,); relevance alone without these."""
@@ -75,7 +83,7 @@ class ServedModel:
 
     def score(self, rows: Sequence[Row], catalog: Catalog, mix: Mix) -> list[Row]:
         """The rows with single_grade, grade_probabilities, relevance, action_probabilities,
-        personalized_probabilities, value and model_version.
+        personalized_probabilities, value and model_version; and pair_id, where doc_id is stated.
 
         Raises:
             CookbookError: the version's values are mended, and `mix` is not the usual one.
@@ -101,7 +109,7 @@ class ServedModel:
             values = values + self.mending.shift(mix(relevances, first), groups)
         return [
             {
-                **row,
+                **_identified(row),
                 "single_grade": int(single[number]),
                 "grade_probabilities": by_grade[number].tolist(),
                 "relevance": float(relevances[number]),
@@ -112,6 +120,20 @@ class ServedModel:
             }
             for number, row in enumerate(rows)
         ]
+
+    def click_parts(self, row: Row, catalog: Catalog) -> dict[str, float]:
+        """What adds up to the row's logit of the first action: the student's, and its effects'.
+
+        A member or job without an effect adds 0; without actions there is nothing.
+        """
+        if not self.scorer.outputs.actions:
+            return {}
+        logits = self.scorer.logits([_text(self.scorer, row, catalog)]).astype(np.float64)
+        first = logits[:, self.scorer.outputs.grade_count]
+        if self.effects is None:
+            return {"student": float(first[0])}
+        parts = self.effects.parts([row], first, catalog)
+        return {name: float(values[0]) for name, values in parts.items()}
 
     def _calibrations(self) -> dict[str, ActionCalibration]:
         fitted = self.scorer.calibration.get("actions", {})
@@ -134,6 +156,13 @@ class ServedModel:
             return {}
         name, calibration = next(iter(calibrations.items()))
         return {name: calibration(self.effects.logits(rows, logits[:, 0], catalog))}
+
+
+def _identified(row: Row) -> Row:
+    """The row, and its pair_id, by which `cookbook explain` knows it."""
+    if not row.get("doc_id"):
+        return row
+    return {**row, "pair_id": pair_id(row["query_id"], row.get("member_id"), row["doc_id"])}
 
 
 def _check_mended(mending: EqualOpportunityMap, mix: Mix) -> None:
@@ -192,10 +221,13 @@ def score_file(
     The target appears when it is whole; a broken line leaves nothing behind.
 
     Raises:
-        CookbookError: a line is no object, or lacks a field, or names an unknown document.
+        CookbookError: a line is no object, or lacks a field, or names an unknown document; or
+            the target cannot be a file.
     """
     if not source.is_file():
         raise CookbookError(f"Scoring reads a file of JSON lines; there is no {source}.")
+    if target.is_dir() or not target.parent.is_dir():
+        raise CookbookError(f"Scores are one file in a folder that exists; came {target}.")
     sibling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     count = 0
     try:

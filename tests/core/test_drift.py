@@ -2,11 +2,14 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tasks.core.drift import describe, drift, traffic_figures
+from tasks.core.drift import TRAFFIC, describe, drift, drift_of_file, traffic_figures
+from tasks.core.errors import CookbookError
+from tasks.core.store.registry import Registry
 
 
 def _scored(rng, queries=200, shift=0.0, per_query=5, words=3):
@@ -84,3 +87,14 @@ def test_a_model_without_actions_has_no_action_figure():
     for row in rows:
         row["action_probabilities"] = {}
     assert "probability clicked" not in traffic_figures(rows)
+
+
+def test_scores_of_another_version_are_not_held_to_this_ones_traffic(tmp_path: Path) -> None:
+    rows = [{**row, "model_version": "v0002"} for row in _scored(np.random.default_rng(0), 5)]
+    scores, traffic = tmp_path / "scores.jsonl", tmp_path / "traffic.json"
+    scores.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    traffic.write_text(json.dumps(describe(rows)))
+    registry = Registry(tmp_path / "registry")
+    model = registry.model(registry.register({TRAFFIC: traffic}, {}))
+    with pytest.raises(CookbookError, match=r"written by v0002, not v0001"):
+        drift_of_file(model, scores, 0.2)

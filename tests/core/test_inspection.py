@@ -38,6 +38,13 @@ def test_a_folder_without_a_finished_run_is_a_clear_error(tmp_path: Path) -> Non
         FinishedRun.load(tmp_path)
 
 
+def test_reports_that_were_copied_out_of_their_store_are_compared_too(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text('{"tiers": []}')
+    (tmp_path / "manifest.json").write_text('{"settings": {}, "artifacts": {}}')
+    one = FinishedRun.load(tmp_path)
+    assert compare(one, FinishedRun.load(tmp_path)) == []
+
+
 def make(store: Path, weights: str = "w", seed: int = 0) -> list[Artifact]:
     """Pairs, and a calibrated scorer made from them."""
 

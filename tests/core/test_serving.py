@@ -12,6 +12,7 @@ from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
 from tasks.core.serving import Mix, ServedModel, open_model, score_file
 from tasks.core.store.registry import Registry
+from tasks.core.text import pair_id
 from tests.core.training.tiny import tiny_scorer
 
 EMPTY = Catalog({}, {})
@@ -71,6 +72,28 @@ def test_a_missing_input_is_a_clear_error(tmp_path: Path) -> None:
     nothing_loaded = ServedModel.__new__(ServedModel)
     with pytest.raises(CookbookError, match=r"no .*absent\.jsonl"):
         score_file(nothing_loaded, tmp_path / "absent.jsonl", tmp_path / "out", EMPTY)
+
+
+@pytest.mark.parametrize("target", ["absent/scores.jsonl", "."])
+def test_a_target_that_cannot_be_written_is_told_before_anything_is_scored(
+    tmp_path: Path, tiny: ServedModel, target: str
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("never read")
+    with pytest.raises(CookbookError, match="a folder that exists"):
+        score_file(tiny, source, tmp_path / target, EMPTY)
+
+
+def test_a_weight_that_is_no_share_is_a_clear_error() -> None:
+    with pytest.raises(CookbookError, match="shares from 0 to 1"):
+        Mix(relevance_weight=7.0)
+
+
+def test_a_scored_pair_says_the_id_by_which_it_is_explained(tiny: ServedModel) -> None:
+    row = {"query_id": "q", "query": "nurse", "title": "Nurse", "text": "Nights."}
+    named, nameless = tiny.score([{**row, "doc_id": "d"}, row], EMPTY, Mix())
+    assert named["pair_id"] == pair_id("q", None, "d")
+    assert "pair_id" not in nameless
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,15 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from flows.approve import approve
+from flows.places import STORE_VARIABLE
 from flows.ui_artifacts import UiProgress, show_failure
+from tasks.core.errors import CookbookError
 
 # Only outside of runs, which these tests have none of.
 pytestmark = pytest.mark.filterwarnings("ignore:Artifact creation outside:FutureWarning")
@@ -53,3 +57,12 @@ def test_progress_that_cannot_be_shown_is_left_out_and_not_tried_at_every_step(
 def test_a_reason_that_cannot_be_shown_hides_no_error(asked: list[str]) -> None:
     show_failure("The store must be free.")
     assert asked
+
+
+def test_a_decision_that_cannot_be_made_says_why_on_its_page(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STORE_VARIABLE, str(tmp_path))
+    with pytest.raises(CookbookError, match="none yet"):
+        approve.fn("v0002", "promote", "looks good")
+    assert asked  # its reason was offered to the run's page

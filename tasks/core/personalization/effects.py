@@ -73,6 +73,13 @@ class Effects:
         joined = self.view.rows(rows, click_logits, kinds_of(self.game), catalog)
         return self.game.score(joined, given_to(self.game, joined, click_logits))
 
+    def parts(
+        self, rows: Sequence[Row], click_logits: Floats, catalog: Catalog
+    ) -> dict[str, Floats]:
+        """What `logits` adds up, by name: the click logits given, then each kind's effects (n,)."""
+        joined = self.view.rows(rows, click_logits, kinds_of(self.game), catalog)
+        return self.game.coordinate_scores(joined, given_to(self.game, joined, click_logits))
+
     def save(self, folder: Path) -> None:
         """Write everything into `folder`; equal effects give equal bytes."""
         save_game(self.game, folder)

@@ -21,7 +21,9 @@ class Bm25Index:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._index = bm25s.BM25()
-        self._index.index([words(text) or [""] for text in texts], show_progress=False)
+        one: dict[str, str] = {}  # each word once in memory, however many texts say it
+        said = [[one.setdefault(word, word) for word in words(text)] or [""] for text in texts]
+        self._index.index(said, show_progress=False)
 
     def scores(self, query: str) -> Floats:
         """Score of every document, shape (documents,); zero where no word matches."""

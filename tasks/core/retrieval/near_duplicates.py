@@ -39,15 +39,14 @@ def first_of_their_kind(texts: Sequence[str], *, at_least: float) -> Ints:
     ``["a b c d", "x y z", "a b c d"]`` gives ``[0, 1, 0]``. Near is a Jaccard similarity of
     three-word runs of ``at_least``, from above 0 to 1.
     """
-    sets = [shingles(text) for text in texts]
     index = MinHashLSH(threshold=_SEARCHED_SHARE * at_least, num_perm=_PERMUTATIONS)
-    hashed = MinHash.bulk(
-        [[run.encode() for run in sorted(runs)] for runs in sets], num_perm=_PERMUTATIONS
-    )
+    # One text's runs at a time: those of all texts take ten times the room of the texts.
+    runs = ([run.encode() for run in shingles(text)] for text in texts)
+    hashed = MinHash.generator(runs, num_perm=_PERMUTATIONS)
     first = np.arange(len(texts), dtype=np.int64)
     for place, signature in enumerate(hashed):
         for other in sorted(index.query(signature)):
-            if jaccard(sets[place], sets[other]) >= at_least:
+            if jaccard(shingles(texts[place]), shingles(texts[other])) >= at_least:
                 first[place] = other
                 break
         else:

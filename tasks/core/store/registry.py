@@ -28,6 +28,11 @@ from tasks.core.store.versions import (
 )
 
 MAXIMUM_AGE = timedelta(days=14)
+# Events after which a candidate still waits for a decision.
+UNDECIDED = ("registered", "waiting")
+ENTRY = {"at", "event", "version", "instead_of", "reason", "by"}
+# Who decides by figures; everybody else in the log is a person.
+MACHINES = ("run", "personalize")
 
 
 class Registry:
@@ -59,7 +64,7 @@ class Registry:
                 files,
                 card,
                 created=self._now(),
-                served_then=self._served_version(),
+                served_then=self.served_version(),
             )
             fault_point("registry_after_register")
             if version not in {entry["version"] for entry in self.log()}:
@@ -72,11 +77,12 @@ class Registry:
         """Put a version into service; readers see the old pointer or the new one, never neither.
 
         Raises:
-            CookbookError: there is no such version, or a file of it is damaged.
+            CookbookError: there is no such version, a file of it is damaged, or no reason is given.
         """
+        _check_reason(reason)
         with self._writing():
             model = self.model(version)
-            if self._served_version() != version:
+            if self.served_version() != version:
                 self._point("promoted", model, reason=reason, by=by)
             return model
 
@@ -90,18 +96,19 @@ class Registry:
                 another model than the one in service.
         """
         self._check_waiting(version)
-        model = self.model(version)
-        if self._now() - model.created > maximum_age:
+        offered = self._last_events()[version]
+        since, compared = datetime.fromisoformat(offered["at"]), offered["instead_of"]
+        if self._now() - since > maximum_age:
             raise CookbookError(
-                f"A candidate is approved within {maximum_age.days} days; {version} was made on "
-                f"{model.created:%Y-%m-%d}. Refuse it, and run the cookbook again for a new one."
+                f"A candidate is approved within {maximum_age.days} days; {version} waits since "
+                f"{since:%Y-%m-%d}. Run the cookbook again, which compares it anew, or refuse it."
             )
-        served = self._served_version()
-        if model.served_then != served:
+        served = self.served_version()
+        if compared != served:
             raise CookbookError(
-                f"{version} was compared with {model.served_then or 'no model'}, and "
-                f"{served or 'none'} is in service now. Refuse it, and run the cookbook again to "
-                "compare with that one."
+                f"{version} was compared with {compared or 'no model'}, and "
+                f"{served or 'none'} is in service now. Run the cookbook again to compare with "
+                "that one, or refuse it."
             )
         return self.promote(version, reason=reason, by=by)
 
@@ -115,14 +122,38 @@ class Registry:
             self._check_waiting(version)
             self._note("refused", version, reason=reason, by=by)
 
+    def offer(self, version: str, *, reason: str, by: str) -> None:
+        """Let a candidate wait for a person; it counts as compared now, with what serves now."""
+        with self._writing():
+            self._note("waiting", version, reason=reason, by=by)
+
+    def withdrawal(self, version: str) -> dict[str, Any] | None:
+        """The entry by which a person refused the version or went back from it, if it stands.
+
+        A run that makes the same candidate again must not undo that.
+        """
+        found = None
+        for entry in self.log():
+            person = entry["by"] not in MACHINES
+            back = entry["event"] == "promoted" and entry["version"] < version
+            if entry["version"] == version:
+                if entry["event"] in ("promoted", "rolled_back"):
+                    found = None
+                elif entry["event"] == "refused" and person:
+                    found = entry
+            elif entry["instead_of"] == version and person:
+                found = entry if back or entry["event"] == "rolled_back" else found
+        return found
+
     def rollback(self, *, reason: str, by: str) -> Model:
         """Put the version that served before back into service.
 
         Raises:
-            CookbookError: none served before, or its files are damaged.
+            CookbookError: none served before, its files are damaged, or no reason is given.
         """
+        _check_reason(reason)
         with self._writing():
-            served = self._served_version()
+            served = self.served_version()
             history = self._history()
             earlier = history[: history.index(served)] if served in history else history
             if not earlier:
@@ -152,6 +183,13 @@ class Registry:
             raise damaged(model.file(MANIFEST))
         return model
 
+    def served_version(self) -> str | None:
+        """The version the pointer names; None where it is damaged too: a promotion mends it."""
+        try:
+            return str(json.loads(self._pointer.read_text(encoding="utf-8"))["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def model(self, version: str) -> Model:
         """A version, checked file by file.
 
@@ -171,21 +209,27 @@ class Registry:
 
     def waiting(self) -> list[str]:
         """Candidates that nobody has decided about yet, oldest first."""
-        decided = {entry["version"] for entry in self.log() if entry["event"] != "registered"}
-        return [version for version in self.versions() if version not in decided]
+        last = self._last_events()
+        return [
+            version
+            for version in self.versions()
+            if version in last and last[version]["event"] in UNDECIDED
+        ]
 
     def log(self) -> list[dict[str, Any]]:
         """Every registration, promotion, refusal and rollback, oldest first.
 
-        A line that a power cut left unfinished is no event and is passed over.
+        A line that a power cut left unfinished, or that is damaged, is no event: it is passed over.
         """
         entries = []
         if self._log.exists():
             for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
-                    entries.append(json.loads(line))
+                    entry = json.loads(line)
                 except ValueError:
                     continue
+                if isinstance(entry, dict) and entry.keys() >= ENTRY:
+                    entries.append(entry)
         return entries
 
     @contextmanager
@@ -209,7 +253,7 @@ class Registry:
             "at": self._now().isoformat(timespec="seconds"),
             "event": event,
             "version": version,
-            "instead_of": self._served_version(),
+            "instead_of": self.served_version(),
             "reason": reason,
             "by": by,
         }
@@ -221,6 +265,9 @@ class Registry:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def _last_events(self) -> dict[str, dict[str, Any]]:
+        return {entry["version"]: entry for entry in self.log()}
 
     def _history(self) -> list[str]:
         """Versions in the order they came into service, those rolled back from left out."""
@@ -242,9 +289,7 @@ class Registry:
                 "See `cookbook models list`."
             )
 
-    def _served_version(self) -> str | None:
-        """The version the pointer names; None where it is damaged too: a promotion mends it."""
-        try:
-            return str(json.loads(self._pointer.read_text(encoding="utf-8"))["version"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise CookbookError("A change of what serves is explained in the log. Give it a reason.")

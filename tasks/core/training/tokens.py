@@ -12,6 +12,10 @@ from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
 
 Rows = npt.NDArray[np.int64]
+# Token ids before the left side, between the sides, and after the right one.
+Frame = tuple[list[int], list[int], list[int]]
+# Texts encoded together: a tokenizer's answer takes ten times the room of the ids kept of it.
+_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -47,24 +51,36 @@ def tokenize(
     if not pairs:
         return Tokenized([], np.zeros(0, dtype=np.int64), False)
     segmented = tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
-    left = _ids(tokenizer, [pair.left for pair in pairs])
-    right = _ids(tokenizer, [pair.right for pair in pairs])
-    start, middle, end = _frame(tokenizer, template, segmented)
+    frame = _frame(tokenizer, template, segmented)
+    rows: list[npt.NDArray[np.int32]] = []
+    left_lengths: list[int] = []
+    for start in range(0, len(pairs), _AT_ONCE):
+        block = pairs[start : start + _AT_ONCE]
+        left = _ids(tokenizer, [pair.left for pair in block])
+        right = _ids(tokenizer, [pair.right for pair in block])
+        for one in zip(left, right, strict=True):
+            row, left_length = _framed(*one, frame, template.max_tokens)
+            rows.append(row)
+            left_lengths.append(left_length)
+    return Tokenized(rows, np.array(left_lengths, dtype=np.int64), segmented)
+
+
+def _framed(
+    left: list[int], right: list[int], frame: Frame, max_tokens: int
+) -> tuple[npt.NDArray[np.int32], int]:
+    """A pair's ids between the template's, cut to fit, and how many come before the right side."""
+    start, middle, end = frame
     own = len(start) + len(middle) + len(end)
-    room = template.max_tokens - own
+    room = max_tokens - own
     if room < 2:
         raise CookbookError(
             f"A pair needs room beside the template's own {own} tokens; max_tokens is "
-            f"{template.max_tokens}. Raise max_tokens."
+            f"{max_tokens}. Raise max_tokens."
         )
-    rows, left_lengths = [], []
-    for left_ids, right_ids in zip(left, right, strict=True):
-        kept_left = left_ids[: max(room // 2, room - len(right_ids))]
-        head = [*start, *kept_left, *middle]
-        kept_right = right_ids[: room - len(kept_left)]
-        rows.append(np.array([*head, *kept_right, *end], dtype=np.int32))
-        left_lengths.append(len(head))
-    return Tokenized(rows, np.array(left_lengths, dtype=np.int64), segmented)
+    kept_left = left[: max(room // 2, room - len(right))]
+    head = [*start, *kept_left, *middle]
+    kept_right = right[: room - len(kept_left)]
+    return np.array([*head, *kept_right, *end], dtype=np.int32), len(head)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
@@ -74,9 +90,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]
     return encoded
 
 
-def _frame(
-    tokenizer: PreTrainedTokenizerBase, template: InputTemplate, segmented: bool
-) -> tuple[list[int], list[int], list[int]]:
+def _frame(tokenizer: PreTrainedTokenizerBase, template: InputTemplate, segmented: bool) -> Frame:
     if segmented:
         return [tokenizer.cls_token_id], [tokenizer.sep_token_id], [tokenizer.sep_token_id]
     prefix, newline, suffix = _ids(tokenizer, [template.prefix, "\n", template.suffix])

@@ -82,6 +82,15 @@ def test_a_member_and_a_document_never_seen_keep_the_scorers_logit(served: Effec
     np.testing.assert_array_equal(served.logits(rows, logits, CATALOG), logits)
 
 
+def test_the_parts_of_a_logit_add_up_to_it(served: Effects) -> None:
+    rows, logits = world(50, DAY, seed=2)
+    parts = served.parts(rows, logits, CATALOG)
+    assert list(parts) == ["student", "per_member"]
+    np.testing.assert_array_equal(parts["student"], logits)
+    assert np.abs(parts["per_member"]).max() > 0.1
+    np.testing.assert_allclose(sum(parts.values()), served.logits(rows, logits, CATALOG))
+
+
 def test_a_refresh_of_many_new_days_beats_the_effects_in_service(served: Effects) -> None:
     rows, logits = world(6000, DAY, seed=3)
     later, later_logits = world(4000, 2 * DAY, seed=4)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.core.retrieval import embeddings
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.training.base_models import BaseModel, embedded_folder
 from tasks.core.training.precision import best_device, compute_dtype
@@ -31,6 +32,12 @@ def test_rows_keep_their_order_whatever_the_batches(encoder):
     apart = encoder.embed(TEXTS, max_tokens=16, tokens_per_batch=40)
     assert together == pytest.approx(apart, abs=2e-2)
     assert np.abs(together[0] - together[1]).max() > 0.05
+
+
+def test_texts_encoded_block_by_block_are_those_encoded_at_once(encoder, monkeypatch):
+    whole = encoder.embed(TEXTS, max_tokens=16)
+    monkeypatch.setattr(embeddings, "_AT_ONCE", 4)
+    np.testing.assert_array_equal(encoder.embed(TEXTS, max_tokens=16), whole)
 
 
 def test_text_past_the_limit_is_not_read(encoder):

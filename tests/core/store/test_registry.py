@@ -267,3 +267,30 @@ def test_a_reader_never_sees_a_half_written_pointer(registry: Registry, scorer: 
         seen.add(json.loads((registry.folder / "current.json").read_text())["version"])
     assert writer.returncode == 0
     assert seen <= {"v0001", "v0002"}
+
+
+def test_a_candidate_that_is_offered_anew_counts_as_compared_anew(
+    tmp_path: Path, scorer: Path
+) -> None:
+    clock = Clock()
+    registry = Registry(tmp_path / "registry", now=clock)
+    first = register(registry, scorer, "one")
+    second = register(registry, scorer, "two")
+    registry.refuse(first, reason="below a gate", by="run")
+    registry.approve(second, reason="good", by="ana")
+    clock.time = START + timedelta(days=30)
+    registry.offer(first, reason="the gate was lowered", by="run")
+    assert registry.waiting() == [first]
+    assert registry.approve(first, reason="good", by="ana").version == first
+
+
+@pytest.mark.parametrize("damage", ["17", "{}", '"text"', "[1", "null"])
+def test_a_damaged_line_of_the_log_is_passed_over(
+    registry: Registry, scorer: Path, damage: str
+) -> None:
+    version = register(registry, scorer, "one")
+    log = registry.folder / "log.jsonl"
+    log.write_text(f"{damage}\n{log.read_text()}")
+    assert [entry["version"] for entry in registry.log()] == [version]
+    registry.promote(version, reason="still works", by="ana")
+    assert registry.served_version() == version

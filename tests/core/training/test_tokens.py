@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
+from tasks.core.training import tokens
 from tasks.core.training.base_models import Source, byte_tokenizer
 from tasks.core.training.tokens import chunks_by_tokens, pad, tokenize
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
@@ -106,3 +107,14 @@ def test_taken_rows_keep_their_tokens_and_segments() -> None:
     ]
     assert taken.left_lengths.tolist() == all_rows.left_lengths[[4, 1]].tolist()
     assert taken.segmented
+
+
+def test_pairs_encoded_block_by_block_are_those_encoded_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pairs = pairs_of(7)
+    whole = tokenize(byte_tokenizer(), CAUSAL, pairs)
+    monkeypatch.setattr(tokens, "_AT_ONCE", 3)
+    blocks = tokenize(byte_tokenizer(), CAUSAL, pairs)
+    assert [row.tolist() for row in blocks.token_ids] == [row.tolist() for row in whole.token_ids]
+    assert blocks.left_lengths.tolist() == whole.left_lengths.tolist()
