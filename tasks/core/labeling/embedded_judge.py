@@ -55,7 +55,15 @@ def serve_embedded_judge(
     listener = socket.create_server(("127.0.0.1", 0))
     app = _App(_Batcher(grade_probabilities), grade_cuts, model_name, token)
     server = uvicorn.Server(
-        uvicorn.Config(app.routes(), log_config=None, access_log=False, lifespan="off", ws="none")
+        uvicorn.Config(
+            app.routes(),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            # Closed after uvicorn's 5 s, a connection may end under a request of a slow client.
+            timeout_keep_alive=3600,
+        )
     )
     thread = threading.Thread(target=server.run, args=([listener],), name="judge", daemon=True)
     thread.start()

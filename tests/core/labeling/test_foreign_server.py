@@ -90,7 +90,7 @@ def port_that_nobody_is_given() -> int:
 
 
 def wait_until_healthy(url: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(480):
+    for _ in range(4800):
         assert server.poll() is None, "transformers serve ended by itself"
         try:
             with urllib.request.urlopen(url, timeout=10):
