@@ -34,9 +34,9 @@ from tasks.settings import (
 EMBEDDED = BaseModelSettings(source="embedded")
 # What the encoder knew about similarity is partly lost in fine-tuning; its own cosine keeps it.
 COSINE_ORDER = SoftTeacherSettings(name="cosine", kind="listwise", weight=0.3)
-# Steps of 16 rows learn more from the same pairs than steps of 32, and fit the cache; lists of four
-# put four or five queries into a step, where whole lists put one or two.
-SMALL_STEPS: dict[str, Any] = {"rows_per_step": 16, "list_size": 4}
+# Small steps learn more from the same pairs than steps of 32 rows, and fit the cache; lists of four
+# put five or six queries into a step, whole ones one or two, which is better for clicks alone.
+STEPS = TrainingSettings(epochs=1, learning_rate=1e-3, rows_per_step=20, list_size=4)
 
 
 def laptop() -> Settings:
@@ -46,8 +46,7 @@ def laptop() -> Settings:
     MiniLM's six and that one make the teachers' seven. Sizes and rates were measured on two
     cores; DECISIONS.md holds the measurements.
     """
-    steps = TrainingSettings(epochs=1, learning_rate=1e-3, **SMALL_STEPS)
-    teacher = TeacherSettings(base=EMBEDDED, training=steps, max_tokens=80)
+    teacher = TeacherSettings(base=EMBEDDED, training=STEPS, max_tokens=80)
     return Settings(
         profile="laptop",
         encoder=EMBEDDED,
@@ -55,10 +54,11 @@ def laptop() -> Settings:
             generated_queries=500, max_pairs=3200, max_pairs_without_log=6000
         ),
         policy_teacher=changed(
-            teacher, training=changed(steps, epochs=2), listwise_weight=COSINE_ORDER.weight
+            teacher,
+            training=changed(STEPS, epochs=1.5, epochs_without_log=2),
+            listwise_weight=COSINE_ORDER.weight,
         ),
-        # Clicks are learned better from whole lists.
-        click_teacher=changed(teacher, training=changed(steps, list_size=16)),
+        click_teacher=changed(teacher, training=changed(STEPS, rows_per_step=16, list_size=16)),
         impressions=ImpressionSettings(
             training_rows=2000,
             calibration_rows=1000,
@@ -223,8 +223,8 @@ def _laptop_student(layers: int, epochs: float, mlp_share: float = 1.0) -> Disti
         layers=layers,
         mlp_share=mlp_share,
         teachers=(POLICY_GRADES, CLICK_ACTIONS, COSINE_ORDER),
-        training=TrainingSettings(epochs=epochs, learning_rate=1e-4, **SMALL_STEPS),
-        epochs_without_log=2 * epochs,  # in the time that the stages of clicks would take
+        # Without a log, in the time that the stages of clicks would take.
+        training=changed(STEPS, epochs=epochs, epochs_without_log=2 * epochs, learning_rate=1e-4),
     )
 
 

@@ -44,6 +44,7 @@ def distill(
     ``labels`` are the soft labels by teacher. A baseline of one teacher gets that teacher's
     alone; without any there is no student.
     """
+    has_log = domain.impressions is not None
     present = {name: artifact for name, artifact in labels.items() if artifact is not None}
     if start is None or not present:
         return None
@@ -59,7 +60,7 @@ def distill(
             pairs,
             queries,
             _teachers(rows, queries, student, present, settings),
-            optimization(settings.optimized(has_log=domain.impressions is not None)),
+            optimization(settings.training, has_log=has_log),
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress(role, done, total),
         )
@@ -76,7 +77,12 @@ def distill(
         role,
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "weights": weights, "labels": [*present]},
+        settings={
+            **settings.model_dump(mode="json"),
+            "weights": weights,
+            "labels": [*present],
+            "has_log": has_log,
+        },
         upstream=[domain.catalog, transfer, *present.values(), start],
     )
 

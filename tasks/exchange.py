@@ -91,6 +91,9 @@ def list_numbers(keys: list[str]) -> npt.NDArray[np.int64]:
     return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
 
 
-def optimization(settings: TrainingSettings) -> Optimization:
-    """The core's form of a role's training settings."""
-    return Optimization(**settings.model_dump(exclude={"max_rows"}))
+def optimization(settings: TrainingSettings, *, has_log: bool = True) -> Optimization:
+    """The core's form of a role's training, with the passes of a domain with or without a log."""
+    taken = settings.model_dump(exclude={"max_rows", "epochs_without_log"})
+    if not has_log and settings.epochs_without_log is not None:
+        taken["epochs"] = settings.epochs_without_log
+    return Optimization(**taken)

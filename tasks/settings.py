@@ -106,6 +106,9 @@ class TrainingSettings(Branch):
     """One role's optimization."""
 
     epochs: float = Field(gt=0, le=100)
+    epochs_without_log: float | None = Field(
+        default=None, gt=0, le=100, description="Passes where no click log teaches too."
+    )
     learning_rate: float = Field(gt=0, lt=1)
     head_learning_rate: float = Field(default=1e-3, gt=0, lt=1)
     rows_per_step: Count = 32
@@ -190,15 +193,6 @@ class DistillationSettings(Branch):
         description="Where teachers disagree on a row: nothing, less weight, or majority vote.",
     )
     training: TrainingSettings
-    epochs_without_log: float | None = Field(
-        default=None, gt=0, le=100, description="Passes where no click log teaches too."
-    )
-
-    def optimized(self, *, has_log: bool) -> TrainingSettings:
-        """The training, with the passes of a domain with or without a click log."""
-        if has_log or self.epochs_without_log is None:
-            return self.training
-        return self.training.model_copy(update={"epochs": self.epochs_without_log})
 
 
 class MixSettings(Branch):

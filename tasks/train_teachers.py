@@ -69,7 +69,7 @@ def train_policy_teacher(
             distributions(rows, grade_count),
             list_numbers([row["query_id"] for row in rows]),
             np.array([row["cosine"] for row in rows]),
-            optimization(settings.training),
+            optimization(settings.training, has_log=impressions is not None),
             lora=_lora(settings.lora),
             listwise_weight=settings.listwise_weight,
             checkpoints=bench.scratch,
@@ -86,6 +86,7 @@ def train_policy_teacher(
             **settings.model_dump(mode="json"),
             "weights": base.fingerprint(),
             "actions": list(actions),
+            "has_log": impressions is not None,
         },
         upstream=[domain.policy, domain.catalog, judgments],
     )

@@ -21,6 +21,7 @@ from tasks.core.errors import CookbookError
 from tasks.core.training.architecture import layers, with_lora
 from tasks.core.training.base_models import byte_tokenizer, decoder_scorer
 from tasks.core.training.scorer import Outputs
+from tasks.exchange import optimization
 from tasks.settings import (
     BaseModelSettings,
     DistillationSettings,
@@ -53,13 +54,13 @@ def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
         profile("huge")
 
 
-def test_without_a_click_log_a_student_makes_the_passes_of_its_own_setting() -> None:
-    student = laptop().student
-    assert student.epochs_without_log == 2 * student.training.epochs
-    assert student.optimized(has_log=True) == student.training
-    assert student.optimized(has_log=False) == changed(student.training, epochs=2)
-    alike = changed(student, epochs_without_log=None)
-    assert alike.optimized(has_log=False) == student.training
+def test_without_a_click_log_a_role_makes_the_passes_of_its_own_setting() -> None:
+    training = laptop().student.training
+    assert training.epochs_without_log == 2 * training.epochs
+    assert optimization(training).epochs == training.epochs == 1
+    assert optimization(training, has_log=False).epochs == 2
+    alike = changed(training, epochs_without_log=None)
+    assert optimization(alike, has_log=False) == optimization(training)
 
 
 @pytest.mark.parametrize("name", NAMES)
