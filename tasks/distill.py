@@ -1,6 +1,7 @@
 """Step: soft labels in, a smaller scorer out; assistant, student, pruned student, baselines."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +45,10 @@ def distill(
     ``labels`` are the soft labels by teacher. A baseline of one teacher gets that teacher's
     alone; without any there is no student.
     """
-    has_log = domain.impressions is not None
     present = {name: artifact for name, artifact in labels.items() if artifact is not None}
     if start is None or not present:
         return None
+    has_log = domain.impressions is not None
 
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))[: settings.training.max_rows]
@@ -72,19 +73,23 @@ def distill(
             "parameters": student.parameters(),
         }
 
-    weights = None if settings.base is None else _base(settings.base).fingerprint()
     return make(
         role,
         build,
         module=__name__,
-        settings={
-            **settings.model_dump(mode="json"),
-            "weights": weights,
-            "labels": [*present],
-            "has_log": has_log,
-        },
+        settings=_key(settings, present, has_log=has_log),
         upstream=[domain.catalog, transfer, *present.values(), start],
     )
+
+
+def _key(settings: DistillationSettings, labels: Labels, *, has_log: bool) -> dict[str, Any]:
+    """What decides over the student beside its inputs' content."""
+    return {
+        **settings.model_dump(mode="json"),
+        "weights": None if settings.base is None else _base(settings.base).fingerprint(),
+        "labels": [*labels],
+        "has_log": has_log,
+    }
 
 
 def _start(start: Artifact, settings: DistillationSettings) -> PairScorer:

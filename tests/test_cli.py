@@ -221,6 +221,18 @@ def test_a_damaged_version_does_not_hide_the_others(
     assert "v0003" in told
 
 
+def test_a_version_of_which_the_log_says_nothing_is_not_called_refused(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    log = next((store / "job_search" / "registry").glob("*.jsonl"))
+    lines = [line for line in log.read_text().splitlines(True) if "v0003" not in line]
+    log.write_text("".join(lines))
+    main(["models", "list", "--store", str(store)])
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if "v0003" in one)
+    assert "registered" in line
+    assert "refused" not in line
+
+
 def test_a_list_says_who_took_a_version_out_and_why(
     capsys: pytest.CaptureFixture[str], store: Path
 ) -> None:

@@ -78,8 +78,10 @@ def _state(registry: Registry, version: str) -> tuple[str, str]:
     elif withdrawn is not None:
         state = f"taken out by {sanitize(withdrawn['by'])}"
         own.append(withdrawn)
+    elif not own:
+        state = "registered"
     else:
-        state = "served before" if own and own[-1]["event"] != "refused" else "refused"
+        state = "refused" if own[-1]["event"] == "refused" else "served before"
     reason = sanitize(own[-1]["reason"]) if own else "the log says nothing of it"
     return state, shorten(reason, LONGEST_WHY, placeholder=" ...")
 

@@ -1,6 +1,6 @@
 """Unit-length text embeddings of a base encoder: mean over tokens, as it was pretrained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +9,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.core.training.base_models import BaseModel, encoder_of
 from tasks.core.training.precision import autocast, best_device
-from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad
+from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad, token_ids
 
 Floats = npt.NDArray[np.float32]
 _FIXED_ROWS = 16
-# Texts encoded together: a tokenizer's answer takes ten times the room of the ids kept of it.
-_AT_ONCE = 2048
 
 
 class TextEncoder:
@@ -41,7 +39,8 @@ class TextEncoder:
     ) -> Floats:
         """Embeddings of shape (texts, width); the dot product of two is their cosine."""
         device = best_device()
-        arrays = list(self._token_ids(texts, max_tokens))
+        ids = token_ids(self._tokenizer, texts, truncation=True, max_length=max_tokens)
+        arrays = [np.array(row, dtype=np.int32) for row in ids]
         lengths = np.array([len(row) for row in arrays], dtype=np.int64)
         tokens = Tokenized(arrays, lengths, True)
         result = np.empty((len(arrays), self._model.config.hidden_size), dtype=np.float32)
@@ -76,12 +75,6 @@ class TextEncoder:
             sizes = batch["attention_mask"].sum(dim=1).tolist()
             found.extend(row[:size] for row, size in zip(states, sizes, strict=True))
         return found[: len(texts)]
-
-    def _token_ids(self, texts: Sequence[str], max_tokens: int) -> Iterator[npt.NDArray[np.int32]]:
-        for start in range(0, len(texts), _AT_ONCE):
-            block = list(texts[start : start + _AT_ONCE])
-            encoded = self._tokenizer(block, truncation=True, max_length=max_tokens)
-            yield from (np.array(row, dtype=np.int32) for row in encoded["input_ids"])
 
     def _embed_batch(self, batch: dict[str, torch.Tensor], device: torch.device) -> Floats:
         with autocast(device):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,17 +53,20 @@ def tokenize(
         return Tokenized([], np.zeros(0, dtype=np.int64), False)
     segmented = tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
     frame = _frame(tokenizer, template, segmented)
-    rows: list[npt.NDArray[np.int32]] = []
-    left_lengths: list[int] = []
-    for start in range(0, len(pairs), _AT_ONCE):
-        block = pairs[start : start + _AT_ONCE]
-        left = _ids(tokenizer, [pair.left for pair in block])
-        right = _ids(tokenizer, [pair.right for pair in block])
-        for one in zip(left, right, strict=True):
-            row, left_length = _framed(*one, frame, template.max_tokens)
-            rows.append(row)
-            left_lengths.append(left_length)
-    return Tokenized(rows, np.array(left_lengths, dtype=np.int64), segmented)
+    left = _ids(tokenizer, [pair.left for pair in pairs])
+    right = _ids(tokenizer, [pair.right for pair in pairs])
+    both = zip(left, right, strict=True)
+    framed = [_framed(*one, frame, template.max_tokens) for one in both]
+    rows, left_lengths = zip(*framed, strict=True)
+    return Tokenized(list(rows), np.array(left_lengths, dtype=np.int64), segmented)
+
+
+def token_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], **options: Any
+) -> Iterator[list[int]]:
+    """The ids of each text, encoded some thousands at a time; ``options`` are the tokenizer's."""
+    for start in range(0, len(texts), _AT_ONCE):
+        yield from tokenizer(list(texts[start : start + _AT_ONCE]), **options)["input_ids"]
 
 
 def _framed(
@@ -83,11 +87,8 @@ def _framed(
     return np.array([*head, *kept_right, *end], dtype=np.int32), len(head)
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    encoded: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)[
-        "input_ids"
-    ]
-    return encoded
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Iterator[list[int]]:
+    return token_ids(tokenizer, texts, add_special_tokens=False, verbose=False)
 
 
 def _frame(tokenizer: PreTrainedTokenizerBase, template: InputTemplate, segmented: bool) -> Frame:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.core.retrieval import embeddings
 from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.training import tokens
 from tasks.core.training.base_models import BaseModel, embedded_folder
 from tasks.core.training.precision import best_device, compute_dtype
 
@@ -36,7 +36,7 @@ def test_rows_keep_their_order_whatever_the_batches(encoder):
 
 def test_texts_encoded_block_by_block_are_those_encoded_at_once(encoder, monkeypatch):
     whole = encoder.embed(TEXTS, max_tokens=16)
-    monkeypatch.setattr(embeddings, "_AT_ONCE", 4)
+    monkeypatch.setattr(tokens, "_AT_ONCE", 4)
     np.testing.assert_array_equal(encoder.embed(TEXTS, max_tokens=16), whole)
 
 
