@@ -20,8 +20,8 @@ from tasks.core.training.architecture import layers
 from tasks.core.training.base_models import BaseModel, new_scorer
 from tasks.core.training.losses import expected_grade
 from tasks.core.training.scorer import PairScorer
-from tasks.core.training.teachers import COSINE_SCALE, GRADE_SCALE
-from tasks.exchange import SCORER, TRANSFER, Domain, list_numbers, optimization
+from tasks.core.training.teachers import GRADE_SCALE, RETRIEVAL_SCALE
+from tasks.exchange import SCORER, TRANSFER, Domain, list_numbers, optimization, order_of
 from tasks.run import current_run
 from tasks.settings import BaseModelSettings, DistillationSettings, SoftTeacherSettings
 from tasks.step import make, step
@@ -124,7 +124,7 @@ def _teachers(
     settings: DistillationSettings,
 ) -> list[Teacher]:
     """The teachers that are there; where all have one goal, it has all the weight."""
-    present = [one for one in settings.teachers if one.name in labels or _is_cosine(one, labels)]
+    present = [one for one in settings.teachers if one.name in labels or _is_retrieval(one, labels)]
     both = len({one.kind == "actions" for one in present}) == 2
     teachers = []
     for one in present:
@@ -136,9 +136,9 @@ def _teachers(
     return settle_conflicts(teachers, queries, settings.conflicts)
 
 
-def _is_cosine(teacher: SoftTeacherSettings, labels: dict[str, Artifact]) -> bool:
-    """The cosine speaks of relevance, so it is silent in the student of clicks alone."""
-    return teacher.name == "cosine" and set(labels) != {"click"}
+def _is_retrieval(teacher: SoftTeacherSettings, labels: dict[str, Artifact]) -> bool:
+    """Retrieval speaks of relevance, so it is silent in the student of clicks alone."""
+    return teacher.name == "retrieval" and set(labels) != {"click"}
 
 
 def _targets(
@@ -146,8 +146,7 @@ def _targets(
 ) -> npt.NDArray[np.float32]:
     """What the student is to match, (rows, ..), NaN where the teacher did not score a row."""
     if labels is None:
-        cosines = np.array([[row["cosine"]] for row in rows], dtype=np.float32)
-        return cosines * np.float32(COSINE_SCALE / GRADE_SCALE)
+        return (order_of(rows)[:, None] * (RETRIEVAL_SCALE / GRADE_SCALE)).astype(np.float32)
     logits = read_soft_labels(labels.folder, [row["pair_id"] for row in rows])
     if teacher.kind == "actions":
         return np.ascontiguousarray(logits[:, grade_count:])

@@ -3,11 +3,13 @@
 Steps do not import each other; the flow alone composes them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.retrieval.first_stage import retrieval_order
 from tasks.core.store.artifacts import Artifact
 from tasks.core.tables import Row, read_rows
 from tasks.core.training.loop import Optimization
@@ -89,6 +91,15 @@ def distributions(rows: list[Row], grade_count: int) -> npt.NDArray[np.float64]:
 def list_numbers(keys: list[str]) -> npt.NDArray[np.int64]:
     """The number of each row's list, from 0."""
     return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
+
+
+def order_of(rows: Sequence[Row]) -> npt.NDArray[np.float64]:
+    """What first-stage retrieval said of each row, (rows,); NaN where it was not asked."""
+    return retrieval_order(
+        np.array([row["cosine"] for row in rows], dtype=np.float64),
+        np.array([row["bm25"] for row in rows], dtype=np.float64),
+        list_numbers([row["query_id"] for row in rows]),
+    )
 
 
 def optimization(settings: TrainingSettings, *, has_log: bool = True) -> Optimization:

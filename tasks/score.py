@@ -21,10 +21,8 @@ def gather_transfer_set(judgments: Artifact, impressions: Artifact | None) -> Ar
         shown = shown_rows(impressions, "train")
         rows: dict[str, Row] = {}
         for row in [*judged, *shown]:
-            cosine = row.get("cosine", float("nan"))
-            rows.setdefault(
-                row["pair_id"], {**{name: row[name] for name in _COLUMNS}, "cosine": cosine}
-            )
+            found = {name: row.get(name, float("nan")) for name in ("bm25", "cosine")}
+            rows.setdefault(row["pair_id"], {**{name: row[name] for name in _COLUMNS}, **found})
         write_table(bench.out / TRANSFER, columns_of(list(rows.values())))
         return {"pairs": len(rows), "judged": len(judged)}
 

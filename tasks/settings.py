@@ -137,7 +137,9 @@ class TeacherSettings(Branch):
     )
     max_tokens: int = Field(default=64, ge=16, le=8192, description="Tokens of a pair.")
     listwise_weight: float = Field(
-        default=0.0, ge=0, description="Weight of the base encoder's cosine as a listwise teacher."
+        default=0.0,
+        ge=0,
+        description="Weight of first-stage retrieval's order as a listwise teacher.",
     )
     rationale: TrainingSettings | None = Field(
         default=None, description="Causal bases: learn to write the judge's reason, then grade."
@@ -152,7 +154,7 @@ class SoftTeacherSettings(Branch):
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]{0,31}$",
-        description="policy, click, cosine (the base encoder's), or one of further_teachers.",
+        description="policy, click, retrieval (the first stage's order), or a further teacher.",
     )
     kind: Literal["grades", "actions", "listwise", "margin", "lambda_rank"] = Field(
         description="What is matched: grade or action probabilities, or the candidates' order."

@@ -39,6 +39,7 @@ from tasks.exchange import (
     judged_rows,
     list_numbers,
     optimization,
+    order_of,
     shown_rows,
 )
 from tasks.run import current_run
@@ -68,7 +69,7 @@ def train_policy_teacher(
             pairs,
             distributions(rows, grade_count),
             list_numbers([row["query_id"] for row in rows]),
-            np.array([row["cosine"] for row in rows]),
+            order_of(rows),
             optimization(settings.training, has_log=impressions is not None),
             lora=_lora(settings.lora),
             listwise_weight=settings.listwise_weight,

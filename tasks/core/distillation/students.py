@@ -1,7 +1,7 @@
 """Multi-teacher distillation: one student learns every teacher's stored soft labels at once.
 
 Teachers are a list. Each has a kind of target, a temperature and a weight; policy and click
-are the two that ship, and the base encoder's cosine is a listwise third.
+are the two that ship, and the order of first-stage retrieval is a listwise third.
 """
 
 from collections.abc import Sequence

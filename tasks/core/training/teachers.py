@@ -28,9 +28,9 @@ from tasks.core.training.losses import (
 )
 from tasks.core.training.scorer import PairScorer
 
-# The base encoder's cosine, spread so that a softmax over ten candidates prefers the nearest
-# ones without naming one winner: cosines of all-MiniLM lie mostly between 0 and 0.7.
-COSINE_SCALE = 12.0
+# Retrieval's scores, spread so that a softmax over ten candidates prefers the nearest ones
+# without naming one winner: cosines of all-MiniLM lie mostly between 0 and 0.7.
+RETRIEVAL_SCALE = 12.0
 GRADE_SCALE = 2.0
 
 
@@ -47,7 +47,7 @@ def train_policy_teacher(
     pairs: Sequence[PairText],
     grade_probabilities: npt.NDArray[np.float64],
     queries: npt.NDArray[np.int64],
-    cosines: npt.NDArray[np.float64],
+    retrieval: npt.NDArray[np.float64],
     optimization: Optimization,
     *,
     lora: Lora | None,
@@ -57,13 +57,13 @@ def train_policy_teacher(
 ) -> TrainingReport:
     """Learn the judge's grade distributions, shape (pairs, grades), in place.
 
-    With ``listwise_weight`` the base encoder's cosine is a second, listwise teacher: what the
-    encoder knew about similarity would otherwise be lost in fine-tuning.
+    With ``listwise_weight`` the order of first-stage retrieval, (pairs,), is a second, listwise
+    teacher: what the encoder knew about similarity would otherwise be lost in fine-tuning.
     """
     grades = scorer.outputs.grade_count
     targets = {
         "probabilities": torch.tensor(grade_probabilities, dtype=torch.float32),
-        "cosine": torch.tensor(cosines, dtype=torch.float32),
+        "retrieval": torch.tensor(retrieval, dtype=torch.float32),
         "query": torch.from_numpy(queries),
     }
 
@@ -73,7 +73,7 @@ def train_policy_teacher(
         if listwise_weight:
             total = total + listwise_weight * listwise_kl(
                 GRADE_SCALE * expected_grade(logits[:, :grades]),
-                COSINE_SCALE * batch["cosine"],
+                RETRIEVAL_SCALE * batch["retrieval"],
                 batch["query"],
                 temperature=1.0,
             )

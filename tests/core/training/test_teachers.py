@@ -64,11 +64,11 @@ def test_the_click_teacher_ignores_rows_of_weight_zero() -> None:
     np.testing.assert_array_equal(logits(0.0), logits(1.0))
 
 
-def test_the_cosine_teaches_the_policy_teacher_an_order_where_grades_are_even() -> None:
-    """Even grades alone teach no order: with the listwise goal scores follow the cosine."""
+def test_retrieval_teaches_the_policy_teacher_an_order_where_grades_are_even() -> None:
+    """Even grades alone teach no order: with the listwise goal scores follow retrieval."""
     pairs = [pair for pair in pairs_of(1) for _ in range(12)]
     pairs = [type(pair)(pair.left, "pilot" if i % 3 else "nurse") for i, pair in enumerate(pairs)]
-    cosines = np.where(np.arange(12) % 3, 0.1, 0.6)
+    order = np.where(np.arange(12) % 3, 0.1, 0.6)
     even = np.full((12, 3), 1 / 3)
     gaps = {}
     for weight in (0.0, 1.0):
@@ -77,7 +77,7 @@ def test_the_cosine_teaches_the_policy_teacher_an_order_where_grades_are_even() 
             epochs=15, learning_rate=5e-3, head_learning_rate=5e-2, rows_per_step=6, list_size=3
         )
         train_policy_teacher(
-            scorer, pairs, even, LISTS, cosines, optimization, lora=None, listwise_weight=weight
+            scorer, pairs, even, LISTS, order, optimization, lora=None, listwise_weight=weight
         )
         logits = scorer.logits(pairs)
         expected = torch.softmax(torch.from_numpy(logits), 1).numpy() @ np.arange(3)
