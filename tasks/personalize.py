@@ -197,17 +197,22 @@ def _metrics(selected: Selected, effects: Effects, shown: _Shown) -> dict[str, o
         "auc_personal": interval(total),
         "passes": _by_coordinate(selected.passes, scores, labels),
         "entities": _entities(effects),
+        "convergence": _summaries(effects),
         "gain": bootstrap_statistic(gain, members).to_json(),
         "selection": _selection(selected),
     }
 
 
 def _entities(effects: Effects) -> dict[str, dict[str, int]]:
-    summaries = {name: model.report.summary() for name, model in effects.game.models.items()}
     return {
         name: {key: int(summary[key]) for key in ("trained", "passive", "single_class")}
-        for name, summary in summaries.items()
+        for name, summary in _summaries(effects).items()
     }
+
+
+def _summaries(effects: Effects) -> dict[str, dict[str, float]]:
+    """How every coordinate's last fit ended."""
+    return {name: model.report.summary() for name, model in effects.game.models.items()}
 
 
 def _by_coordinate(

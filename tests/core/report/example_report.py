@@ -267,6 +267,24 @@ def _personalization() -> dict[str, Any]:
             "per_member": {"trained": 1480, "passive": 320, "single_class": 96},
             "per_job": {"trained": 2210, "passive": 1105, "single_class": 412},
         },
+        "convergence": {
+            "per_member": {
+                "trained": 1480,
+                "active_rows": 41_220,
+                "mean_iterations": 5.3,
+                "largest_gradient": 8.1e-7,
+                "unconverged": 0,
+                "float64_fallbacks": 2,
+            },
+            "per_job": {
+                "trained": 2210,
+                "active_rows": 38_907,
+                "mean_iterations": 4.8,
+                "largest_gradient": 3.2e-3,
+                "unconverged": 7,
+                "float64_fallbacks": 0,
+            },
+        },
         "gain": _interval(0.046, 0.011, 4200),
     }
 

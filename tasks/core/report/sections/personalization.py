@@ -34,6 +34,7 @@ def personalization(report: Report) -> Html:
             panel("Click AUC on later impressions", _passes(found)),
             panel("Who has an effect of their own", _entities(found["entities"])),
         ),
+        *_fits(found.get("convergence", {})),
         terms=_TERMS,
     )
 
@@ -77,6 +78,35 @@ def _entities(entities: Mapping[str, Mapping[str, int]]) -> Html:
         Column("Share trained", number=True),
     ]
     return table("Members or documents, by kind of effect.", columns, rows)
+
+
+def _fits(convergence: Mapping[str, Mapping[str, float]]) -> list[Html]:
+    """How close every coordinate's models are to their optimum; reports of old runs lack it."""
+    if not convergence:
+        return []
+    rows = [
+        [
+            words(name),
+            count(int(fit["trained"])),
+            count(int(fit["active_rows"])),
+            decimal(fit["mean_iterations"], 1),
+            f"{fit['largest_gradient']:.0e}",
+            count(int(fit["unconverged"])),
+            count(int(fit["float64_fallbacks"])),
+        ]
+        for name, fit in convergence.items()
+    ]
+    columns = [
+        Column("Effect"),
+        Column("Fitted", number=True),
+        Column("Rows", number=True),
+        Column("Steps, mean", number=True),
+        Column("Largest gradient", number=True),
+        Column("Not converged", number=True),
+        Column("Repeated in float64", number=True),
+    ]
+    caption = "How the fits ended: models, the rows they saw, and how far from their optimum."
+    return [panel("Convergence", table(caption, columns, rows))]
 
 
 def _covered(number: Mapping[str, int]) -> str:
