@@ -33,7 +33,7 @@ from tasks.settings import (
 
 EMBEDDED = BaseModelSettings(source="embedded")
 # What the encoder knew about similarity is partly lost in fine-tuning; retrieval's order keeps it.
-RETRIEVED_ORDER = SoftTeacherSettings(name="retrieval", kind="listwise", weight=0.3)
+RETRIEVED_ORDER = SoftTeacherSettings(name="retrieval", kind="listwise", weight=0.6)
 # Small steps learn more from the same pairs than steps of 32 rows, and fit the cache; lists of four
 # put five or six queries into a step, whole ones one or two, which is better for clicks alone.
 STEPS = TrainingSettings(epochs=1, learning_rate=1e-3, rows_per_step=20, list_size=4)
@@ -56,7 +56,7 @@ def laptop() -> Settings:
         policy_teacher=changed(
             teacher,
             training=changed(STEPS, epochs=1.5, epochs_without_log=2),
-            listwise_weight=RETRIEVED_ORDER.weight,
+            listwise_weight=0.3,
         ),
         click_teacher=changed(teacher, training=changed(STEPS, rows_per_step=16, list_size=16)),
         impressions=ImpressionSettings(

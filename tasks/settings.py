@@ -4,9 +4,9 @@ A step's digest depends on its own branch alone. Values come from a run profile 
 flows/profiles.py; the code never asks which profile it is in.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.branch import Branch as Branch
 from tasks.branch import Count, Seed, Share
@@ -18,17 +18,15 @@ from tasks.personal_settings import EffectSettings as EffectSettings
 from tasks.personal_settings import PersonalizationSettings as PersonalizationSettings
 from tasks.personal_settings import RefreshSettings as RefreshSettings
 from tasks.personal_settings import ShardSettings as ShardSettings
-
-
-class BaseModelSettings(Branch):
-    """Where a role's first weights come from."""
-
-    source: Literal["embedded", "hub", "random_encoder", "random_decoder"] = Field(
-        description="embedded: MiniLM-L6 from the installed package, checked by hash; hub: by name "
-        "and revision, or a local folder; random: a tiny untrained model for tests."
-    )
-    name: str = Field(default="all-MiniLM-L6-v2", description="Name on the hub or local folder.")
-    revision: str = Field(default="main", description="Hub revision: pin a commit.")
+from tasks.training_settings import CLICK_ACTIONS as CLICK_ACTIONS
+from tasks.training_settings import POLICY_GRADES as POLICY_GRADES
+from tasks.training_settings import BaseModelSettings as BaseModelSettings
+from tasks.training_settings import DistillationSettings as DistillationSettings
+from tasks.training_settings import FurtherTeacherSettings as FurtherTeacherSettings
+from tasks.training_settings import LoraSettings as LoraSettings
+from tasks.training_settings import SoftTeacherSettings as SoftTeacherSettings
+from tasks.training_settings import TeacherSettings as TeacherSettings
+from tasks.training_settings import TrainingSettings as TrainingSettings
 
 
 class GoldenSettings(Branch):
@@ -100,101 +98,6 @@ class ImpressionSettings(Branch):
     held_out_members: Share = Field(default=0.2, description="Members kept from all training.")
     propensity_clip: float = Field(default=0.1, gt=0, le=1, description="Least propensity used.")
     seed: Seed = 0
-
-
-class TrainingSettings(Branch):
-    """One role's optimization."""
-
-    epochs: float = Field(gt=0, le=100)
-    epochs_without_log: float | None = Field(
-        default=None, gt=0, le=100, description="Passes where no click log teaches too."
-    )
-    learning_rate: float = Field(gt=0, lt=1)
-    head_learning_rate: float = Field(default=1e-3, gt=0, lt=1)
-    rows_per_step: Count = 32
-    list_size: int = Field(default=16, ge=2, description="Candidates of a query per list.")
-    tokens_per_batch: int = Field(default=4096, ge=64, description="Token slots per pass.")
-    max_rows: Count = Field(default=100_000, description="Rows used at most, per source.")
-    weight_decay: float = Field(default=0.01, ge=0)
-    checkpoint_every_steps: int = Field(default=100, ge=0, description="0: never.")
-    seed: Seed = 0
-
-
-class LoraSettings(Branch):
-    """Low-rank adapters (peft): the update is scaled by alpha / rank."""
-
-    rank: Count = 16
-    alpha: Count = 32
-
-
-class TeacherSettings(Branch):
-    """A teacher: what it starts from and how it is trained."""
-
-    base: BaseModelSettings
-    training: TrainingSettings
-    lora: LoraSettings | None = Field(
-        default_factory=LoraSettings, description="None trains every weight."
-    )
-    max_tokens: int = Field(default=64, ge=16, le=8192, description="Tokens of a pair.")
-    listwise_weight: float = Field(
-        default=0.0,
-        ge=0,
-        description="Weight of first-stage retrieval's order as a listwise teacher.",
-    )
-    rationale: TrainingSettings | None = Field(
-        default=None, description="Causal bases: learn to write the judge's reason, then grade."
-    )
-    start: Literal["policy_teacher", "base"] = Field(
-        default="policy_teacher", description="What the click teacher's weights begin as."
-    )
-
-
-class SoftTeacherSettings(Branch):
-    """One teacher in a student's loss."""
-
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9_]{0,31}$",
-        description="policy, click, retrieval (the first stage's order), or a further teacher.",
-    )
-    kind: Literal["grades", "actions", "listwise", "margin", "lambda_rank"] = Field(
-        description="What is matched: grade or action probabilities, or the candidates' order."
-    )
-    temperature: float = Field(default=1.0, gt=0, le=20)
-    weight: float = Field(default=1.0, ge=0, description="Weight beside others of its goal.")
-
-
-class FurtherTeacherSettings(Branch):
-    """A scorer from elsewhere that scores the transfer set too."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
-    folder: str = Field(description="Folder of a saved scorer, with its cookbook.json.")
-
-
-POLICY_GRADES = SoftTeacherSettings(name="policy", kind="grades")
-CLICK_ACTIONS = SoftTeacherSettings(name="click", kind="actions")
-
-
-class DistillationSettings(Branch):
-    """A distilled role: its shape and its goals."""
-
-    base: BaseModelSettings | None = Field(
-        default=None, description="None: start from the weights of the tier before."
-    )
-    layers: Count = Field(description="Transformer layers kept.")
-    kept_layers: Literal["spread", "first"] = Field(
-        default="spread", description="Which layers stay: evenly spread, or the first ones."
-    )
-    mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
-    teachers: tuple[SoftTeacherSettings, ...] = Field(
-        default=(POLICY_GRADES, CLICK_ACTIONS),
-        description="Who teaches. Actions are the click goal, all other kinds the relevance goal.",
-    )
-    alpha: Share = Field(default=0.5, description="Share of the relevance goal in the loss.")
-    conflicts: Literal["none", "agreement", "vote"] = Field(
-        default="none",
-        description="Where teachers disagree on a row: nothing, less weight, or majority vote.",
-    )
-    training: TrainingSettings
 
 
 class MixSettings(Branch):
@@ -290,3 +193,16 @@ class Settings(Branch):
         ge=1,
         description="Runs and artifacts older than this go at a run's end; None keeps them.",
     )
+
+    @model_validator(mode="after")
+    def _every_teacher_is_known(self) -> Self:
+        """A name that nobody has would be a teacher who silently says nothing."""
+        known = {"policy", "click", "retrieval", *(one.name for one in self.further_teachers)}
+        for role in (self.assistant, self.student, self.pruned_student):
+            unknown = sorted({one.name for one in role.teachers} - known)
+            if unknown:
+                raise ValueError(
+                    f"Teachers are {', '.join(sorted(known))}; came {', '.join(unknown)}. "
+                    "Use one of them, or add a scorer's folder to further_teachers."
+                )
+        return self

@@ -28,6 +28,7 @@ SHARED = {
     "settings",
     "step",
     "to_label",
+    "training_settings",
 }
 # Modeling code must run where torch, transformers, peft and pyarrow are, and these are not.
 ABSENT_THERE = ("prefect", "openai", "datasets", "pandas")

@@ -25,7 +25,9 @@ from tasks.exchange import optimization
 from tasks.settings import (
     BaseModelSettings,
     DistillationSettings,
+    FurtherTeacherSettings,
     Settings,
+    SoftTeacherSettings,
     TeacherSettings,
     TrainingSettings,
 )
@@ -47,6 +49,16 @@ def test_a_profile_names_itself_and_is_the_same_each_time(name: str) -> None:
     assert settings.profile == name
     assert settings == profile(name)
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_a_teacher_that_nobody_is_is_refused_and_a_further_one_is_known() -> None:
+    one = laptop()
+    older = SoftTeacherSettings(name="older", kind="listwise")
+    student = changed(one.student, teachers=(*one.student.teachers, older))
+    with pytest.raises(ValidationError, match="came older"):
+        changed(one, student=student)
+    scorer = FurtherTeacherSettings(name="older", folder="somewhere")
+    assert changed(one, student=student, further_teachers=(scorer,)).student == student
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:

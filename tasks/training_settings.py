@@ -1,0 +1,113 @@
+"""Settings of everything that trains: base models, optimization, teachers, distilled roles."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.branch import Branch, Count, Seed, Share
+
+
+class BaseModelSettings(Branch):
+    """Where a role's first weights come from."""
+
+    source: Literal["embedded", "hub", "random_encoder", "random_decoder"] = Field(
+        description="embedded: MiniLM-L6 from the installed package, checked by hash; hub: by name "
+        "and revision, or a local folder; random: a tiny untrained model for tests."
+    )
+    name: str = Field(default="all-MiniLM-L6-v2", description="Name on the hub or local folder.")
+    revision: str = Field(default="main", description="Hub revision: pin a commit.")
+
+
+class TrainingSettings(Branch):
+    """One role's optimization."""
+
+    epochs: float = Field(gt=0, le=100)
+    epochs_without_log: float | None = Field(
+        default=None, gt=0, le=100, description="Passes where no click log teaches too."
+    )
+    learning_rate: float = Field(gt=0, lt=1)
+    head_learning_rate: float = Field(default=1e-3, gt=0, lt=1)
+    rows_per_step: Count = 32
+    list_size: int = Field(default=16, ge=2, description="Candidates of a query per list.")
+    tokens_per_batch: int = Field(default=4096, ge=64, description="Token slots per pass.")
+    max_rows: Count = Field(default=100_000, description="Rows used at most, per source.")
+    weight_decay: float = Field(default=0.01, ge=0)
+    checkpoint_every_steps: int = Field(default=100, ge=0, description="0: never.")
+    seed: Seed = 0
+
+
+class LoraSettings(Branch):
+    """Low-rank adapters (peft): the update is scaled by alpha / rank."""
+
+    rank: Count = 16
+    alpha: Count = 32
+
+
+class TeacherSettings(Branch):
+    """A teacher: what it starts from and how it is trained."""
+
+    base: BaseModelSettings
+    training: TrainingSettings
+    lora: LoraSettings | None = Field(
+        default_factory=LoraSettings, description="None trains every weight."
+    )
+    max_tokens: int = Field(default=64, ge=16, le=8192, description="Tokens of a pair.")
+    listwise_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of first-stage retrieval's order as a listwise teacher.",
+    )
+    rationale: TrainingSettings | None = Field(
+        default=None, description="Causal bases: learn to write the judge's reason, then grade."
+    )
+    start: Literal["policy_teacher", "base"] = Field(
+        default="policy_teacher", description="What the click teacher's weights begin as."
+    )
+
+
+class SoftTeacherSettings(Branch):
+    """One teacher in a student's loss."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        description="policy, click, retrieval (the first stage's order), or a further teacher.",
+    )
+    kind: Literal["grades", "actions", "listwise", "margin", "lambda_rank"] = Field(
+        description="What is matched: grade or action probabilities, or the candidates' order."
+    )
+    temperature: float = Field(default=1.0, gt=0, le=20)
+    weight: float = Field(default=1.0, ge=0, description="Weight beside others of its goal.")
+
+
+class FurtherTeacherSettings(Branch):
+    """A scorer from elsewhere that scores the transfer set too."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    folder: str = Field(description="Folder of a saved scorer, with its cookbook.json.")
+
+
+POLICY_GRADES = SoftTeacherSettings(name="policy", kind="grades")
+CLICK_ACTIONS = SoftTeacherSettings(name="click", kind="actions")
+
+
+class DistillationSettings(Branch):
+    """A distilled role: its shape and its goals."""
+
+    base: BaseModelSettings | None = Field(
+        default=None, description="None: start from the weights of the tier before."
+    )
+    layers: Count = Field(description="Transformer layers kept.")
+    kept_layers: Literal["spread", "first"] = Field(
+        default="spread", description="Which layers stay: evenly spread, or the first ones."
+    )
+    mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
+    teachers: tuple[SoftTeacherSettings, ...] = Field(
+        default=(POLICY_GRADES, CLICK_ACTIONS),
+        description="Who teaches. Actions are the click goal, all other kinds the relevance goal.",
+    )
+    alpha: Share = Field(default=0.5, description="Share of the relevance goal in the loss.")
+    conflicts: Literal["none", "agreement", "vote"] = Field(
+        default="none",
+        description="Where teachers disagree on a row: nothing, less weight, or majority vote.",
+    )
+    training: TrainingSettings
