@@ -25,6 +25,7 @@ from flows.commands.options import (
 )
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
+from tasks.core.store.settling import withdrawal
 from tasks.core.store.versions import Model
 from tasks.core.text import sanitize
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 models = App(
     name="models", help="Versions of the model: list, show, promote, roll back, export, reproduce."
 )
+GONE = "files removed"
 LONGEST_WHY = 100  # letters of a reason in the list; `models show` has all of it
 Reason = Annotated[str, Parameter(help="Why, for those who read the log later.")]
 Format = Annotated[
@@ -61,7 +63,7 @@ def _figures(registry: Registry, version: str, state: str) -> tuple[str, str, st
     try:
         model = registry.model(version)
     except CookbookError:
-        return "", f"damaged, {state}", "", ""
+        return "", state if state == GONE else f"damaged, {state}", "", ""
     gate = model.card.get("gate", {})
     figures = (f"{gate[name]:.3f}" if name in gate else "" for name in ("ndcg", "kappa"))
     return f"{model.created:%Y-%m-%d %H:%M}", state, next(figures), next(figures)
@@ -70,9 +72,11 @@ def _figures(registry: Registry, version: str, state: str) -> tuple[str, str, st
 def _state(registry: Registry, version: str) -> tuple[str, str]:
     """What a version does now, and the reason that the log gives for it, shortened."""
     own = [entry for entry in registry.log() if entry["version"] == version]
-    withdrawn = registry.withdrawal(version)
+    withdrawn = withdrawal(registry, version)
     if version == registry.served_version():
         state = "in service"
+    elif own and own[-1]["event"] == "retired":
+        state = GONE
     elif version in registry.waiting():
         state = "waits for approval"
     elif withdrawn is not None:

@@ -84,10 +84,10 @@ def serve(
 
 def clean(
     *,
-    days: Annotated[int, Parameter(help="What is older goes, if no kept run needs it.")],
+    days: Annotated[int, Parameter(help="What is older goes, if nothing kept needs it.")],
     store: Store = STORE,
 ) -> None:
-    """Remove runs and artifacts older than some days; registered models and latest runs stay."""
+    """Remove runs, versions and artifacts older than some days; what serves and latest runs stay."""
     from tasks.core.errors import CookbookError
     from tasks.core.store.lock import run_lock
     from tasks.core.store.retention import clear_expired

@@ -21,8 +21,11 @@ from tasks.core.store.versions import (
     Model,
     content_digest,
     damaged,
+    empty_version,
     find_content,
+    is_whole,
     read_version,
+    restore_version,
     version_names,
     write_version,
 )
@@ -31,8 +34,6 @@ MAXIMUM_AGE = timedelta(days=14)
 # Events after which a candidate still waits for a decision.
 UNDECIDED = ("registered", "waiting")
 ENTRY = {"at", "event", "version", "instead_of", "reason", "by"}
-# Who decides by figures; everybody else in the log is a person.
-MACHINES = ("run", "personalize")
 
 
 class Registry:
@@ -54,8 +55,8 @@ class Registry:
     def register(self, files: Mapping[str, Path], card: Mapping[str, Any]) -> str:
         """Copy files and folders into a new version, under the names given; returns its name.
 
-        The same files with the same card are the same version: a run that was killed between
-        registering and promoting finds its candidate again.
+        The same files with the same card are the same version: a run that was killed before it
+        promoted finds its candidate again.
         """
         with self._writing():
             version = find_content(self._versions, content_digest(files, card))
@@ -66,6 +67,8 @@ class Registry:
                 created=self._now(),
                 served_then=self.served_version(),
             )
+            if not is_whole(self._versions / version):
+                restore_version(self._versions / version, files)
             fault_point("registry_after_register")
             if version not in {entry["version"] for entry in self.log()}:
                 self._note(
@@ -113,11 +116,7 @@ class Registry:
         return self.promote(version, reason=reason, by=by)
 
     def refuse(self, version: str, *, reason: str, by: str) -> None:
-        """Record that a candidate will not serve.
-
-        Raises:
-            CookbookError: it does not wait for a decision.
-        """
+        """Record that a candidate will not serve; it must wait for a decision."""
         with self._writing():
             self._check_waiting(version)
             self._note("refused", version, reason=reason, by=by)
@@ -127,23 +126,21 @@ class Registry:
         with self._writing():
             self._note("waiting", version, reason=reason, by=by)
 
-    def withdrawal(self, version: str) -> dict[str, Any] | None:
-        """The entry by which a person refused the version or went back from it, if it stands.
+    def retire(self, version: str, *, reason: str, by: str) -> None:
+        """Remove the files of one that is ``retirable``; its card and place in the log stay."""
+        with self._writing():
+            if version not in self.retirable():
+                raise CookbookError(
+                    "The files of a version go if it neither serves nor waits nor would come back "
+                    f"by a rollback; came {version}. See `cookbook models list`."
+                )
+            self._note("retired", version, reason=reason, by=by)
+            empty_version(self._versions / version)
 
-        A run that makes the same candidate again must not undo that.
-        """
-        found = None
-        for entry in self.log():
-            person = entry["by"] not in MACHINES
-            back = entry["event"] == "promoted" and entry["version"] < version
-            if entry["version"] == version:
-                if entry["event"] in ("promoted", "rolled_back"):
-                    found = None
-                elif entry["event"] == "refused" and person:
-                    found = entry
-            elif entry["instead_of"] == version and person:
-                found = entry if back or entry["event"] == "rolled_back" else found
-        return found
+    def retirable(self) -> list[str]:
+        """Versions that have files and that nobody needs: see ``retire``; oldest first."""
+        needed = {self.served_version(), self._earlier(), *self.waiting()}
+        return [name for name in self.versions() if name not in needed and self._has_files(name)]
 
     def rollback(self, *, reason: str, by: str) -> Model:
         """Put the version that served before back into service.
@@ -153,15 +150,14 @@ class Registry:
         """
         _check_reason(reason)
         with self._writing():
-            served = self.served_version()
-            history = self._history()
-            earlier = history[: history.index(served)] if served in history else history
-            if not earlier:
+            earlier = self._earlier()
+            if earlier is None:
+                served = self.served_version() or "none"
                 raise CookbookError(
                     "A rollback needs a model that served before the one in service; there is "
-                    f"none (in service: {served or 'none'}). Promote a version by its name."
+                    f"none (in service: {served}). Promote a version by its name."
                 )
-            model = self.model(earlier[-1])
+            model = self.model(earlier)
             self._point("rolled_back", model, reason=reason, by=by)
             return model
 
@@ -279,6 +275,15 @@ class Registry:
             elif entry["event"] == "promoted":
                 history = [other for other in history if other != version] + [version]
         return history
+
+    def _earlier(self) -> str | None:
+        """What a rollback goes back to."""
+        served, history = self.served_version(), self._history()
+        earlier = history[: history.index(served)] if served in history else history
+        return next((version for version in reversed(earlier) if self._has_files(version)), None)
+
+    def _has_files(self, version: str) -> bool:
+        return len(list((self._versions / version).glob("*"))) > 1
 
     def _check_waiting(self, version: str) -> None:
         waiting = self.waiting()

@@ -5,17 +5,20 @@ import shutil
 import time
 from pathlib import Path
 
-from tasks.core.store.versions import read_manifest
+from tasks.core.store.registry import Registry
+from tasks.core.store.versions import MANIFEST, is_whole, read_manifest
 
 DAY_S = 24 * 3600.0
 
 
 def clear_expired(store: Path, *, days: int) -> list[Path]:
-    """Remove finished runs older than ``days`` and the artifacts that only they used.
+    """Remove versions and finished runs older than ``days``, and what only they used.
 
-    Kept whatever their age: each domain's latest run, the runs behind registered versions, and
-    all that these were made of. The store must be held. Returns the folders removed.
+    Kept whatever their age: each domain's latest run; the model in service, the one a rollback
+    goes back to and candidates that wait; the runs behind versions, and all that these were made
+    of. Of a version that goes the card stays. The store must be held. Returns the folders removed.
     """
+    retired = _retire(store, days)
     runs = {folder: _digests(folder) for folder in store.glob("*/finished/*") if folder.is_dir()}
     kept = {folder for folder in runs if _is_kept(folder, runs[folder], days)}
     used = {digest for folder in kept for digest in runs[folder]}
@@ -25,7 +28,20 @@ def clear_expired(store: Path, *, days: int) -> list[Path]:
             removed.append(folder)
     for folder in removed:
         shutil.rmtree(folder)
-    return sorted(removed)
+    return sorted([*removed, *retired])
+
+
+def _retire(store: Path, days: int) -> list[Path]:
+    """Versions without need, by the day they were made."""
+    retired = []
+    for folder in store.glob("*/registry"):
+        registry = Registry(folder)
+        for version in registry.retirable():
+            place = folder / "versions" / version
+            if _age_days(place / MANIFEST) > days:
+                registry.retire(version, reason=f"older than {days} days", by="retention")
+                retired.append(place)
+    return retired
 
 
 def _digests(run: Path) -> set[str]:
@@ -39,7 +55,8 @@ def _digests(run: Path) -> set[str]:
 def _is_kept(run: Path, digests: set[str], days: int) -> bool:
     domain = run.parent.parent
     versions = (domain / "registry" / "versions").glob("v*")
-    made = {str(read_manifest(version)["card"].get("run")) for version in versions}
+    whole = [version for version in versions if is_whole(version)]
+    made = {str(read_manifest(version)["card"].get("run")) for version in whole}
     latest = (domain / "latest").resolve() == run.resolve()
     return latest or bool(made & digests) or _age_days(run) <= days
 

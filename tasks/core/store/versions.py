@@ -70,10 +70,7 @@ def write_version(
     building = folder / f".{version}.building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    for name, path in files.items():
-        target = building / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(path, target) if path.is_dir() else shutil.copyfile(path, target)
+    _copy(files, building)
     manifest = {
         "version": version,
         "created": created.isoformat(timespec="seconds"),
@@ -90,6 +87,26 @@ def write_version(
     return version
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every file of the manifest is there; its bytes are not read."""
+    return all((folder / name).exists() for name in read_manifest(folder)["files"])
+
+
+def restore_version(folder: Path, files: Mapping[str, Path]) -> None:
+    """Copy the files of a version whose own were removed; the manifest stays what it was."""
+    _copy(files, folder)
+    sync_tree(folder)
+
+
+def empty_version(folder: Path) -> None:
+    """Remove a version's files; its manifest goes on saying what it was and of what bytes."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != MANIFEST:
+            path.unlink()
+
+
 def read_version(folder: Path) -> Model:
     """A version, checked file by file.
 
@@ -97,6 +114,11 @@ def read_version(folder: Path) -> Model:
         CookbookError: a file is missing, altered, or one too many.
     """
     manifest = read_manifest(folder)
+    if not any((folder / name).exists() for name in manifest["files"]):
+        raise CookbookError(
+            f"A version that serves has its files; those of {folder.name} were removed as too old. "
+            "Promote another one (`cookbook models list`), or run the cookbook again."
+        )
     present = {name: sha for name, sha in _hashes(folder).items() if name != MANIFEST}
     for name in sorted(manifest["files"].keys() | present.keys()):
         if manifest["files"].get(name) != present.get(name):
@@ -133,6 +155,16 @@ def damaged(path: Path) -> CookbookError:
         f"{path} must be as it was registered, and is missing or altered; nothing is served from "
         "it. Promote another version (`cookbook models list`), or restore the file from a backup."
     )
+
+
+def _copy(files: Mapping[str, Path], folder: Path) -> None:
+    for name, path in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, target)
 
 
 def _hashes(path: Path) -> dict[str, str]:

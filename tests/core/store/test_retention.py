@@ -5,6 +5,9 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
+from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
 from tasks.core.store.retention import clear_expired
 
@@ -67,3 +70,62 @@ def test_a_run_that_was_killed_before_its_report_goes_when_it_is_old(tmp_path: P
     assert clear_expired(tmp_path, days=30) == []
     os.utime(folder, (OLD, OLD))
     assert clear_expired(tmp_path, days=30) == [folder]
+
+
+def versions(store: Path, *weights: str) -> Registry:
+    """Versions made long ago, each promoted after the other."""
+    registry = Registry(store / "jobs" / "registry")
+    for weight in weights:
+        (store / "weights").write_text(weight)
+        version = registry.register({"scorer/w": store / "weights"}, {"weight": weight})
+        registry.promote(version, reason="gains", by="run")
+        os.utime(registry.folder / "versions" / version / "manifest.json", (OLD, OLD))
+    return registry
+
+
+def test_of_old_versions_the_one_in_service_and_the_one_before_it_stay(tmp_path: Path) -> None:
+    registry = versions(tmp_path, "one", "two", "three")
+    assert clear_expired(tmp_path, days=30) == [registry.folder / "versions" / "v0001"]
+    assert registry.rollback(reason="worse", by="ana").version == "v0002"
+    with pytest.raises(CookbookError, match="removed as too old"):
+        registry.promote("v0001", reason="the oldest was best", by="ana")
+    assert registry.served_version() == "v0002"
+
+
+def test_a_candidate_that_waits_stays_and_a_young_version_too(tmp_path: Path) -> None:
+    registry = versions(tmp_path, "one", "two", "three")
+    registry.offer("v0001", reason="compared anew", by="run")
+    assert clear_expired(tmp_path, days=30) == []
+    registry.refuse("v0001", reason="no", by="ana")
+    os.utime(registry.folder / "versions" / "v0001" / "manifest.json")
+    assert clear_expired(tmp_path, days=30) == []
+
+
+def test_a_version_whose_files_went_comes_back_under_its_own_name(tmp_path: Path) -> None:
+    """Under a new name a run would serve again what a person has taken out."""
+    registry = versions(tmp_path, "one", "two", "three")
+    clear_expired(tmp_path, days=30)
+    (tmp_path / "weights").write_text("one")
+    assert registry.register({"scorer/w": tmp_path / "weights"}, {"weight": "one"}) == "v0001"
+    assert registry.model("v0001").file("scorer/w").read_text() == "one"
+
+
+def test_what_made_a_version_without_files_goes_too(tmp_path: Path) -> None:
+    own = artifact(tmp_path, "a" * 16)
+    made = run(tmp_path, "first", ["a" * 16])
+    registry = Registry(tmp_path / "jobs" / "registry")
+    (tmp_path / "weights").write_text("zero")
+    registry.register({"scorer/w": tmp_path / "weights"}, {"run": "a" * 16})
+    registry.refuse("v0001", reason="no", by="run")
+    os.utime(registry.folder / "versions" / "v0001" / "manifest.json", (OLD, OLD))
+    gone = clear_expired(tmp_path, days=30)
+    assert gone == sorted([own, made, registry.folder / "versions" / "v0001"])
+    assert registry.versions() == ["v0001"]
+
+
+def test_a_rollback_passes_over_what_has_no_files(tmp_path: Path) -> None:
+    registry = versions(tmp_path, "one", "two", "three")
+    clear_expired(tmp_path, days=30)
+    registry.rollback(reason="worse", by="ana")
+    with pytest.raises(CookbookError, match="there is none"):
+        registry.rollback(reason="worse too", by="ana")
