@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student_t
 
 from benchmarks.evaluated import tier_grades
 from benchmarks.world_ablations import ablations
@@ -146,14 +147,23 @@ def propensity_figures(store: Store, root: Path) -> Figures:
 
 
 def spread(worlds: list[Figures]) -> Figures:
-    """Print each figure's mean and standard deviation over the worlds; return the means."""
+    """Print each figure's mean over the worlds, its 95% interval and the spread; return them.
+
+    The interval is of Student's t over worlds: what another world of the kind would do on average.
+    """
     means: Figures = {}
-    print(f"\n{'figure':46s} {'mean':>8s} {'sd':>7s} {'least':>8s} {'most':>8s}")
+    print(f"\n{'figure':46s} {'mean':>8s} {'95%':>17s} {'sd':>7s} {'least':>8s} {'most':>8s}")
     for name in worlds[0]:
         values = np.array([world[name] for world in worlds if name in world])
         sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        print(f"{name:46s} {values.mean():8.3f} {sd:7.3f} {values.min():8.3f} {values.max():8.3f}")
-        means |= {name: float(values.mean()), f"{name}_sd": sd}
+        mean, n = float(values.mean()), len(values)
+        half = float(student_t.ppf(0.975, n - 1)) * sd / n**0.5 if n > 1 else float("nan")
+        interval = f"[{mean - half:.3f}, {mean + half:.3f}]"
+        print(
+            f"{name:46s} {mean:8.3f} {interval:>17s} {sd:7.3f} "
+            f"{values.min():8.3f} {values.max():8.3f}"
+        )
+        means |= {name: mean, f"{name}_sd": sd, f"{name}_half_width": half}
     return means
 
 
