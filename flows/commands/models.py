@@ -25,8 +25,8 @@ from flows.commands.options import (
 )
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
-from tasks.core.store.settling import withdrawal
 from tasks.core.store.versions import Model
+from tasks.core.store.withdrawal import withdrawal
 from tasks.core.text import sanitize
 
 if TYPE_CHECKING:

@@ -1,13 +1,9 @@
 """What the registry keeps of a run's decision about its candidate."""
 
-from typing import Any
-
 from tasks.core.promotion import Decision
 from tasks.core.store.registry import Registry
+from tasks.core.store.withdrawal import withdrawal
 from tasks.core.text import sanitize
-
-# Who decides by figures; everybody else in the log is a person.
-MACHINES = ("run", "personalize")
 
 
 def settle(
@@ -34,22 +30,3 @@ def settle(
     elif version in registry.waiting():
         registry.refuse(version, reason=reason, by=by)
     return decision, reasons
-
-
-def withdrawal(registry: Registry, version: str) -> dict[str, Any] | None:
-    """The entry by which a person refused the version or went back from it, if it stands.
-
-    A run that makes the same candidate again must not undo that.
-    """
-    found = None
-    for entry in registry.log():
-        person = entry["by"] not in MACHINES
-        back = entry["event"] == "promoted" and entry["version"] < version
-        if entry["version"] == version:
-            if entry["event"] in ("promoted", "rolled_back"):
-                found = None
-            elif entry["event"] == "refused" and person:
-                found = entry
-        elif entry["instead_of"] == version and person:
-            found = entry if back or entry["event"] == "rolled_back" else found
-    return found
