@@ -87,7 +87,7 @@ def clean(
     days: Annotated[int, Parameter(help="What is older goes, if nothing kept needs it.")],
     store: Store = STORE,
 ) -> None:
-    """Remove runs, versions and artifacts older than some days; what serves and latest runs stay."""
+    """Remove old runs, versions and artifacts; what serves and each latest run stay."""
     from tasks.core.errors import CookbookError
     from tasks.core.store.lock import run_lock
     from tasks.core.store.retention import clear_expired
