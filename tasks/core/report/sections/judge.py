@@ -129,7 +129,7 @@ def _kappas(report: Report) -> Html:
         if tier["golden"]["kappa"] is not None
     ]
     floor = found.get("floor")
-    caption = "Quadratic kappa" if floor is None else f"Quadratic kappa; thin line: floor {floor}"
+    line = "" if floor is None else f"; thin line: floor {decimal(floor, 2)}"
     if not rows:
         return element("p", "Not measured.", class_="missing")
-    return interval_rows(caption, rows, floor, lambda value: decimal(value, 2))
+    return interval_rows(f"Quadratic kappa{line}", rows, floor, lambda value: decimal(value, 2))

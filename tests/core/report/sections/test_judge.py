@@ -27,6 +27,12 @@ def test_kappa_stands_beside_the_kappa_between_people() -> None:
     assert "Judge and people agree at kappa 0.70; people among themselves at 0.78." in words
 
 
+def test_the_floor_has_two_decimals_as_the_kappas_beside_it() -> None:
+    report = full_report()
+    report["judge"]["floor"] = 0.40875612170739345
+    assert "thin line: floor 0.41 " in read_page(judge(report)).words + " "
+
+
 def test_a_known_truth_is_shown_where_the_run_has_one() -> None:
     report = full_report() | {
         "judge_vs_truth": {"kappa": {"value": 0.66, "low": 0.6, "high": 0.7}, "note": "simulated"}
