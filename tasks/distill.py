@@ -12,6 +12,7 @@ from tasks.core.distillation.shrink import keep_layers, prune_mlps, spread_layer
 from tasks.core.distillation.soft_labels import read_soft_labels
 from tasks.core.distillation.students import Teacher
 from tasks.core.distillation.students import distill as teach
+from tasks.core.distillation.vocabulary import trim_vocabulary
 from tasks.core.domain.catalog import Catalog
 from tasks.core.inputs import PairText
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -53,8 +54,12 @@ def distill(
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))[: settings.training.max_rows]
         student = _start(start, settings)
-        pairs = Catalog.load(domain.catalog.folder).pairs(student.template, rows)
+        catalog = Catalog.load(domain.catalog.folder)
+        pairs = catalog.pairs(student.template, rows)
         _shrink(student, settings, pairs)
+        if settings.trim_vocabulary:
+            # Embeddings are frozen, so this changes no step; checkpoints are the smaller for it.
+            trim_vocabulary(student, catalog.scorer_texts(student.template, rows))
         queries = list_numbers([row["query_id"] for row in rows])
         report = teach(
             student,

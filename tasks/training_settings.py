@@ -101,6 +101,11 @@ class DistillationSettings(Branch):
         default="spread", description="Which layers stay: evenly spread, or the first ones."
     )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
+    trim_vocabulary: bool = Field(
+        default=False,
+        description="Drop the tokens, with their embeddings, that no document, member or training "
+        "query uses; any text can still be read. Roles that start from this one have them no more.",
+    )
     teachers: tuple[SoftTeacherSettings, ...] = Field(
         default=(POLICY_GRADES, CLICK_ACTIONS),
         description="Who teaches. Actions are the click goal, all other kinds the relevance goal.",

@@ -48,11 +48,16 @@ def render_pair(
     template: InputTemplate, query: str, member_text: str, document: Mapping[str, Any]
 ) -> PairText:
     """Render one pair; ``document`` has title, text and attributes (as JSON)."""
-    form = template.member if member_text else template.query
     return PairText(
-        left=sanitize(form.format(query=query, member=member_text)),
+        left=render_query(template, query, member_text),
         right=render_candidate(template, document),
     )
+
+
+def render_query(template: InputTemplate, query: str, member_text: str) -> str:
+    """The asker's side alone."""
+    form = template.member if member_text else template.query
+    return sanitize(form.format(query=query, member=member_text))
 
 
 def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> str:

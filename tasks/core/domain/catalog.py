@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core.inputs import InputTemplate, PairText, render_attributes_json, render_pair
+from tasks.core.inputs import (
+    InputTemplate,
+    PairText,
+    render_attributes_json,
+    render_candidate,
+    render_pair,
+    render_query,
+)
 from tasks.core.tables import Row, read_rows
 from tasks.core.text import sanitize
 
@@ -42,6 +49,20 @@ class Catalog:
             )
             for row in rows
         ]
+
+    def scorer_texts(self, template: InputTemplate, rows: Iterable[Row]) -> list[str]:
+        """Each side of a pair that a scorer may read, once: all documents, members and queries.
+
+        Queries are those of ``rows``, with their member and without.
+        """
+        documents = [render_candidate(template, row) for row in self.documents.values()]
+        members = [render_query(template, "", row["text"]) for row in self.members.values()]
+        asked = (
+            render_query(template, row["query"], member)
+            for row in rows
+            for member in ("", self.member_text(row["member_id"]))
+        )
+        return list(dict.fromkeys((*documents, *members, *asked)))
 
     def judged_text(self, doc_id: str) -> str:
         """A document as a judge reads it: title, text and attributes, never its groups."""

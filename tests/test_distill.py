@@ -1,0 +1,97 @@
+"""The step `distill`: what its settings do to the scorer that it saves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.core.domain.catalog import DOCUMENTS, MEMBERS, Catalog
+from tasks.core.store.artifacts import Artifact, Counts, Workbench, materialize
+from tasks.core.tables import columns_of, write_table
+from tasks.core.training.scorer import PairScorer
+from tasks.distill import distill
+from tasks.exchange import SCORER, TRANSFER, Domain
+from tasks.run import open_run
+from tasks.settings import DistillationSettings, TrainingSettings
+from tests.core.training.tiny import WORDS, processor_without_fast_bfloat16, tiny_scorer
+
+__all__ = ["processor_without_fast_bfloat16"]
+TRAINING = TrainingSettings(epochs=1, learning_rate=1e-3, checkpoint_every_steps=0)
+SHAPE = DistillationSettings(layers=2, mlp_share=0.5, training=TRAINING)
+PAIRS = [
+    {
+        "pair_id": f"p{number}",
+        "query_id": f"q{number // 4}",
+        "query": f"{WORDS[number // 4]} hospital",
+        "member_id": "m0" if number % 2 else "",
+        "doc_id": f"d{number % 4}",
+        "bm25": 1.0,
+        "cosine": 0.5,
+    }
+    for number in range(12)
+]
+DOCUMENT_ROWS = [
+    {"doc_id": f"d{number}", "title": f"{WORDS[number]} wanted", "text": "night shifts"}
+    | {"attributes": json.dumps({"place": "reykjavik"}), "groups": "{}"}
+    for number in range(4)
+]
+MEMBER_ROWS = [
+    {"member_id": "m0", "text": "surgeon", "attributes": "{}", "groups": "{}"},
+]
+
+
+def made(kind: str, write: Callable[[Path], None]) -> Artifact:
+    def build(bench: Workbench) -> Counts:
+        write(bench.out)
+        return {}
+
+    return materialize(kind, build, settings={}, upstream=[])
+
+
+def write_catalog(folder: Path) -> None:
+    write_table(folder / DOCUMENTS, columns_of(DOCUMENT_ROWS))
+    write_table(folder / MEMBERS, columns_of(MEMBER_ROWS))
+
+
+def write_transfer(folder: Path) -> None:
+    write_table(folder / TRANSFER, columns_of(PAIRS))
+
+
+def write_start(folder: Path) -> None:
+    tiny_scorer("random_encoder").save(folder / SCORER)
+
+
+def write_labels(folder: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=(len(PAIRS), 3)).astype(np.float32)
+    columns = {"pair_id": [pair["pair_id"] for pair in PAIRS], "logits": list(logits)}
+    write_table(folder / "shard-00000.parquet", columns)
+
+
+def taught(store: Path, settings: DistillationSettings) -> PairScorer:
+    """The student that the step saves, without Prefect around it."""
+    step: Any = distill
+    with open_run(store, "toy"):
+        catalog = made("catalog", write_catalog)
+        domain = Domain(catalog, catalog, catalog, None, None, None)
+        labels = {"policy": made("soft_labels", write_labels)}
+        transfer, start = made("transfer_set", write_transfer), made("start", write_start)
+        student = step.fn("student", domain, transfer, labels, start, settings)
+    return PairScorer.load(student.file(SCORER))
+
+
+def test_a_trimmed_role_keeps_what_catalog_and_training_queries_use(tmp_path: Path) -> None:
+    """And teaches the same student otherwise: equal logits, to the last bit."""
+    whole = taught(tmp_path, SHAPE)
+    trimmed = taught(tmp_path, SHAPE.model_copy(update={"trim_vocabulary": True}))
+    used = {"hospital", "wanted", "shifts", "reykjavik", "surgeon"}
+    assert used <= whole.tokenizer.get_vocab().keys()
+    assert used <= trimmed.tokenizer.get_vocab().keys()
+    assert "zoology" in whole.tokenizer.get_vocab()
+    assert "zoology" not in trimmed.tokenizer.get_vocab()
+    gone = len(whole.tokenizer) - len(trimmed.tokenizer)
+    assert gone > 20_000
+    assert whole.parameters() - trimmed.parameters() == gone * 32
+    texts = Catalog.load(next(tmp_path.glob("artifacts/catalog/*"))).pairs(whole.template, PAIRS)
+    np.testing.assert_array_equal(trimmed.logits(texts), whole.logits(texts))
