@@ -1,11 +1,13 @@
 """Flow: a person promotes or refuses a candidate that waits."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from pydantic import Field
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import Field, StringConstraints
 
 from flows.alarms import tell
 from flows.forms import Help
@@ -19,7 +21,10 @@ from tasks.core.store.registry import Registry
 Version = Annotated[
     str,
     Field(pattern=r"^v[0-9]{4,9}$"),
-    Help("The candidate, such as v0002; the run that made it has links to both reports."),
+    Help(
+        "The candidate, such as v0002. The run that made it has an artifact `approval`: links to "
+        "both reports, and to this form with the version filled in."
+    ),
 ]
 Decision = Annotated[
     Literal["promote", "refuse"],
@@ -27,7 +32,7 @@ Decision = Annotated[
 ]
 Reason = Annotated[
     str,
-    Field(min_length=3, max_length=1000),
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=1000),
     Help("Why, in 3 to 1000 characters; it is kept in the log."),
 ]
 Age = Annotated[
@@ -44,7 +49,7 @@ def approve(
     reason: Reason,
     domain: DomainName = "job_search",
     maximum_age_days: Age = 14,
-) -> dict[str, Any]:
+) -> State[None]:
     """Promote or refuse a candidate.
 
     It must wait for a decision, be recent, and have been compared with the model that is in
@@ -63,12 +68,14 @@ def approve(
         raise
     served = registry.current()
     in_service = served.version if served else "none"
+    decided: Literal["promoted", "refused"] = "promoted" if decision == "promote" else "refused"
     with if_the_server_answers():  # the decision holds, shown or not
         create_markdown_artifact(
-            f"**{decision.capitalize()} {version}.** {escape(reason, longest=LONGEST_REASON)}"
+            f"**{version} is {decided}.** {escape(reason, longest=LONGEST_REASON)}"
             f"\n\nIn service: {in_service}."
             f"\n\n{compared}",
             key="decision",
+            description="What was decided, and why",
         )
-    tell("promoted" if decision == "promote" else "refused", domain, f"{version}: {reason}")
-    return {"version": version, "decision": decision, "in_service": in_service}
+    tell(decided, domain, f"{version}: {reason}")
+    return Completed(message=f"{version} is {decided}. In service: {in_service}.")

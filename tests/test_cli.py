@@ -323,6 +323,24 @@ def test_a_mistyped_store_is_not_taken_for_an_empty_one(
     assert not (tmp_path / "runz").exists()
 
 
+def test_forgetting_names_the_own_files_that_hold_the_member_before_it_removes_anything(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    golden, store = tmp_path / "golden_data" / "jobs", tmp_path / "runs"
+    for folder in (golden, store / "artifacts", store / "jobs"):
+        folder.mkdir(parents=True)
+    (golden / "members.jsonl").write_text('{"member_id": "m1"}\n')
+    places = ["--domain", "jobs", "--root", str(tmp_path), "--store", str(store)]
+    main(["forget", "m1", *places])
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert str(golden / "members.jsonl") in first
+    assert second == "Remove those rows: the next run reads the member from them again."
+    main(["forget", "m2", *places])
+    assert "do not hold the member" in capsys.readouterr().out.splitlines()[0]
+    main(["forget", "m1", *places[:2], "--root", str(store), *places[4:]])
+    assert "not looked at: there is no" in capsys.readouterr().out.splitlines()[0]
+
+
 def test_a_simulation_never_writes_over_golden_data_of_people(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

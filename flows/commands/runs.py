@@ -112,16 +112,21 @@ def compare(first: Path, second: Path, /) -> None:
     print("\n".join(lines) or "Nothing differs.")
 
 
-def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) -> None:
+def forget(
+    member_id: str, /, *, domain: Domain = DOMAIN, root: Root = PROJECT, store: Store = STORE
+) -> None:
     """Remove a member from labels, impressions, effects and scores; says what carries them still.
 
-    Remove them from the domain's own files first: the next run reads those.
+    Remove them from the domain's own files first: the next run reads those. The command names the
+    files that hold them, and changes none.
     """
     from tasks.core.domain.paths import valid_name
     from tasks.core.forgetting import forget_member
     from tasks.core.store.lock import run_lock
 
     existing_store(store, valid_name(domain, "domain"))
+    for line in _own_files(root / "golden_data" / domain, member_id):
+        print(line, flush=True)
     with run_lock(store):
         found = forget_member(store, domain, member_id)
     print(f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}.")
@@ -135,6 +140,19 @@ def forget(member_id: str, /, *, domain: Domain = DOMAIN, store: Store = STORE) 
             "Run `cookbook run` for a model without the member, then remove the folders of those "
             f"versions below {folder}."
         )
+
+
+def _own_files(golden: Path, member_id: str) -> Iterator[str]:
+    """What the domain's own files say of the member."""
+    from tasks.core.domain.member_files import files_holding
+
+    if not golden.is_dir():
+        yield f"The domain's own files were not looked at: there is no {golden}; --root names it."
+    elif files := files_holding(golden, member_id):
+        yield f"Still in the domain's own files: {', '.join(map(str, files))}."
+        yield "Remove those rows: the next run reads the member from them again."
+    else:
+        yield f"The domain's own files do not hold the member: none in {golden} does."
 
 
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
