@@ -24,14 +24,19 @@ def stages(store: Path) -> list[str]:
 
 
 def kill_while_building(kind: str, root: Path, store: Path, server: dict[str, str]) -> bool:
-    """Run, and kill as soon as an artifact of the kind is half built; False where it was missed."""
-    run = started_run(root, store, **server)
+    """Run, and kill as soon as the kind's artifact begins; False where it was whole by then.
+
+    It is killed then too: a run that went on would leave no later stage to kill.
+    """
+    run, half_built = started_run(root, store, **server), False
     while run.poll() is None:
-        if any((store / "artifacts" / kind).glob("*.building")):
+        if begun := list((store / "artifacts" / kind).glob("*")):
             os.kill(run.pid, signal.SIGKILL)
+            half_built = any(folder.suffix == ".building" for folder in begun)
+            break
         time.sleep(0.002)
     run.communicate()
-    return run.returncode == -signal.SIGKILL
+    return half_built
 
 
 def test_a_kill_in_the_middle_of_every_stage_changes_no_content(
