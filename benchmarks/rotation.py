@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.evaluated import tier_grades
+from benchmarks.evaluated import judge_grades, tier_grades
+from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import bootstrap_mean
-from tasks.core.labeling.agreement import weighted_kappa
+from tasks.core.labeling.agreement import human_kappa, weighted_kappa
 from tasks.core.ranking import ndcg_at_10
 from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.text import normalize_query
@@ -103,7 +104,8 @@ def read_fold(store: Path) -> Fold:
     rows = [row for row in golden if row["split"] == "sealed"]
     grade_count = 1 + max(row["grade"] for row in golden)
     scores: dict[str, Floats] = {}
-    grades: dict[str, npt.NDArray[np.int64]] = {}
+    judged = judge_grades(artifact("judge"), Catalog.load(artifact("catalog")), rows)
+    grades: dict[str, npt.NDArray[np.int64]] = {"judge": judged}
     for tier in TIERS:
         probabilities, grades[tier] = tier_grades(
             artifact(f"evaluated_{tier}"), len(rows), grade_count
@@ -120,6 +122,7 @@ def pooled(folds: list[Fold]) -> dict[str, float]:
     ndcg = {name: np.concatenate([fold.ndcg(name) for fold in folds]) for name in TIERS + OTHERS}
     figures: dict[str, float] = {"queries": len(ndcg["student"]), "pairs": len(truth)}
     print(f"\n{len(ndcg['student'])} queries with a grade above 0, each sealed once")
+    figures |= _judges(folds, truth)
     for name, values in ndcg.items():
         mean = bootstrap_mean(values, n_resamples=2000)
         line = f"{name:16s} NDCG@10 {mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
@@ -137,6 +140,18 @@ def pooled(folds: list[Fold]) -> dict[str, float]:
             figures |= {f"{tier}_minus_{other}": gain.value}
             figures |= {f"{tier}_minus_{other}_low": gain.low}
             figures |= {f"{tier}_minus_{other}_high": gain.high}
+    return figures
+
+
+def _judges(folds: list[Fold], truth: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Kappa of the folds' judges with people, and of every rater with the others' median."""
+    judged = np.concatenate([fold.grades["judge"] for fold in folds])
+    figures = {"judge_kappa": weighted_kappa(truth, judged, 1 + int(truth.max()))}
+    people = human_kappa([row["raters"] for fold in folds for row in fold.rows])
+    if people is not None:
+        figures["people_kappa"] = people
+    for name, kappa in figures.items():
+        print(f"{name:16s} {kappa:.3f}")
     return figures
 
 

@@ -22,17 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student_t
 
-from benchmarks.evaluated import tier_grades
+from benchmarks.evaluated import judge_grades, tier_grades
 from benchmarks.world_ablations import ablations
-from flows.profiles import profile
 from tasks.core.domain.catalog import Catalog
 from tasks.core.labeling.agreement import weighted_kappa
-from tasks.core.labeling.embedded_judge import query_and_member
-from tasks.core.labeling.embedded_model import EmbeddedModel
-from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.tables import Row, read_rows
-from tasks.core.training.base_models import BaseModel
-from tasks.core.training.scorer import single_grades
 
 DOMAIN, GRADES = "job_search", 5
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
@@ -104,7 +98,7 @@ def truth_figures(store: Store, root: Path) -> Figures:
     truth = _true_grades(root, rows)
     people = np.array([row["grade"] for row in rows])
     figures = {"people_kappa_with_truth": weighted_kappa(truth, people, GRADES)}
-    graded = {"judge": _judged(store, rows)}
+    graded = {"judge": judge_grades(store.artifact("judge"), store.catalog(), rows)}
     for tier in TIERS:
         _, graded[tier] = tier_grades(store.artifact(f"evaluated_{tier}"), len(rows), GRADES)
     for name, grades in graded.items():
@@ -119,20 +113,6 @@ def _true_grades(root: Path, rows: list[Row]) -> npt.NDArray[np.int64]:
             (row["query_id"], row["doc_id"]): int(row["grade"]) for row in csv.DictReader(file)
         }
     return np.array([known[row["query_id"], row["doc_id"]] for row in rows])
-
-
-def _judged(store: Store, rows: list[Row]) -> npt.NDArray[np.int64]:
-    encoder = TextEncoder.of(BaseModel(**profile("laptop").encoder.model_dump()))
-    model = EmbeddedModel.load(store.artifact("judge") / "embedded_model.json", encoder)
-    catalog = store.catalog()
-    pairs = [
-        (
-            query_and_member(row["query"], catalog.member_text(row["member_id"])),
-            catalog.judged_text(row["doc_id"]),
-        )
-        for row in rows
-    ]
-    return single_grades(model.grade_probabilities(pairs), model.grade_cuts.tolist())
 
 
 def propensity_figures(store: Store, root: Path) -> Figures:
