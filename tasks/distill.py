@@ -53,13 +53,7 @@ def distill(
 
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))[: settings.training.max_rows]
-        student = _start(start, settings)
-        catalog = Catalog.load(domain.catalog.folder)
-        pairs = catalog.pairs(student.template, rows)
-        _shrink(student, settings, pairs)
-        if settings.trim_vocabulary:
-            # Embeddings are frozen, so this changes no step; checkpoints are the smaller for it.
-            trim_vocabulary(student, catalog.scorer_texts(student.template, rows))
+        student, pairs = _smaller(start, Catalog.load(domain.catalog.folder), rows, settings)
         queries = list_numbers([row["query_id"] for row in rows])
         report = teach(
             student,
@@ -95,6 +89,19 @@ def _key(settings: DistillationSettings, labels: Labels, *, has_log: bool) -> di
         "labels": [*labels],
         "has_log": has_log,
     }
+
+
+def _smaller(
+    start: Artifact, catalog: Catalog, rows: list[Row], settings: DistillationSettings
+) -> tuple[PairScorer, list[PairText]]:
+    """The scorer in the role's shape, untaught, and the pairs that will teach it."""
+    student = _start(start, settings)
+    pairs = catalog.pairs(student.template, rows)
+    _shrink(student, settings, pairs)
+    if settings.trim_vocabulary:
+        # Embeddings are frozen, so this changes no step; checkpoints are the smaller for it.
+        trim_vocabulary(student, catalog.scorer_texts(student.template, rows))
+    return student, pairs
 
 
 def _start(start: Artifact, settings: DistillationSettings) -> PairScorer:

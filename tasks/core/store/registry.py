@@ -70,7 +70,7 @@ class Registry:
             if not is_whole(self._versions / version):
                 restore_version(self._versions / version, files)
             fault_point("registry_after_register")
-            if version not in {entry["version"] for entry in self.log()}:
+            if self._last_events().get(version, {"event": "retired"})["event"] == "retired":
                 self._note(
                     "registered", version, reason="a run ended with this candidate", by="run"
                 )

@@ -116,8 +116,8 @@ def read_version(folder: Path) -> Model:
     manifest = read_manifest(folder)
     if not any((folder / name).exists() for name in manifest["files"]):
         raise CookbookError(
-            f"A version that serves has its files; those of {folder.name} were removed as too old. "
-            "Promote another one (`cookbook models list`), or run the cookbook again."
+            f"A version that serves has its files; those of {folder.name} were removed as too old "
+            "or are lost. Promote another one (`cookbook models list`), or run the cookbook again."
         )
     present = {name: sha for name, sha in _hashes(folder).items() if name != MANIFEST}
     for name in sorted(manifest["files"].keys() | present.keys()):
