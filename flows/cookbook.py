@@ -19,6 +19,7 @@ from tasks.ingest import ingest
 from tasks.judge import prepare_judge, validate_judge, watch_canaries
 from tasks.label import label
 from tasks.llm_judge import announce, settle_judge
+from tasks.people_grades import gather_people_grades
 from tasks.personalize import personalize
 from tasks.promote import promote
 from tasks.report import report
@@ -61,14 +62,15 @@ def cookbook(
         pairs = synthesize(data, written, s.encoder, s.synthesis)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
         judgments = label_again(data, pairs, judgments, judge, verdict, s)
+        people = gather_people_grades(data, s.encoder, s.people, s.mix)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":
             return {}
 
         # Teachers: one knows the policy, one knows the clicks. Each scores once.
-        policy_teacher = train_policy_teacher(data, judgments, clicks, s.policy_teacher)
+        policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
         click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
-        transfer = gather_transfer_set(judgments, clicks)
+        transfer = gather_transfer_set(judgments, people, clicks)
         by_policy = score(data, policy_teacher, transfer)
         by_clicks = score(data, click_teacher, transfer)
         if until == "train":
@@ -79,7 +81,9 @@ def cookbook(
         for one in s.further_teachers:
             labels[one.name] = score(data, import_teacher(one), transfer)
         conflicts = audit_conflicts(data, judgments, transfer, by_policy, by_clicks)
-        taught = teach_students(data, transfer, labels, (policy_teacher, click_teacher), clicks, s)
+        taught = teach_students(
+            data, transfer, labels, (policy_teacher, click_teacher), people, clicks, s
+        )
         if until == "distill":
             return {}
 

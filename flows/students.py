@@ -28,6 +28,7 @@ def teach_students(
     transfer: Artifact,
     labels: Mapping[str, Artifact | None],
     teachers: tuple[Artifact, Artifact | None],
+    people: Artifact | None,
     impressions: Artifact | None,
     s: Settings,
 ) -> Students:
@@ -52,7 +53,7 @@ def teach_students(
     if len(candidates) > 1 and policy_only is not None and click_only is not None:
         singles = {"policy_only": policy_only, "click_only": click_only}
         candidates |= {name: (s.student, one) for name, one in singles.items()}
-        mix = choose_mix(domain, candidates, impressions, s.mix)
+        mix = choose_mix(domain, candidates, people, impressions, s.mix)
         settings, student = candidates[mix.json(MIX)["chosen"]]
     pruned_settings = changed(s.pruned_student, conflicts=settings.conflicts, alpha=settings.alpha)
     if mix is None:

@@ -10,8 +10,9 @@ from tasks.core.domain.catalog import Catalog
 from tasks.core.evaluation import TierLogits, Yardstick
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
+from tasks.core.tables import read_rows
 from tasks.core.training.scorer import PairScorer
-from tasks.exchange import MIX, SCORER, Domain, golden_rows, shown_rows
+from tasks.exchange import MIX, PEOPLE, SCORER, Domain, golden_rows, shown_rows
 from tasks.settings import DistillationSettings, MixSettings
 from tasks.step import make, step
 
@@ -22,17 +23,21 @@ Candidate = tuple[DistillationSettings, Artifact]
 def choose_mix(
     domain: Domain,
     candidates: Mapping[str, Candidate],
+    people: Artifact | None,
     impressions: Artifact | None,
     settings: MixSettings,
 ) -> Artifact:
-    """Measure every student on the tune queries and on calibration's impressions; pick one.
+    """Measure every student on tune queries and on calibration's impressions; pick one.
 
     ``candidates`` are students by name with the settings that made them; ``policy_only`` and
-    ``click_only`` are among them. The sealed queries and held-out members stay unread.
+    ``click_only`` are among them. Tune queries whose grades taught are left out; the sealed
+    queries and held-out members stay unread.
     """
 
     def build(bench: Workbench) -> Counts:
-        tune, shown = golden_rows(domain, "tune"), shown_rows(impressions, "calibrate")
+        taught = _taught(people)
+        tune = [row for row in golden_rows(domain, "tune") if row["query_id"] not in taught]
+        shown = shown_rows(impressions, "calibrate")
         catalog = Catalog.load(domain.catalog.folder)
         measured = []
         for name, (made_by, artifact) in candidates.items():
@@ -55,9 +60,18 @@ def choose_mix(
         upstream=[
             domain.golden,
             domain.catalog,
+            people,
             impressions,
             *(artifact for _, artifact in candidates.values()),
         ],
+    )
+
+
+def _taught(people: Artifact | None) -> set[str]:
+    return (
+        {row["query_id"] for row in read_rows(people.file(PEOPLE), ["query_id"])}
+        if people
+        else set()
     )
 
 

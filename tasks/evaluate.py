@@ -7,8 +7,8 @@ import numpy as np
 from tasks.core.calibration import fit_grade_cuts
 from tasks.core.domain.catalog import Catalog
 from tasks.core.inputs import PairText
-from tasks.core.retrieval.bm25 import Bm25Index
 from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.retrieval.first_stage import retrieval_scores
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import Row, write_table
@@ -85,11 +85,7 @@ def evaluate_baselines(
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         rows = [*golden_rows(domain, "sealed"), *shown_rows(impressions, "held_out")]
-        index = Bm25Index(catalog.retrieval_texts())
-        positions = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
-        lexical = {query: index.scores(query) for query in {row["query"] for row in rows}}
-        bm25 = [float(lexical[row["query"]][positions[row["doc_id"]]]) for row in rows]
-        cosine = _cosines(TextEncoder.of(base), catalog, rows)
+        bm25, cosine = retrieval_scores(catalog, TextEncoder.of(base), rows)
         write_table(bench.out / LOGITS, {"bm25": bm25, "embedding": cosine})
         return {"pairs": len(rows)}
 
@@ -110,15 +106,6 @@ def _grade_cuts(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> list[f
     logits = scorer.logits(catalog.pairs(scorer.template, rows))
     expected = expected_grades(grade_probabilities(logits, grades))
     return fit_grade_cuts(expected, distributions(rows, grades))
-
-
-def _cosines(encoder: TextEncoder, catalog: Catalog, rows: list[Row]) -> list[float]:
-    texts = sorted({row["query"] for row in rows})
-    queries = dict(zip(texts, encoder.embed(texts, max_tokens=64), strict=True))
-    doc_ids = sorted({row["doc_id"] for row in rows})
-    judged = [catalog.judged_text(doc_id) for doc_id in doc_ids]
-    documents = dict(zip(doc_ids, encoder.embed(judged, max_tokens=64), strict=True))
-    return [float(queries[row["query"]] @ documents[row["doc_id"]]) for row in rows]
 
 
 def _latency_ms(

@@ -3,6 +3,7 @@
 Steps do not import each other; the flow alone composes them.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ QUERIES = "queries.parquet"
 WRITTEN = "written.parquet"
 LOG = "impressions.parquet"
 PAIRS = "pairs.parquet"
+PEOPLE = "people_grades.parquet"
 VERDICT, CANARIES = "verdict.json", "canaries.measured.json"
 EMBEDDED_JUDGE = "embedded-minilm"
 JUDGMENTS, CALLS = "judgments.parquet", "calls.measured.json"
@@ -43,6 +45,8 @@ MITIGATION = "mitigation.json"
 GATE_GRADES, GATE_SCORES = "gate_grades.parquet", "gate_scores.parquet"
 PROVENANCE = "provenance.json"
 INTENTS = "intents.json"
+# Share of the queries whose grades teach nothing: they calibrate.
+CALIBRATION_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,25 @@ def golden_rows(domain: Domain, split: str) -> list[Row]:
 def judged_rows(judgments: Artifact, use: str) -> list[Row]:
     """Judgments of one use: train or calibrate."""
     return [row for row in read_rows(judgments.file(JUDGMENTS)) if row["use"] == use]
+
+
+def use_of(query_id: str) -> str:
+    """Every graded pair of a query has one use, so that calibration sees queries nobody learned."""
+    share = int(hashlib.sha256(f"use:{query_id}".encode()).hexdigest()[:8], 16) / 2**32
+    return "calibrate" if share < CALIBRATION_SHARE else "train"
+
+
+def graded_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
+    """Rows that teach relevance, each with its weight: the judge's, then people's.
+
+    A pair that both graded has the grade of people.
+    """
+    graded = {row["pair_id"]: row for row in read_rows(people.file(PEOPLE))} if people else {}
+    judged = [row for row in judged_rows(judgments, "train") if row["pair_id"] not in graded]
+    by_people = {"probabilities": None, "rationale": ""}
+    return [{**row, "weight": 1.0} for row in judged] + [
+        {**row, **by_people} for row in graded.values()
+    ]
 
 
 def shown_rows(impressions: Artifact | None, use: str) -> list[Row]:

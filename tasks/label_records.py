@@ -1,6 +1,5 @@
 """What a label run leaves: its judgments, and how they came about."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -36,11 +35,10 @@ from tasks.exchange import (
     SENT,
     SUSPICIOUS,
     Domain,
+    use_of,
 )
 from tasks.to_label import PairRequests
 
-# Shares of the queries whose judgments train nothing: they calibrate.
-CALIBRATION_SHARE = 0.1
 # What a label adds to its pair's row.
 _LABEL_FIELDS = (
     pa.field("grade", pa.int64()),
@@ -114,14 +112,8 @@ def _judged(row: Row, judgment: Judgment) -> Row:
         "judge": judgment.judge,
         "prompt_hash": judgment.prompt_hash,
         "policy_hash": judgment.policy_hash,
-        "use": _use(row["query_id"]),
+        "use": use_of(row["query_id"]),
     }
-
-
-def _use(query_id: str) -> str:
-    """Every pair of a query has one use, so that calibration sees queries nobody trained on."""
-    share = int(hashlib.sha256(f"use:{query_id}".encode()).hexdigest()[:8], 16) / 2**32
-    return "calibrate" if share < CALIBRATION_SHARE else "train"
 
 
 def _calls(

@@ -17,7 +17,7 @@ from tasks.step import make, step
 def measure_biases(
     domain: Domain, scorers: Mapping[str, Artifact | None], settings: EvaluationSettings
 ) -> Artifact | None:
-    """Shifts of relevance under three edits of tune pairs; None where settings ask for no pairs.
+    """Shifts of relevance under three edits of gate pairs; None where settings ask for no pairs.
 
     ``scorers`` are tiers that grade, by role, the policy teacher among them.
     """
@@ -27,7 +27,7 @@ def measure_biases(
         return None
 
     def build(bench: Workbench) -> Counts:
-        rows = golden_rows(domain, "tune")
+        rows = golden_rows(domain, "gate")
         rows = rows[:: max(1, len(rows) // settings.bias_pairs)][: settings.bias_pairs]
         catalog = Catalog.load(domain.catalog.folder)
         shifts = {}

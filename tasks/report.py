@@ -68,7 +68,7 @@ def report(
         **_policy(domain),
         **_provenance(domain),
         "judge": _judge(settings, verdict),
-        "labels": _labels(judgments),
+        "labels": _labels(judgments) | _people_grades(run),
         "labeling": read_labeling(judgments),
         "tiers": _tiers(tiers, figures),
         "baselines": figures["baselines"],
@@ -149,6 +149,11 @@ def _labels(judgments: Artifact) -> dict[str, float]:
         nothing = dict.fromkeys(("calls", "billed_calls", "spent_usd", "possibly_billed"), 0.0)
         counted |= nothing | {"reused": counted["labelled"]}
     return counted
+
+
+def _people_grades(run: Run) -> dict[str, float]:
+    made = _by_kind(run).get("people_grades", [])
+    return {"people_grades": float(made[-1].counts["pairs"])} if made else {}
 
 
 def _tiers(tiers: Tiers, figures: Mapping[str, Any]) -> list[dict[str, Any]]:

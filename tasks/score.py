@@ -5,7 +5,7 @@ from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
 from tasks.core.training.scorer import PairScorer
-from tasks.exchange import SCORER, TRANSFER, Domain, judged_rows, shown_rows
+from tasks.exchange import SCORER, TRANSFER, Domain, graded_rows, shown_rows
 from tasks.run import current_run
 from tasks.step import make, step
 
@@ -13,20 +13,22 @@ _COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id")
 
 
 @step
-def gather_transfer_set(judgments: Artifact, impressions: Artifact | None) -> Artifact:
-    """The pairs that students learn from: judged ones and shown ones, each once."""
+def gather_transfer_set(
+    judgments: Artifact, people: Artifact | None, impressions: Artifact | None
+) -> Artifact:
+    """The pairs that students learn from: graded ones and shown ones, each once."""
 
     def build(bench: Workbench) -> Counts:
-        judged = judged_rows(judgments, "train")
+        graded = graded_rows(judgments, people)
         shown = shown_rows(impressions, "train")
         rows: dict[str, Row] = {}
-        for row in [*judged, *shown]:
+        for row in [*graded, *shown]:
             found = {name: row.get(name, float("nan")) for name in ("bm25", "cosine")}
             rows.setdefault(row["pair_id"], {**{name: row[name] for name in _COLUMNS}, **found})
         write_table(bench.out / TRANSFER, columns_of(list(rows.values())))
-        return {"pairs": len(rows), "judged": len(judged)}
+        return {"pairs": len(rows), "graded": len(graded)}
 
-    return make("transfer_set", build, module=__name__, upstream=[judgments, impressions])
+    return make("transfer_set", build, module=__name__, upstream=[judgments, people, impressions])
 
 
 @step

@@ -36,6 +36,20 @@ class GoldenSettings(Branch):
     gate_share: Share = 0.2
 
 
+class PeopleSettings(Branch):
+    """Grades by people that teach the policy teacher beside the judge's labels."""
+
+    tune_share: Share = Field(
+        default=1.0,
+        description="Share of the tune queries that mix does not choose on; 0: the judge alone "
+        "teaches.",
+    )
+    weight: float = Field(
+        default=3.0, gt=0, description="What one such grade weighs, against a label's 1."
+    )
+    seed: Seed = 0
+
+
 class SynthesisSettings(Branch):
     """Which pairs get a label."""
 
@@ -112,7 +126,18 @@ class MixSettings(Branch):
     relevance_floor: Share = Field(
         default=0.98, description="Least share of the relevance-only student's NDCG@10 on tune."
     )
+    tune_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Tune queries to choose on: where students are tried, their grades teach none.",
+    )
     n_resamples: int = Field(default=500, ge=100, description="Bootstrap resamples.")
+
+    @property
+    def kept_share(self) -> float:
+        """Share of the tune queries kept from teaching."""
+        return self.tune_share if self.alphas or self.conflicts else 0.0
 
 
 class CalibrationSettings(Branch):
@@ -128,7 +153,7 @@ class EvaluationSettings(Branch):
     latency_requests: int = Field(default=30, ge=5, description="Requests timed per tier.")
     candidates_per_request: int = Field(default=20, ge=1)
     bias_pairs: int = Field(
-        default=0, ge=0, description="Tune pairs edited to find biases taken over; 0: none."
+        default=0, ge=0, description="Gate pairs edited to find biases taken over; 0: none."
     )
     seed: Seed = 0
 
@@ -168,6 +193,7 @@ class Settings(Branch):
 
     profile: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
     golden: GoldenSettings = GoldenSettings()
+    people: PeopleSettings = PeopleSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
     judge: JudgeSettings = JudgeSettings()
     labels: LabelSettings = LabelSettings()

@@ -36,7 +36,7 @@ from tasks.exchange import (
     SCORER,
     Domain,
     distributions,
-    judged_rows,
+    graded_rows,
     list_numbers,
     optimization,
     order_of,
@@ -51,16 +51,17 @@ from tasks.step import make, step
 def train_policy_teacher(
     domain: Domain,
     judgments: Artifact,
+    people: Artifact | None,
     impressions: Artifact | None,
     settings: TeacherSettings,
 ) -> Artifact:
-    """Train the base model on the judge's grade distributions."""
+    """Train the base model on the judge's grade distributions and on people's grades."""
     base = BaseModel(**settings.base.model_dump())
     actions = tuple(impressions.json(PROPENSITIES)["actions"]) if impressions else ()
 
     def build(bench: Workbench) -> Counts:
         grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
-        rows = judged_rows(judgments, "train")[: settings.training.max_rows]
+        rows = graded_rows(judgments, people)[: settings.training.max_rows]
         template = template_for(base, settings.max_tokens, grade_count)
         pairs = Catalog.load(domain.catalog.folder).pairs(template, rows)
         scorer = _start(base, Outputs(grade_count, actions), template, rows, pairs, settings, bench)
@@ -72,6 +73,7 @@ def train_policy_teacher(
             order_of(rows),
             optimization(settings.training, has_log=impressions is not None),
             lora=_lora(settings.lora),
+            weights=np.array([row["weight"] for row in rows]),
             listwise_weight=settings.listwise_weight,
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress("policy_teacher", done, total),
@@ -89,7 +91,7 @@ def train_policy_teacher(
             "actions": list(actions),
             "has_log": impressions is not None,
         },
-        upstream=[domain.policy, domain.catalog, judgments],
+        upstream=[domain.policy, domain.catalog, judgments, people],
     )
 
 

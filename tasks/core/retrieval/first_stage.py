@@ -1,7 +1,14 @@
 """The order that first-stage retrieval gives a query's candidates: nearness, and common words."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+
+from tasks.core.domain.catalog import Catalog
+from tasks.core.retrieval.bm25 import Bm25Index
+from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.tables import Row
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,3 +27,23 @@ def retrieval_order(cosines: Floats, bm25: Floats, queries: npt.NDArray[np.int64
     shares = bm25 / np.where(best > 0, best, 1.0)[queries]
     order: Floats = cosines + LEXICAL_WEIGHT * shares
     return order
+
+
+def retrieval_scores(
+    catalog: Catalog, encoder: TextEncoder, rows: Sequence[Row]
+) -> tuple[list[float], list[float]]:
+    """BM25 and cosine of each row's query and document, both (rows,), whoever found the pair."""
+    index = Bm25Index(catalog.retrieval_texts())
+    places = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
+    lexical = {query: index.scores(query) for query in {row["query"] for row in rows}}
+    bm25 = [float(lexical[row["query"]][places[row["doc_id"]]]) for row in rows]
+    return bm25, _cosines(encoder, catalog, rows)
+
+
+def _cosines(encoder: TextEncoder, catalog: Catalog, rows: Sequence[Row]) -> list[float]:
+    texts = sorted({row["query"] for row in rows})
+    queries = dict(zip(texts, encoder.embed(texts, max_tokens=64), strict=True))
+    doc_ids = sorted({row["doc_id"] for row in rows})
+    judged = [catalog.judged_text(doc_id) for doc_id in doc_ids]
+    documents = dict(zip(doc_ids, encoder.embed(judged, max_tokens=64), strict=True))
+    return [float(queries[row["query"]] @ documents[row["doc_id"]]) for row in rows]

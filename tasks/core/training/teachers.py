@@ -51,11 +51,12 @@ def train_policy_teacher(
     optimization: Optimization,
     *,
     lora: Lora | None,
+    weights: npt.NDArray[np.float64] | None = None,
     listwise_weight: float = 0.0,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingReport:
-    """Learn the judge's grade distributions, shape (pairs, grades), in place.
+    """Learn grade distributions, shape (pairs, grades), in place; ``weights`` (pairs,), else 1.
 
     With ``listwise_weight`` the order of first-stage retrieval, (pairs,), is a second, listwise
     teacher: what the encoder knew about similarity would otherwise be lost in fine-tuning.
@@ -63,13 +64,16 @@ def train_policy_teacher(
     grades = scorer.outputs.grade_count
     targets = {
         "probabilities": torch.tensor(grade_probabilities, dtype=torch.float32),
+        "weight": torch.tensor(
+            np.ones(len(pairs)) if weights is None else weights, dtype=torch.float32
+        ),
         "retrieval": torch.tensor(retrieval, dtype=torch.float32),
         "query": torch.from_numpy(queries),
     }
 
     def loss(logits: Tensor, batch: Targets) -> Tensor:
-        ones = torch.ones(len(logits), device=logits.device)
-        total = grade_cross_entropy(logits[:, :grades], batch["probabilities"], weights=ones)
+        given, heavy = batch["probabilities"], batch["weight"]
+        total = grade_cross_entropy(logits[:, :grades], given, weights=heavy)
         if listwise_weight:
             total = total + listwise_weight * listwise_kl(
                 GRADE_SCALE * expected_grade(logits[:, :grades]),

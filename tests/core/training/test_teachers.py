@@ -91,3 +91,25 @@ def test_only_taken_rows_weigh_by_their_place():
     actions = np.array([[1.0], [0.0], [0.0]])
     weights = click_weights(actions, np.array([0, 0, 0]), np.array([3.0, 3.0, 1.0]))
     assert weights.tolist() == [[3.0], [1.0], [1.0]]
+
+
+def test_a_row_of_more_weight_decides_where_two_contradict() -> None:
+    """The same pair with grade 0 and grade 2: the share of each grade is that of the weights."""
+    pairs = pairs_of(1) * 8
+    grades = np.eye(3)[np.arange(len(pairs)) % 2 * 2]
+    scorer = lively_scorer("random_encoder")
+    optimization = Optimization(
+        epochs=40, learning_rate=1e-2, head_learning_rate=1e-1, rows_per_step=len(pairs)
+    )
+    train_policy_teacher(
+        scorer,
+        pairs,
+        grades,
+        np.zeros(len(pairs), dtype=np.int64),
+        np.zeros(len(pairs)),
+        optimization,
+        lora=None,
+        weights=np.where(np.arange(len(pairs)) % 2, 3.0, 1.0),
+    )
+    learned = torch.softmax(torch.from_numpy(scorer.logits(pairs[:1])), 1)[0].numpy()
+    np.testing.assert_allclose(learned, [0.25, 0.0, 0.75], atol=0.03)

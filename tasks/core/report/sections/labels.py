@@ -21,7 +21,12 @@ _SOURCES = {
     "hard_negative": "Hard negatives: close, but wrong",
     "generated_query": "Queries written from documents",
 }
-_NAMES = {"labelled": "Labelled", "calls": "Calls to the judge", "spent_usd": "Spent"}
+_NAMES = {
+    "labelled": "Labelled",
+    "calls": "Calls to the judge",
+    "spent_usd": "Spent",
+    "people_grades": "Grades by people that taught too",
+}
 
 
 def labels(report: Report) -> Html:

@@ -1,0 +1,67 @@
+"""Step: tune pairs that people graded, as rows to teach beside the judge's labels."""
+
+import numpy as np
+
+from tasks.allowed_queries import free_of_leaks
+from tasks.core.domain.catalog import Catalog
+from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.retrieval.first_stage import retrieval_scores
+from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.tables import Row, columns_of, read_rows, write_table
+from tasks.core.training.base_models import BaseModel
+from tasks.exchange import GOLDEN, PEOPLE, Domain, use_of
+from tasks.settings import BaseModelSettings, MixSettings, PeopleSettings
+from tasks.step import make, step
+
+_COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id", "grade")
+_QUERY_TOKENS = 64
+
+
+@step
+def gather_people_grades(
+    domain: Domain, encoder: BaseModelSettings, settings: PeopleSettings, mix: MixSettings
+) -> Artifact | None:
+    """A share of the tune queries with people's grades and retrieval's scores; None for no share.
+
+    Queries that ``mix`` will choose students on are left out, and so are those that equal or
+    nearly repeat one of gate or sealed.
+    """
+    share = settings.tune_share * (1.0 - mix.kept_share)
+    if not share:
+        return None
+    base = BaseModel(**encoder.model_dump())
+
+    def build(bench: Workbench) -> Counts:
+        text_encoder = TextEncoder.of(base)
+        golden = read_rows(domain.golden.file(GOLDEN))
+        rows = _taught(golden, text_encoder, share, settings.seed)
+        catalog = Catalog.load(domain.catalog.folder)
+        bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
+        graded = [{name: row[name] for name in _COLUMNS} for row in rows]
+        added = {"bm25": bm25, "cosine": cosines, "weight": [settings.weight] * len(rows)}
+        write_table(bench.out / PEOPLE, columns_of(graded) | added)
+        return {"pairs": len(rows), "queries": len({row["query_id"] for row in rows})}
+
+    return make(
+        "people_grades",
+        build,
+        module=__name__,
+        settings={
+            **settings.model_dump(mode="json"),
+            "share": share,
+            "encoder": base.fingerprint(),
+        },
+        upstream=[domain.golden, domain.catalog],
+    )
+
+
+def _taught(golden: list[Row], encoder: TextEncoder, share: float, seed: int) -> list[Row]:
+    """Rows of a share of the tune queries, drawn by the seed; none that leaks or calibrates."""
+    tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
+    queries = [tune[query_id] for query_id in sorted(tune)]
+    free, _ = free_of_leaks(queries, golden, encoder, max_tokens=_QUERY_TOKENS)
+    drawn = np.random.default_rng(seed).permutation(len(queries))
+    drawn = drawn[: round(share * len(queries))]
+    chosen = {queries[place]["query_id"] for place in drawn if free[place]}
+    taught = {query_id for query_id in chosen if use_of(query_id) == "train"}
+    return [row for row in golden if row["query_id"] in taught]
