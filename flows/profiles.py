@@ -51,11 +51,11 @@ def laptop() -> Settings:
         profile="laptop",
         encoder=EMBEDDED,
         synthesis=SynthesisSettings(
-            generated_queries=500, max_pairs=3200, max_pairs_without_log=6000
+            generated_queries=500, max_pairs=1800, max_pairs_without_log=6000
         ),
         policy_teacher=changed(
             teacher,
-            training=changed(STEPS, epochs=1.5, epochs_without_log=2),
+            training=changed(STEPS, epochs=2),
             listwise_weight=0.3,
         ),
         click_teacher=changed(teacher, training=changed(STEPS, rows_per_step=16, list_size=16)),
@@ -66,9 +66,9 @@ def laptop() -> Settings:
             personalization_rows=12_000,
             later_rows=5000,
         ),
-        assistant=_laptop_student(layers=6, epochs=0.6),
-        student=_laptop_student(layers=5, epochs=1),
-        pruned_student=_laptop_student(layers=4, epochs=1.25, mlp_share=0.5),
+        assistant=_laptop_student(layers=6, epochs=0.5),
+        student=_laptop_student(layers=5, epochs=0.8),
+        pruned_student=_laptop_student(layers=4, epochs=1, mlp_share=0.5),
     )
 
 
@@ -224,7 +224,7 @@ def _laptop_student(layers: int, epochs: float, mlp_share: float = 1.0) -> Disti
         mlp_share=mlp_share,
         teachers=(POLICY_GRADES, CLICK_ACTIONS, RETRIEVED_ORDER),
         # Without a log, in the time that the stages of clicks would take.
-        training=changed(STEPS, epochs=epochs, epochs_without_log=2 * epochs, learning_rate=1e-4),
+        training=changed(STEPS, epochs=epochs, epochs_without_log=2.5 * epochs, learning_rate=1e-4),
     )
 
 
