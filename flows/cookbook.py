@@ -12,6 +12,7 @@ from flows.second_round import label_again
 from flows.students import teach_students
 from tasks.audit_conflicts import audit_conflicts
 from tasks.calibrate import calibrate
+from tasks.click_words import learn_click_words
 from tasks.collect_impressions import collect_impressions
 from tasks.core.domain.paths import find_domain
 from tasks.core.store.room import check_room
@@ -69,7 +70,10 @@ def cookbook(
 
         # Teachers: one knows the policy, one knows the clicks. Each scores once.
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
-        click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
+        words = learn_click_words(data, judgments, people, clicks, s.encoder, s.click_words)
+        click_teacher = train_click_teacher(
+            data, clicks, words, policy_teacher, s.click_teacher, s.click_words
+        )
         transfer = gather_transfer_set(judgments, people, clicks)
         by_policy = score(data, policy_teacher, transfer)
         by_clicks = score(data, click_teacher, transfer)

@@ -1,6 +1,6 @@
 """What every branch of the settings is made of."""
 
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,3 +13,11 @@ class Branch(BaseModel):
     """A frozen branch that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnyBranch = TypeVar("AnyBranch", bound=Branch)
+
+
+def changed(branch: AnyBranch, **changes: Any) -> AnyBranch:
+    """A copy with other values, every bound checked anew (``model_copy`` would check none)."""
+    return type(branch).model_validate({**dict(branch), **changes})

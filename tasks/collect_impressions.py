@@ -1,6 +1,8 @@
 """Step: the click log in; clean impressions with propensities and a use each out."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import read_table, write_table
 from tasks.core.text import pair_id
-from tasks.exchange import IMPRESSIONS, LOG, PROPENSITIES, Domain
+from tasks.exchange import IMPRESSIONS, LOG, PROPENSITIES, TRAINING_LOG, Domain
 from tasks.settings import ImpressionSettings
 from tasks.step import make, step
 
@@ -43,6 +45,7 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             columns["shown_at_random"],
             held_out_members=settings.held_out_members,
         )
+        _write_training_log(bench.out / TRAINING_LOG, columns, actions_of(table))
         keep = cap_uses(
             columns["use"],
             columns["impression_id"],
@@ -61,6 +64,13 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
         return {"rows": rows, **uses, **{f"dropped_{k}": n for k, n in dropped.items() if n}}
 
     return make("impressions", build, module=__name__, settings=settings, upstream=[log])
+
+
+def _write_training_log(path: Path, columns: dict[str, Any], actions: Sequence[str]) -> None:
+    """All rows that may train, however few of them a teacher is given: what was done, by weight."""
+    training = columns["use"] == "train"
+    names = ("query", "doc_id", *actions, "weight")
+    write_table(path, {name: columns[name][training] for name in names})
 
 
 def _caps(settings: ImpressionSettings) -> Caps:

@@ -31,6 +31,9 @@ SENT, COVERAGE, QUARANTINE = "sent.json", "coverage.json", "quarantine.parquet"
 SUSPICIOUS = "suspicious.json"
 POLICY_EDIT, RUNGS = "policy_edit.measured.json", "rungs.measured.json"
 IMPRESSIONS, PROPENSITIES = "impressions.parquet", "propensities.json"
+TRAINING_LOG, CLICK_WORDS = "training_log.parquet", "click_words.parquet"
+# Of each action the words of candidates that raise or lower it most.
+TOP_WORDS = "top_words.json"
 TRANSFER = "transfer.parquet"
 SCORER = "scorer"
 MIX, CONFLICTS, BIASES = "mix.json", "conflicts.json", "biases.json"
@@ -45,6 +48,8 @@ MITIGATION = "mitigation.json"
 GATE_GRADES, GATE_SCORES = "gate_grades.parquet", "gate_scores.parquet"
 PROVENANCE = "provenance.json"
 INTENTS = "intents.json"
+# What says which texts make up a pair.
+PAIR_COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id")
 # Share of the queries whose grades teach nothing: they calibrate.
 CALIBRATION_SHARE = 0.1
 

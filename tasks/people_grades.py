@@ -9,11 +9,10 @@ from tasks.core.retrieval.first_stage import retrieval_scores
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import GOLDEN, PEOPLE, Domain, use_of
+from tasks.exchange import GOLDEN, PAIR_COLUMNS, PEOPLE, Domain, use_of
 from tasks.settings import BaseModelSettings, MixSettings, PeopleSettings
 from tasks.step import make, step
 
-_COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id", "grade")
 _QUERY_TOKENS = 64
 
 
@@ -37,7 +36,7 @@ def gather_people_grades(
         rows = _taught(golden, text_encoder, share, settings.seed)
         catalog = Catalog.load(domain.catalog.folder)
         bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
-        graded = [{name: row[name] for name in _COLUMNS} for row in rows]
+        graded = [{name: row[name] for name in (*PAIR_COLUMNS, "grade")} for row in rows]
         added = {"bm25": bm25, "cosine": cosines, "weight": [settings.weight] * len(rows)}
         write_table(bench.out / PEOPLE, columns_of(graded) | added)
         return {"pairs": len(rows), "queries": len({row["query_id"] for row in rows})}

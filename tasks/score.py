@@ -5,11 +5,9 @@ from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
 from tasks.core.training.scorer import PairScorer
-from tasks.exchange import SCORER, TRANSFER, Domain, graded_rows, shown_rows
+from tasks.exchange import PAIR_COLUMNS, SCORER, TRANSFER, Domain, graded_rows, shown_rows
 from tasks.run import current_run
 from tasks.step import make, step
-
-_COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id")
 
 
 @step
@@ -24,7 +22,7 @@ def gather_transfer_set(
         rows: dict[str, Row] = {}
         for row in [*graded, *shown]:
             found = {name: row.get(name, float("nan")) for name in ("bm25", "cosine")}
-            rows.setdefault(row["pair_id"], {**{name: row[name] for name in _COLUMNS}, **found})
+            rows.setdefault(row["pair_id"], {**{name: row[name] for name in PAIR_COLUMNS}, **found})
         write_table(bench.out / TRANSFER, columns_of(list(rows.values())))
         return {"pairs": len(rows), "graded": len(graded)}
 

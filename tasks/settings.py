@@ -114,6 +114,17 @@ class ImpressionSettings(Branch):
     seed: Seed = 0
 
 
+class ClickWordsSettings(Branch):
+    """A linear model of candidates' words on the whole training log, which teaches clicks too."""
+
+    share: Share = Field(
+        default=0.7, description="Its share of what the click teacher learns; 0: no such model."
+    )
+    max_rows: Count = Field(default=100_000, description="Rows of the log read at most.")
+    l2: float = Field(default=100.0, gt=0, description="Ridge on a word's weight.")
+    seed: Seed = 0
+
+
 class MixSettings(Branch):
     """Further students beside the one of the settings, of which the rule picks one on tune."""
 
@@ -198,6 +209,7 @@ class Settings(Branch):
     judge: JudgeSettings = JudgeSettings()
     labels: LabelSettings = LabelSettings()
     impressions: ImpressionSettings = ImpressionSettings()
+    click_words: ClickWordsSettings = ClickWordsSettings()
     encoder: BaseModelSettings = Field(description="The encoder of retrieval and baselines.")
     policy_teacher: TeacherSettings
     click_teacher: TeacherSettings
