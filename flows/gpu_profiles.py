@@ -56,10 +56,8 @@ def single_gpu() -> Settings:
             training=_gpu_distillation(rows_per_step=64),  # 64 x 512 tokens x 1.0 MB: 34 GB
         ),
         click_words=ClickWordsSettings(share=0.0),  # a million rows teach the transformer itself
-        mix=MixSettings(
-            alphas=(0.3, 0.7),  # assumed: beside 0.5, which is not published either
-            conflicts=("agreement", "vote"),  # compared with the fixed alpha, chosen by rule
-        ),
+        # Assumed: beside 0.5, which is not published either; chosen by rule.
+        mix=MixSettings(alphas=(0.3, 0.7), conflicts=("agreement", "vote")),
         evaluation=EvaluationSettings(bias_pairs=500),  # assumed: shifts to about 0.01
         pruned_student=DistillationSettings(
             layers=20,  # published: the last 8 of 28 layers off (arXiv 2502.14305)

@@ -68,9 +68,9 @@ def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
 
 def test_without_a_click_log_a_role_makes_the_passes_of_its_own_setting() -> None:
     training = laptop().student.training
-    assert training.epochs_without_log == 2 * training.epochs
-    assert optimization(training).epochs == training.epochs == 1
-    assert optimization(training, has_log=False).epochs == 2
+    assert training.epochs_without_log is not None
+    assert optimization(training).epochs == training.epochs < training.epochs_without_log
+    assert optimization(training, has_log=False).epochs == training.epochs_without_log
     alike = changed(training, epochs_without_log=None)
     assert optimization(alike, has_log=False) == optimization(training)
 
