@@ -31,6 +31,7 @@ from tasks.exchange import (
     PROVENANCE,
     SCORER,
     SPEED,
+    TOP_WORDS,
     VERDICT,
     Domain,
 )
@@ -87,6 +88,7 @@ def report(
         "skipped": run.skipped,
         "reliability": figures["reliability"],
         "propensities": _propensities(impressions),
+        "click_words": _click_words(run),
         "lineage": _lineage(run),
     }
     validate_report(content)
@@ -154,6 +156,11 @@ def _labels(judgments: Artifact) -> dict[str, float]:
 def _people_grades(run: Run) -> dict[str, float]:
     made = _by_kind(run).get("people_grades", [])
     return {"people_grades": float(made[-1].counts["pairs"])} if made else {}
+
+
+def _click_words(run: Run) -> dict[str, Any] | None:
+    made = _by_kind(run).get("click_words", [])
+    return made[-1].json(TOP_WORDS) if made else None
 
 
 def _tiers(tiers: Tiers, figures: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -45,6 +45,10 @@ def full_report() -> dict[str, Any]:
             }
             for position in range(1, 11)
         },
+        "click_words": {
+            "clicked": {"more": ["remote", "flextime"], "less": ["onsite", "no home working"]},
+            "applied": {"more": ["paid training"], "less": []},
+        },
         "lineage": _lineage(),
         "promotion": {
             "decision": "promoted",

@@ -13,7 +13,7 @@ from tasks.core.report.figures import (
     y_axis,
 )
 from tasks.core.report.markup import Html, join
-from tasks.core.report.quantities import Interval, decimal, percent, span
+from tasks.core.report.quantities import Interval, decimal, percent, span, words
 from tasks.core.report.schema import Report
 from tasks.core.report.tables import Column, table
 
@@ -22,6 +22,7 @@ _TERMS = {
     "weighed by it, so that the top of the list gets no credit for its place.",
 }
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 448, 34, 232
+_MOST_WORDS = 12
 
 
 def propensities(report: Report) -> Html:
@@ -43,6 +44,7 @@ def propensities(report: Report) -> Html:
             panel("Chance of being looked at, by position", _figure(ordered)),
             panel("The same in numbers", _numbers(ordered)),
         ),
+        _words(report.get("click_words")),
         terms=_TERMS,
     )
 
@@ -81,3 +83,17 @@ def _numbers(found: Mapping[str, Interval]) -> Html:
     ]
     columns = [Column("Position"), Column("Propensity", number=True), Column("95%", number=True)]
     return table("By position, with 95% intervals.", columns, rows)
+
+
+def _words(found: Mapping[str, Mapping[str, list[str]]] | None) -> Html | None:
+    """Words of candidates beside which members act more often, or less, than the place explains."""
+    if not found:
+        return None
+    rows = [
+        [words(action), *(", ".join(told[side][:_MOST_WORDS]) for side in ("more", "less"))]
+        for action, told in found.items()
+    ]
+    columns = [Column("Action"), Column("More often beside", wide=True)]
+    columns.append(Column("Less often beside", wide=True))
+    caption = "Of the candidates shown, whoever asks; the most telling first."
+    return panel("Words that go with clicks", table(caption, columns, rows))
