@@ -9,7 +9,7 @@ from flows.measures import measure
 from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
 from flows.second_round import label_again
-from flows.students import teach_students
+from flows.students import ablate_click_start, teach_students
 from tasks.audit_conflicts import audit_conflicts
 from tasks.calibrate import calibrate
 from tasks.click_words import learn_click_words
@@ -108,6 +108,7 @@ def cookbook(
             "pruned_student": pruned,
             "policy_only": taught.policy_only,
             "click_only": taught.click_only,
+            "click_other_start": ablate_click_start(data, clicks, words, policy_teacher, s),
         }
         m = measure(data, scorers, effects, judge, verdict, judgments, clicks, s)
         if until == "evaluate":

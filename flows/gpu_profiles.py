@@ -44,7 +44,8 @@ def single_gpu() -> Settings:
         judge=_gpu_judge(),
         impressions=_gpu_impressions(),
         policy_teacher=teacher,
-        click_teacher=teacher,  # its weights are the policy teacher's (published); base unused
+        # Its weights are the policy teacher's (published); the base is the ablation.
+        click_teacher=changed(teacher, ablate_start=True),
         assistant=DistillationSettings(
             base=BaseModelSettings(source="hub", name="Qwen/Qwen3-1.7B"),  # published: 1.7B
             layers=28,  # Qwen3-1.7B's own depth
@@ -113,7 +114,7 @@ def linkedin() -> Settings:
         # Assumed: 200,000 rows a shard.
         personalization=changed(one.personalization, shards=ShardSettings(count=256, threads=16)),
         policy_teacher=teacher,
-        click_teacher=teacher,
+        click_teacher=teacher,  # assumed: no ablation at this price
         **{role: _all_pairs(getattr(one, role)) for role in DISTILLED},
         promotion=changed(one.promotion, approval="required"),  # published: managers decide
     )

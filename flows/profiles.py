@@ -98,7 +98,7 @@ def smoke() -> Settings:
             later_rows=400,
         ),
         policy_teacher=teacher,
-        click_teacher=teacher,
+        click_teacher=changed(teacher, ablate_start=True),
         assistant=DistillationSettings(layers=2, training=training),
         student=DistillationSettings(layers=1, training=training),
         pruned_student=DistillationSettings(layers=1, mlp_share=0.5, training=training),

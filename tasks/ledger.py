@@ -32,9 +32,10 @@ TAUGHT = {
     "click_teacher": (False, True),
     "policy_only": (True, False),
     "click_only": (False, True),
+    "click_other_start": (False, True),
 }
 TIERS = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
-BASELINES = ("policy_only", "click_only")
+BASELINES = ("policy_only", "click_only", "click_other_start")
 Tiers = Mapping[str, tuple[Artifact | None, Artifact | None]]
 
 

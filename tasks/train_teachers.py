@@ -144,7 +144,10 @@ def train_click_teacher(
         "click_teacher",
         build,
         module=__name__,
-        settings={**settings.model_dump(mode="json"), "words_share": click_words.share},
+        settings={
+            **settings.model_dump(mode="json", exclude={"ablate_start"}),
+            "words_share": click_words.share,
+        },
         upstream=[domain.catalog, impressions, words, policy_teacher],
     )
 

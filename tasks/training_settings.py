@@ -63,6 +63,10 @@ class TeacherSettings(Branch):
     start: Literal["policy_teacher", "base"] = Field(
         default="policy_teacher", description="What the click teacher's weights begin as."
     )
+    ablate_start: bool = Field(
+        default=False,
+        description="Train a click teacher from the other start too: it is measured, not used.",
+    )
 
 
 class SoftTeacherSettings(Branch):

@@ -11,6 +11,7 @@ BASELINES = {
     "embedding": "Embedding similarity, untrained",
     "policy_only": "Student of the policy teacher only",
     "click_only": "Student of the click teacher only",
+    "click_other_start": "Click teacher begun otherwise",
     "random": "Random order",
 }
 

@@ -14,6 +14,8 @@ _TERMS = {
     "BM25": "the classic keyword match of search engines; it learns nothing.",
     "Embedding similarity": "the base model as it was downloaded, before any training here.",
     "Student of one teacher only": "what one goal alone gives; the mix should not lose to both.",
+    "Click teacher begun otherwise": "an ablation, where the settings ask for it: from the base if "
+    "the teacher itself begins as the policy teacher, and the other way round.",
     "Random order": "what a shuffled list gets: the distance from it is what counts.",
 }
 
