@@ -92,8 +92,8 @@ def cookbook(
             return {}
 
         # Serving: calibrated for everybody, then personal.
-        student = calibrate(data, taught.student, judgments, clicks, s.calibration)
-        pruned = calibrate(data, taught.pruned, judgments, clicks, s.calibration)
+        student = calibrate(data, taught.student, judgments, people, clicks, s.calibration)
+        pruned = calibrate(data, taught.pruned, judgments, people, clicks, s.calibration)
         served = {"student": student, "pruned_student": pruned}[s.promotion.served_role]
         effects = personalize(data, served, clicks, s.encoder, s.personalization)
         if until == "personalize":
@@ -110,7 +110,7 @@ def cookbook(
             "click_only": taught.click_only,
             "click_other_start": ablate_click_start(data, clicks, words, policy_teacher, s),
         }
-        m = measure(data, scorers, effects, judge, verdict, judgments, clicks, s)
+        m = measure(data, scorers, effects, judge, verdict, judgments, people, clicks, s)
         if until == "evaluate":
             return {}
         promotion = promote(

@@ -34,6 +34,7 @@ def measure(
     judge: Artifact,
     verdict: Artifact,
     judgments: Artifact,
+    people: Artifact | None,
     impressions: Artifact | None,
     s: Settings,
 ) -> Measures:
@@ -42,7 +43,10 @@ def measure(
     served, teacher = scorers[role], scorers["policy_teacher"]
     assert served is not None and teacher is not None  # only what needs clicks can be missing
     tiers = {
-        name: (scorer, evaluate_tier(name, domain, scorer, judgments, impressions, s.evaluation))
+        name: (
+            scorer,
+            evaluate_tier(name, domain, scorer, judgments, people, impressions, s.evaluation),
+        )
         for name, scorer in scorers.items()
     }
     others = evaluate_baselines(domain, s.encoder, impressions)

@@ -52,11 +52,11 @@ def laptop() -> Settings:
         profile="laptop",
         encoder=EMBEDDED,
         synthesis=SynthesisSettings(
-            generated_queries=500, max_pairs=1500, max_pairs_without_log=6000
+            generated_queries=500, max_pairs=1000, max_pairs_without_log=6000
         ),
         policy_teacher=changed(
             teacher,
-            training=changed(STEPS, epochs=1.75, epochs_without_log=2),
+            training=changed(STEPS, epochs=1.4, epochs_without_log=2),
             listwise_weight=0.3,
         ),
         click_teacher=changed(teacher, training=changed(STEPS, rows_per_step=16, list_size=16)),

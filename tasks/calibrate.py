@@ -10,7 +10,7 @@ from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row
 from tasks.core.training.scorer import PairScorer, expected_grades, grade_probabilities
-from tasks.exchange import SCORER, Domain, distributions, judged_rows, shown_rows
+from tasks.exchange import SCORER, Domain, calibrating_rows, distributions, shown_rows
 from tasks.settings import CalibrationSettings
 from tasks.step import make, step
 
@@ -20,15 +20,16 @@ def calibrate(
     domain: Domain,
     scorer: Artifact,
     judgments: Artifact,
+    people: Artifact | None,
     impressions: Artifact | None,
     settings: CalibrationSettings,
 ) -> Artifact:
-    """Fit temperature and grade cuts on held-out judgments, actions on held-out impressions."""
+    """Fit temperature and grade cuts on held-out grades, actions on held-out impressions."""
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         loaded = PairScorer.load(scorer.file(SCORER), for_scoring=True)
-        judged = judged_rows(judgments, "calibrate")
+        judged = calibrating_rows(judgments, people)
         shown = shown_rows(impressions, "calibrate")
         calibration = {
             **_grades(loaded, catalog, judged),
@@ -37,14 +38,14 @@ def calibrate(
         shutil.copytree(scorer.file(SCORER), bench.out / SCORER, copy_function=shutil.copyfile)
         loaded.calibration = calibration
         loaded.write_card(bench.out / SCORER)
-        return {"judged_pairs": len(judged), "impressions": len(shown)}
+        return {"graded_pairs": len(judged), "impressions": len(shown)}
 
     return make(
         f"calibrated_{scorer.kind}",
         build,
         module=__name__,
         settings=settings,
-        upstream=[domain.catalog, scorer, judgments, impressions],
+        upstream=[domain.catalog, scorer, judgments, people, impressions],
     )
 
 

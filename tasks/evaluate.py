@@ -20,9 +20,9 @@ from tasks.exchange import (
     SCORER,
     SPEED,
     Domain,
+    calibrating_rows,
     distributions,
     golden_rows,
-    judged_rows,
     shown_rows,
 )
 from tasks.run import current_run
@@ -36,6 +36,7 @@ def evaluate_tier(
     domain: Domain,
     scorer: Artifact | None,
     judgments: Artifact,
+    people: Artifact | None,
     impressions: Artifact | None,
     settings: EvaluationSettings,
 ) -> Artifact | None:
@@ -61,7 +62,7 @@ def evaluate_tier(
             "latency_ms": _latency_ms(loaded, pairs[: len(sealed)], settings),
         }
         write_json(bench.out / SPEED, speed)
-        held_out = judged_rows(judgments, "calibrate")
+        held_out = calibrating_rows(judgments, people)
         cuts = _grade_cuts(loaded, catalog, held_out)
         write_json(bench.out / CUTS, {"grade_cuts": cuts})
         return {"sealed_pairs": len(sealed), "impressions": len(shown)}
@@ -71,7 +72,7 @@ def evaluate_tier(
         build,
         module=__name__,
         settings=settings,
-        upstream=[domain.golden, domain.catalog, scorer, judgments, impressions],
+        upstream=[domain.golden, domain.catalog, scorer, judgments, people, impressions],
     )
 
 

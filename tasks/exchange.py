@@ -52,6 +52,8 @@ INTENTS = "intents.json"
 PAIR_COLUMNS = ("pair_id", "query_id", "query", "member_id", "doc_id")
 # Share of the queries whose grades teach nothing: they calibrate.
 CALIBRATION_SHARE = 0.1
+# Pairs from which people alone say how single grades are spread.
+ENOUGH_BY_PEOPLE = 200
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,25 @@ def graded_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
 
     A pair that both graded has the grade of people.
     """
-    graded = {row["pair_id"]: row for row in read_rows(people.file(PEOPLE))} if people else {}
+    graded = {row["pair_id"]: row for row in _by_people(people, "train")}
     judged = [row for row in judged_rows(judgments, "train") if row["pair_id"] not in graded]
-    by_people = {"probabilities": None, "rationale": ""}
-    return [{**row, "weight": 1.0} for row in judged] + [
-        {**row, **by_people} for row in graded.values()
-    ]
+    return [*({**row, "weight": 1.0} for row in judged), *graded.values()]
+
+
+def calibrating_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
+    """Graded rows that taught nothing: people's where these are many, else the judge's as well."""
+    graded = _by_people(people, "calibrate")
+    return (
+        graded
+        if len(graded) >= ENOUGH_BY_PEOPLE
+        else [*judged_rows(judgments, "calibrate"), *graded]
+    )
+
+
+def _by_people(people: Artifact | None, use: str) -> list[Row]:
+    rows = read_rows(people.file(PEOPLE)) if people else []
+    certain = {"probabilities": None, "rationale": ""}
+    return [{**row, **certain} for row in rows if row["use"] == use]
 
 
 def shown_rows(impressions: Artifact | None, use: str) -> list[Row]:

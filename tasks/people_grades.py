@@ -23,7 +23,7 @@ def gather_people_grades(
     """A share of the tune queries with people's grades and retrieval's scores; None for no share.
 
     Queries that ``mix`` will choose students on are left out, and so are those that equal or
-    nearly repeat one of gate or sealed.
+    nearly repeat one of gate or sealed. Of the others some calibrate, as of the judge's.
     """
     share = settings.tune_share * (1.0 - mix.kept_share)
     if not share:
@@ -33,13 +33,15 @@ def gather_people_grades(
     def build(bench: Workbench) -> Counts:
         text_encoder = TextEncoder.of(base)
         golden = read_rows(domain.golden.file(GOLDEN))
-        rows = _taught(golden, text_encoder, share, settings.seed)
+        rows = _drawn(golden, text_encoder, share, settings.seed)
         catalog = Catalog.load(domain.catalog.folder)
         bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
         graded = [{name: row[name] for name in (*PAIR_COLUMNS, "grade")} for row in rows]
+        uses = [use_of(row["query_id"]) for row in rows]
         added = {"bm25": bm25, "cosine": cosines, "weight": [settings.weight] * len(rows)}
-        write_table(bench.out / PEOPLE, columns_of(graded) | added)
-        return {"pairs": len(rows), "queries": len({row["query_id"] for row in rows})}
+        write_table(bench.out / PEOPLE, columns_of(graded) | added | {"use": uses})
+        counts = {"queries": len({row["query_id"] for row in rows})}
+        return {"pairs": uses.count("train"), "calibrating": uses.count("calibrate"), **counts}
 
     return make(
         "people_grades",
@@ -54,13 +56,12 @@ def gather_people_grades(
     )
 
 
-def _taught(golden: list[Row], encoder: TextEncoder, share: float, seed: int) -> list[Row]:
-    """Rows of a share of the tune queries, drawn by the seed; none that leaks or calibrates."""
+def _drawn(golden: list[Row], encoder: TextEncoder, share: float, seed: int) -> list[Row]:
+    """Rows of a share of the tune queries, drawn by the seed; none that leaks."""
     tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
     queries = [tune[query_id] for query_id in sorted(tune)]
     free, _ = free_of_leaks(queries, golden, encoder, max_tokens=_QUERY_TOKENS)
-    drawn = np.random.default_rng(seed).permutation(len(queries))
-    drawn = drawn[: round(share * len(queries))]
-    chosen = {queries[place]["query_id"] for place in drawn if free[place]}
-    taught = {query_id for query_id in chosen if use_of(query_id) == "train"}
-    return [row for row in golden if row["query_id"] in taught]
+    order = np.random.default_rng(seed).permutation(len(queries))
+    order = order[: round(share * len(queries))]
+    chosen = {queries[place]["query_id"] for place in order if free[place]}
+    return [row for row in golden if row["query_id"] in chosen]

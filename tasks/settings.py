@@ -45,7 +45,7 @@ class PeopleSettings(Branch):
         "teaches.",
     )
     weight: float = Field(
-        default=2.0, gt=0, description="What one such grade weighs, against a label's 1."
+        default=3.0, gt=0, description="What one such grade weighs, against a label's 1."
     )
     seed: Seed = 0
 

@@ -4,10 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
 from tasks.core.tables import columns_of, read_rows, write_table
-from tasks.exchange import GOLDEN, JUDGMENTS, PEOPLE, Domain, graded_rows, use_of
+from tasks.exchange import (
+    ENOUGH_BY_PEOPLE,
+    GOLDEN,
+    JUDGMENTS,
+    PEOPLE,
+    Domain,
+    calibrating_rows,
+    graded_rows,
+    use_of,
+)
 from tasks.people_grades import gather_people_grades
 from tasks.run import open_run
 from tasks.settings import BaseModelSettings, MixSettings, PeopleSettings
@@ -60,15 +70,15 @@ def write_catalog(folder: Path) -> None:
     write_table(folder / MEMBERS, columns_of(MEMBER_ROWS))
 
 
-def test_only_tune_queries_teach_that_neither_calibrate_nor_repeat_a_sealed_one(
+def test_tune_queries_teach_or_calibrate_but_none_that_repeats_a_sealed_one(
     tmp_path: Path,
 ) -> None:
     rows = gathered(tmp_path, PeopleSettings(weight=2.5))
     assert rows is not None
     tune = {f"q{number:02d}" for number in range(30)}
-    calibrating = {query for query in tune if use_of(query) == "calibrate"}
-    assert calibrating
-    assert {row["query_id"] for row in rows} == tune - calibrating - {"q00"}
+    assert {row["query_id"] for row in rows} == tune - {"q00"}
+    assert {row["use"] for row in rows} == {"train", "calibrate"}
+    assert all(row["use"] == use_of(row["query_id"]) for row in rows)
     assert all(row["grade"] == int(row["doc_id"][1]) for row in rows)
     assert {row["weight"] for row in rows} == {2.5}
     assert np.isfinite([[row["bm25"], row["cosine"]] for row in rows]).all()
@@ -94,7 +104,7 @@ def test_a_pair_that_both_graded_has_the_grade_of_people(tmp_path: Path) -> None
         for name, use in (("a", "train"), ("b", "train"), ("c", "calibrate"))
     ]
     by_people = [{"pair_id": "b", "grade": 2}, {"pair_id": "d", "grade": 1}]
-    by_people = [{**row, "weight": 3.0} for row in by_people]
+    by_people = [{**row, "weight": 3.0, "use": "train"} for row in by_people]
     with open_run(tmp_path, "toy"):
         labels = made("judgments", lambda out: write_rows(out / JUDGMENTS, judged))
         people = made("people_grades", lambda out: write_rows(out / PEOPLE, by_people))
@@ -106,6 +116,19 @@ def test_a_pair_that_both_graded_has_the_grade_of_people(tmp_path: Path) -> None
     ]
     assert [row["probabilities"] for row in rows] == [[1.0, 0.0, 0.0], None, None]
     assert [row["pair_id"] for row in graded_rows(labels, None)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("many", [ENOUGH_BY_PEOPLE - 1, ENOUGH_BY_PEOPLE])
+def test_people_alone_calibrate_where_they_graded_enough(tmp_path: Path, many: int) -> None:
+    judged = [{"pair_id": "a", "use": "calibrate"}, {"pair_id": "b", "use": "train"}]
+    graded = [{"pair_id": f"p{n}", "use": "calibrate"} for n in range(many)]
+    graded.append({"pair_id": "q", "use": "train"})
+    with open_run(tmp_path, "toy"):
+        labels = made("judgments", lambda out: write_rows(out / JUDGMENTS, judged))
+        people = made("people_grades", lambda out: write_rows(out / PEOPLE, graded))
+    names = [row["pair_id"] for row in calibrating_rows(labels, people)]
+    assert names == ["a"] * (many < ENOUGH_BY_PEOPLE) + [f"p{n}" for n in range(many)]
+    assert [row["pair_id"] for row in calibrating_rows(labels, None)] == ["a"]
 
 
 def test_queries_that_a_mix_is_chosen_on_teach_nothing(tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ def fit_temperature(grade_logits: Floats, grades: Floats) -> float:
 def fit_grade_cuts(expected: Floats, judged: Floats) -> list[float]:
     """Where to cut expected grades (pairs,) into single ones: the G - 1 cuts, rising.
 
-    ``judged`` are the judge's distributions over grades on the same pairs, (pairs, G). A model
-    that is unsure keeps near the mean: its order may be right while hardly any expected grade
+    ``judged`` are distributions over grades of the same pairs, (pairs, G), people's or the judge's. A
+    model that is unsure keeps near the mean: its order may be right while hardly any expected grade
     reaches the ends of the scale. So expected grades are spread about their mean before they are
-    rounded, by the factor with the greatest expected quadratic kappa with the judge.
+    rounded, by the factor with the greatest expected quadratic kappa with these.
     """
     middle, asked = expected.mean(), (judged @ np.arange(judged.shape[1])).mean()
     edges = np.arange(1, judged.shape[1]) - 0.5
