@@ -34,7 +34,7 @@ def fit_temperature(grade_logits: Floats, grades: Floats) -> float:
 def fit_grade_cuts(expected: Floats, judged: Floats) -> list[float]:
     """Where to cut expected grades (pairs,) into single ones: the G - 1 cuts, rising.
 
-    ``judged`` are distributions over grades of the same pairs, (pairs, G), people's or the judge's. A
+    ``judged`` are distributions over grades on the same pairs, (pairs, G), of people or judge. A
     model that is unsure keeps near the mean: its order may be right while hardly any expected grade
     reaches the ends of the scale. So expected grades are spread about their mean before they are
     rounded, by the factor with the greatest expected quadratic kappa with these.
