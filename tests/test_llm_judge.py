@@ -24,6 +24,7 @@ from tasks.llm_judge import (
 
 PROJECT = Path(__file__).resolve().parents[1]
 KEY = {"OPENAI_API_KEY": "sk-9f2c"}
+LABELS = laptop().synthesis.max_pairs
 ADDRESS = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
 
 
@@ -85,9 +86,9 @@ def test_the_cost_is_in_proportion_to_what_is_asked() -> None:
     settings = laptop()
     once = judge_cost(settings, settings.judge, paths)
     twice = judge_cost(settings, changed(settings.judge, answers=AnswerSettings(samples=2)), paths)
-    assert once.calls["labels"] == 3200
+    assert once.calls["labels"] == LABELS
     assert once.calls["gate pairs"] == 1200
-    assert twice.all_calls == once.all_calls + 3200
+    assert twice.all_calls == once.all_calls + LABELS
     assert once.usd is not None and twice.usd is not None
     assert twice.usd / once.usd == pytest.approx(twice.all_calls / once.all_calls)
 
@@ -126,7 +127,7 @@ def test_the_plan_says_what_a_judge_would_cost_and_calls_nobody(
     shown = capsys.readouterr().out
     assert f"gpt-4.1-mini at {OPENAI}: an LLM, about $" in shown
     assert "never above $30.00" in shown
-    assert "3,200 calls for labels, 1,200 calls for gate pairs" in shown
+    assert f"{LABELS:,} calls for labels, 1,200 calls for gate pairs" in shown
     main(["plan", "--store", str(tmp_path)])
     assert "embedded, no LLM: costs nothing" in capsys.readouterr().out
 
@@ -175,7 +176,7 @@ def test_the_plan_of_a_cascade_counts_every_rung() -> None:
     alone = judge_cost(laptop(), JudgeSettings(), paths)
     settings = changed(laptop(), labels=LabelSettings(cheap_judges=(cheap, cheap)))
     both = judge_cost(settings, JudgeSettings(), paths)
-    assert [rung.calls for rung in both.cheap] == [{"labels": 3200}] * 2
+    assert [rung.calls for rung in both.cheap] == [{"labels": LABELS}] * 2
     assert both.own_usd == alone.usd
     assert alone.usd and both.usd
     # A rung costs its tokens, of which the plan counts both kinds, at ten cents a million.
@@ -217,7 +218,7 @@ def test_the_plan_shows_each_rung_and_what_a_foreign_address_is_told(
     monkeypatch.setitem(PROFILES, "rungs", lambda: rungs)
     main(["plan", "--store", str(tmp_path), "--profile", "rungs"])
     shown = capsys.readouterr().out
-    assert "of that gpt-4.1-nano, asked first: 3,200 calls, about $" in shown
+    assert f"of that gpt-4.1-nano, asked first: {LABELS:,} calls, about $" in shown
     assert "if every pair goes up to it" in shown
     elsewhere = changed(laptop(), judge=changed(strong, base_url="https://collector.example/v1"))
     monkeypatch.setitem(PROFILES, "elsewhere", lambda: elsewhere)
