@@ -9,11 +9,14 @@ Members keep their first 10, 25, 50 ... rows; the correlation is taken over tast
 members who had as many, or 50.
 
 "looked at": clicks drawn anew from the world's own P(click | looked at), every row looked at.
-"as logged": the log's clicks, which need a look too; the offset corrects for the place, to first
-order.
+"as logged": the log's clicks, which need a look too; offset and traits are corrected for the place,
+to first order: beside a click that the place makes rare a taste moves the logit less.
 "limit": the same clicks with everything known that can be: the most probable tastes under the prior
 they were drawn from, the true appeal of every job and the exact P(look) of every place. No
 estimator that reads these clicks can be expected to do much better: what it lacks, the log lacks.
+
+A last table shows logs of the same world that are longer: every list is shown again, looked at and
+clicked anew, and the estimator is that of "as logged".
 """
 
 import argparse
@@ -21,7 +24,7 @@ import csv
 import gzip
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,7 @@ from tasks.core.personalization.random_effects import fit_random_effect
 Array = npt.NDArray[np.float64]
 TRAITS = ("remote", "pay", "mission", "flexible_hours", "training", "fresh")
 ROWS_KEPT = (10, 25, 50, 100, 200, 400)
+TIMES_AS_LONG = (1, 2, 4, 8)
 ALL, LEAST = 10_000, 50
 # The spread of tastes that the simulator draws: the right prior, known here and nowhere else.
 L2_WEIGHT = 1 / 0.8**2
@@ -43,16 +47,19 @@ L2_WEIGHT = 1 / 0.8**2
 class Log:
     """Rows in time order: members (n,), traits (n, 6); clicks and offsets (n,) by kind.
 
-    `examined` (n,) is P(look) of each row's place.
+    `slopes` (n,) by kind: how far the logit moves with attraction's.
+    `examined` (n,) is P(look) of each row's place, `attracted` (n,) is P(click | look).
     """
 
     members: npt.NDArray[np.str_]
     traits: Array
     clicked: dict[str, Array]
     offsets: dict[str, Array]
+    slopes: dict[str, Array]
     tastes: dict[str, Array]
     mean_taste: Array
     examined: Array
+    attracted: Array
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -109,9 +116,28 @@ def read_log(folder: Path) -> Log:
             "looked at": logit(attracted) - own,
             "as logged": logit(attracted * examined) - own * slope,
         },
+        {"looked at": np.ones(len(kept)), "as logged": slope},
         tastes,
         mean,
         examined,
+        attracted,
+    )
+
+
+def longer(log: Log, times: int) -> Log:
+    """The same lists, `times` as often, with looks and clicks drawn anew."""
+    again = np.tile(np.arange(len(log.members)), times)
+    chance = (log.examined * log.attracted)[again]
+    drawn = np.random.default_rng(times).random(len(again)) < chance
+    return replace(
+        log,
+        members=log.members[again],
+        traits=log.traits[again],
+        clicked={"as logged": drawn.astype(np.float64)},
+        offsets={"as logged": log.offsets["as logged"][again]},
+        slopes={"as logged": log.slopes["as logged"][again]},
+        examined=log.examined[again],
+        attracted=log.attracted[again],
     )
 
 
@@ -130,7 +156,7 @@ def fitted(log: Log, kind: str, rows: npt.NDArray[np.int64]) -> dict[str, Array]
     """Tastes by member beside the mean one, as random effects find them."""
     model = fit_random_effect(
         log.members[rows],
-        log.traits[rows],
+        log.traits[rows] * log.slopes[kind][rows, None],
         log.clicked[kind][rows],
         offsets=log.offsets[kind][rows],
         feature_names=TRAITS,
@@ -199,6 +225,16 @@ def main() -> None:
             )
             name = kind.replace(" ", "_")
             figures |= {f"{key}_{name}_{count}": value for key, value in found.items()}
+    print("\nClicks of longer logs, all rows")
+    print(f"{'times':>6}{'rows each':>11}{'correlation':>13}{'own taste':>11}")
+    for times in TIMES_AS_LONG:
+        drawn = longer(log, times)
+        found = recovered(drawn, "as logged", times * ALL)
+        each = len(drawn.members) / len(log.tastes)
+        print(
+            f"{times:>6}{each:11.0f}{found['correlation']:13.3f}{found['correlation_of_own']:11.3f}"
+        )
+        figures |= {f"{key}_longer_{times}": value for key, value in found.items()}
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     result = {"name": "known_tastes", "equal": True, "ratios": {}, "figures": figures}
     print(json.dumps({**result, "environment": versions}))
