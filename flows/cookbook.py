@@ -70,18 +70,16 @@ def cookbook(
 
         # Teachers: one knows the policy, one knows the clicks. Each scores once.
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
-        words = learn_click_words(data, judgments, people, clicks, s.encoder, s.click_words)
-        click_teacher = train_click_teacher(
-            data, clicks, words, policy_teacher, s.click_teacher, s.click_words
-        )
+        click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
         transfer = gather_transfer_set(judgments, people, clicks)
         by_policy = score(data, policy_teacher, transfer)
         by_clicks = score(data, click_teacher, transfer)
+        by_words = learn_click_words(data, transfer, clicks, s.encoder, s.click_words)
         if until == "train":
             return {}
 
         # Students: all teachers into an assistant, a student, and a pruned student.
-        labels = {"policy": by_policy, "click": by_clicks}
+        labels = {"policy": by_policy, "click": by_clicks, "words": by_words}
         for one in s.further_teachers:
             labels[one.name] = score(data, import_teacher(one), transfer)
         conflicts = audit_conflicts(data, judgments, transfer, by_policy, by_clicks)
@@ -108,7 +106,7 @@ def cookbook(
             "pruned_student": pruned,
             "policy_only": taught.policy_only,
             "click_only": taught.click_only,
-            "click_other_start": ablate_click_start(data, clicks, words, policy_teacher, s),
+            "click_other_start": ablate_click_start(data, clicks, policy_teacher, s),
         }
         m = measure(data, scorers, effects, judge, verdict, judgments, people, clicks, s)
         if until == "evaluate":

@@ -56,7 +56,7 @@ def single_gpu() -> Settings:
             layers=28,  # Qwen3-0.6B's own depth
             training=_gpu_distillation(rows_per_step=64),  # 64 x 512 tokens x 1.0 MB: 34 GB
         ),
-        click_words=ClickWordsSettings(share=0.0),  # a million rows teach the transformer itself
+        click_words=ClickWordsSettings(max_rows=0),  # a million rows teach the transformer itself
         # Assumed: beside 0.5, which is not published either; chosen by rule.
         mix=MixSettings(alphas=(0.3, 0.7), conflicts=("agreement", "vote")),
         evaluation=EvaluationSettings(bias_pairs=500),  # assumed: shifts to about 0.01

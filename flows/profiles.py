@@ -12,7 +12,6 @@ from flows.gpu_profiles import single_gpu as single_gpu
 from tasks.branch import changed as changed
 from tasks.core.errors import CookbookError
 from tasks.settings import (
-    CLICK_ACTIONS,
     POLICY_GRADES,
     BaseModelSettings,
     DistillationSettings,
@@ -33,8 +32,12 @@ from tasks.settings import (
     TrainingSettings,
 )
 
+# Two thousand shown rows hold some hundred clicks; the words' model has read the whole log.
+SHOWN_CLICKS = SoftTeacherSettings(name="click", kind="actions", weight=0.3)
+LOGGED_WORDS = SoftTeacherSettings(name="words", kind="actions", weight=0.7)
 # What the encoder knew about similarity is partly lost in fine-tuning; retrieval's order keeps it.
 RETRIEVED_ORDER = SoftTeacherSettings(name="retrieval", kind="listwise", weight=0.6)
+TAUGHT_BY = (POLICY_GRADES, SHOWN_CLICKS, LOGGED_WORDS, RETRIEVED_ORDER)
 # Small steps learn more from the same pairs than steps of 32 rows, and fit the cache; lists of four
 # put five or six queries into a step, whole ones one or two, which is better for clicks alone.
 STEPS = TrainingSettings(epochs=1, learning_rate=1e-3, rows_per_step=20, list_size=4)
@@ -52,11 +55,11 @@ def laptop() -> Settings:
         profile="laptop",
         encoder=EMBEDDED,
         synthesis=SynthesisSettings(
-            generated_queries=500, max_pairs=1000, max_pairs_without_log=6000
+            generated_queries=500, max_pairs=1300, max_pairs_without_log=6000
         ),
         policy_teacher=changed(
             teacher,
-            training=changed(STEPS, epochs=1.4, epochs_without_log=2),
+            training=changed(STEPS, epochs=1.6, epochs_without_log=2),
             listwise_weight=0.3,
         ),
         click_teacher=changed(teacher, training=changed(STEPS, rows_per_step=16, list_size=16)),
@@ -100,7 +103,7 @@ def smoke() -> Settings:
         policy_teacher=teacher,
         click_teacher=changed(teacher, ablate_start=True),
         assistant=DistillationSettings(layers=2, training=training),
-        student=DistillationSettings(layers=1, training=training),
+        student=DistillationSettings(layers=1, teachers=TAUGHT_BY, training=training),
         pruned_student=DistillationSettings(layers=1, mlp_share=0.5, training=training),
         evaluation=EvaluationSettings(
             n_resamples=100, latency_requests=5, candidates_per_request=5, bias_pairs=8
@@ -121,7 +124,7 @@ def _laptop_student(layers: int, epochs: float, mlp_share: float = 1.0) -> Disti
     return DistillationSettings(
         layers=layers,
         mlp_share=mlp_share,
-        teachers=(POLICY_GRADES, CLICK_ACTIONS, RETRIEVED_ORDER),
+        teachers=TAUGHT_BY,
         # Without a log, in the time that the stages of clicks would take.
         training=changed(STEPS, epochs=epochs, epochs_without_log=2.5 * epochs, learning_rate=1e-4),
     )

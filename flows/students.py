@@ -38,13 +38,12 @@ def teach_students(
     clicks = labels.get("click")
     graders = {one.name for one in s.student.teachers if one.kind != "actions"}
     relevance = {name: one for name, one in labels.items() if name in graders}
+    actions = {name: labels.get(name) for name in ("click", "words")}
     assistant = distill("assistant", domain, transfer, labels, policy_teacher, s.assistant)
     policy_only = distill(
         "policy_only", domain, transfer, relevance, clicks and policy_teacher, s.student
     )
-    click_only = distill(
-        "click_only", domain, transfer, {"click": clicks}, click_teacher, s.student
-    )
+    click_only = distill("click_only", domain, transfer, actions, click_teacher, s.student)
     candidates: dict[str, Candidate] = {}
     for name, settings in mixes(s).items():
         one = distill("student", domain, transfer, labels, assistant, settings)
@@ -67,7 +66,6 @@ def teach_students(
 def ablate_click_start(
     domain: Domain,
     impressions: Artifact | None,
-    words: Artifact | None,
     policy_teacher: Artifact,
     s: Settings,
 ) -> Artifact | None:
@@ -79,7 +77,7 @@ def ablate_click_start(
         return None
     other = "base" if s.click_teacher.start == "policy_teacher" else "policy_teacher"
     begun = changed(s.click_teacher, start=other)
-    return train_click_teacher(domain, impressions, words, policy_teacher, begun, s.click_words)
+    return train_click_teacher(domain, impressions, policy_teacher, begun)
 
 
 def mixes(s: Settings) -> dict[str, DistillationSettings]:

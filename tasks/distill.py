@@ -150,7 +150,7 @@ def _teachers(
 
 def _is_retrieval(teacher: SoftTeacherSettings, labels: dict[str, Artifact]) -> bool:
     """Retrieval speaks of relevance, so it is silent in the student of clicks alone."""
-    return teacher.name == "retrieval" and set(labels) != {"click"}
+    return teacher.name == "retrieval" and not labels.keys() <= {"click", "words"}
 
 
 def _targets(

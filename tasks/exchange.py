@@ -31,7 +31,7 @@ SENT, COVERAGE, QUARANTINE = "sent.json", "coverage.json", "quarantine.parquet"
 SUSPICIOUS = "suspicious.json"
 POLICY_EDIT, RUNGS = "policy_edit.measured.json", "rungs.measured.json"
 IMPRESSIONS, PROPENSITIES = "impressions.parquet", "propensities.json"
-TRAINING_LOG, CLICK_WORDS = "training_log.parquet", "click_words.parquet"
+TRAINING_LOG = "training_log.parquet"
 # Of each action the words of candidates that raise or lower it most.
 TOP_WORDS = "top_words.json"
 TRANSFER = "transfer.parquet"

@@ -115,12 +115,11 @@ class ImpressionSettings(Branch):
 
 
 class ClickWordsSettings(Branch):
-    """A linear model of candidates' words on the whole training log, which teaches clicks too."""
+    """The teacher ``words``: a linear model of candidates' words on the whole training log."""
 
-    share: Share = Field(
-        default=0.7, description="Its share of what the click teacher learns; 0: no such model."
+    max_rows: int = Field(
+        default=100_000, ge=0, description="Rows of the log read at most; 0: no such teacher."
     )
-    max_rows: Count = Field(default=100_000, description="Rows of the log read at most.")
     l2: float = Field(default=100.0, gt=0, description="Ridge on a word's weight.")
     seed: Seed = 0
 
@@ -235,7 +234,13 @@ class Settings(Branch):
     @model_validator(mode="after")
     def _every_teacher_is_known(self) -> Self:
         """A name that nobody has would be a teacher who silently says nothing."""
-        known = {"policy", "click", "retrieval", *(one.name for one in self.further_teachers)}
+        known = {
+            "policy",
+            "click",
+            "words",
+            "retrieval",
+            *(one.name for one in self.further_teachers),
+        }
         for role in (self.assistant, self.student, self.pruned_student):
             unknown = sorted({one.name for one in role.teachers} - known)
             if unknown:

@@ -1,13 +1,9 @@
 """Steps: the policy teacher learns the judgments, the click teacher starts from it."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import expit
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
@@ -15,7 +11,7 @@ from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import file_sha256
-from tasks.core.tables import Row, read_rows
+from tasks.core.tables import Row
 from tasks.core.training.base_models import (
     BaseModel,
     causal_scorer,
@@ -35,7 +31,6 @@ from tasks.core.training.teachers import (
     train_policy_teacher as learn_policy,
 )
 from tasks.exchange import (
-    CLICK_WORDS,
     POLICY,
     PROPENSITIES,
     SCORER,
@@ -48,10 +43,8 @@ from tasks.exchange import (
     shown_rows,
 )
 from tasks.run import current_run
-from tasks.settings import ClickWordsSettings, FurtherTeacherSettings, LoraSettings, TeacherSettings
+from tasks.settings import FurtherTeacherSettings, LoraSettings, TeacherSettings
 from tasks.step import make, step
-
-Floats = npt.NDArray[np.float64]
 
 
 @step
@@ -106,34 +99,27 @@ def train_policy_teacher(
 def train_click_teacher(
     domain: Domain,
     impressions: Artifact | None,
-    words: Artifact | None,
     policy_teacher: Artifact,
     settings: TeacherSettings,
-    click_words: ClickWordsSettings,
 ) -> Artifact | None:
-    """Go on from the policy teacher with what members did, weighted by 1 / propensity.
-
-    Where ``words`` read the whole log, what they expect of shown and of graded pairs teaches too.
-    """
+    """Go on from the policy teacher with what members did, weighted by 1 / propensity."""
     if impressions is None:
         return None
 
     def build(bench: Workbench) -> Counts:
         rows = shown_rows(impressions, "train")[: settings.training.max_rows]
         scorer = _click_start(policy_teacher, settings)
-        given = clicks_of(rows, scorer.outputs.actions)
-        if words is not None:
-            given = given.with_expected(read_rows(words.file(CLICK_WORDS)))
+        lists = list_numbers([row["impression_id"] for row in rows])
+        taken = np.array([[row[name] for name in scorer.outputs.actions] for row in rows], float)
+        weights = click_weights(taken, lists, np.array([row["weight"] for row in rows]))
         report = learn_clicks(
             scorer,
-            Catalog.load(domain.catalog.folder).pairs(scorer.template, given.rows),
-            given.taken,
-            given.weights,
-            given.lists(),
+            Catalog.load(domain.catalog.folder).pairs(scorer.template, rows),
+            taken,
+            weights,
+            lists,
             optimization(settings.training),
             lora=_lora(settings.lora),
-            expected=given.expected,
-            expected_share=click_words.share if words else 0.0,
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress("click_teacher", done, total),
         )
@@ -144,11 +130,8 @@ def train_click_teacher(
         "click_teacher",
         build,
         module=__name__,
-        settings={
-            **settings.model_dump(mode="json", exclude={"ablate_start"}),
-            "words_share": click_words.share,
-        },
-        upstream=[domain.catalog, impressions, words, policy_teacher],
+        settings=settings.model_dump(mode="json", exclude={"ablate_start"}),
+        upstream=[domain.catalog, impressions, policy_teacher],
     )
 
 
@@ -220,40 +203,6 @@ def _click_start(policy_teacher: Artifact, settings: TeacherSettings) -> PairSco
         return scorer
     base = BaseModel(**settings.base.model_dump())
     return new_scorer(base, scorer.outputs, scorer.template, seed=settings.training.seed)
-
-
-@dataclass(frozen=True)
-class Clicks:
-    """Rows that teach clicks, and of the shape (rows, actions) what was ``taken``, its ``weights``
-    and, if a model of words read the log, the probabilities that are ``expected``."""
-
-    rows: list[Row]
-    taken: Floats
-    weights: Floats
-    expected: Floats | None = None
-
-    def with_expected(self, known: list[Row]) -> "Clicks":
-        """With the logits of known pairs; those that were never shown join and weigh 0."""
-        logits = {row["pair_id"]: row["logits"] for row in known}
-        seen = {row["pair_id"] for row in self.rows}
-        rows = [*self.rows, *(row for row in known if row["pair_id"] not in seen)]
-        none = np.zeros((len(rows) - len(self.rows), self.taken.shape[1]))
-        taken, weights = (np.concatenate([one, none]) for one in (self.taken, self.weights))
-        return Clicks(
-            rows, taken, weights, expit(np.array([logits[row["pair_id"]] for row in rows]))
-        )
-
-    def lists(self) -> npt.NDArray[np.int64]:
-        """The number of each row's list: its impression, or its query where it was never shown."""
-        return list_numbers([row.get("impression_id") or row["query_id"] for row in self.rows])
-
-
-def clicks_of(shown: list[Row], actions: Sequence[str]) -> Clicks:
-    """What members did with the rows shown to them."""
-    taken = np.array([[row[name] for name in actions] for row in shown], dtype=np.float64)
-    lists = list_numbers([row["impression_id"] for row in shown])
-    inverse = np.array([row["weight"] for row in shown])
-    return Clicks(shown, taken, click_weights(taken, lists, inverse))
 
 
 def _lora(settings: LoraSettings | None) -> Lora | None:

@@ -1,4 +1,4 @@
-"""The step that reads the whole log, and how its words join a click teacher's rows."""
+"""The step that reads the whole log, and how its words teach."""
 
 import json
 from pathlib import Path
@@ -7,24 +7,20 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from flows.profiles import LOGGED_WORDS, laptop
 from tasks.click_words import learn_click_words
+from tasks.core.distillation.soft_labels import read_soft_labels
 from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
 from tasks.core.store.artifacts import Artifact
-from tasks.core.tables import columns_of, read_rows, write_table
-from tasks.exchange import (
-    CLICK_WORDS,
-    IMPRESSIONS,
-    JUDGMENTS,
-    PROPENSITIES,
-    TOP_WORDS,
-    TRAINING_LOG,
-    Domain,
-)
+from tasks.core.tables import columns_of, write_table
+from tasks.distill import _teachers as taught_by
+from tasks.exchange import POLICY, PROPENSITIES, TOP_WORDS, TRAINING_LOG, TRANSFER, Domain
 from tasks.run import open_run
 from tasks.settings import BaseModelSettings, ClickWordsSettings
-from tasks.train_teachers import clicks_of
+from tests.core.training.tiny import tiny_scorer
 from tests.test_distill import made
 
+PROJECT = Path(__file__).resolve().parents[1]
 ENCODER = BaseModelSettings(source="random_encoder", name="tiny")
 MEMBER_ROWS = [{"member_id": "m0", "text": "surgeon", "attributes": "{}", "groups": "{}"}]
 
@@ -48,78 +44,65 @@ def pair(name: str, query: str, document: str) -> dict[str, Any]:
 
 
 def write_log(folder: Path) -> None:
-    """Remote work is clicked in 3 of 4 impressions, office work in 1 of 4; two rows were kept."""
+    """Remote work is clicked in 3 of 4 impressions, office work in 1 of 4."""
     log = [
         {"query": f"q{number % 5} jobs", "doc_id": f"d{number % 8}", "weight": 1.0}
         | {"clicked": int((number // 8 % 4 == 0) != bool(number % 2))}
         for number in range(320)
     ]
-    kept = [
-        pair("a", "q0", "d0")
-        | {"impression_id": "i0", "clicked": 0, "weight": 2.0, "use": "train"},
-        pair("b", "q0", "d1")
-        | {"impression_id": "i0", "clicked": 1, "weight": 2.0, "use": "train"},
-    ]
     write_table(folder / TRAINING_LOG, columns_of(log))
-    write_table(folder / IMPRESSIONS, columns_of(kept))
     (folder / PROPENSITIES).write_text(json.dumps({"actions": ["clicked"]}))
 
 
-def write_judgments(folder: Path) -> None:
-    graded = [pair("b", "q0", "d1"), pair("c", "q9", "d2"), pair("d", "q9", "d3")]
-    write_table(folder / JUDGMENTS, columns_of([row | {"use": "train"} for row in graded]))
+def write_transfer(folder: Path) -> None:
+    rows = [pair("a", "q0", "d0"), pair("b", "q0", "d1"), pair("c", "q9", "d2")]
+    write_table(folder / TRANSFER, columns_of(rows))
+
+
+def write_policy(folder: Path) -> None:
+    (folder / POLICY).write_text((PROJECT / "policy/job_search/policy.md").read_text())
 
 
 def learned(store: Path, settings: ClickWordsSettings) -> Artifact | None:
     """What the step makes, without Prefect around it."""
     step: Any = learn_click_words
     with open_run(store, "toy"):
-        catalog = made("catalog", write_catalog)
-        domain = Domain(catalog, catalog, catalog, None, None, None)
-        judgments, log = made("judgments", write_judgments), made("impressions", write_log)
-        assert step.fn(domain, judgments, None, None, ENCODER, settings) is None
-        found: Artifact | None = step.fn(domain, judgments, None, log, ENCODER, settings)
+        policy, catalog = made("policy", write_policy), made("catalog", write_catalog)
+        domain = Domain(policy, catalog, catalog, None, None, None)
+        transfer, log = made("transfer_set", write_transfer), made("impressions", write_log)
+        assert step.fn(domain, transfer, None, ENCODER, settings) is None
+        found: Artifact | None = step.fn(domain, transfer, log, ENCODER, settings)
     return found
 
 
-def test_every_pair_that_may_teach_gets_what_the_whole_log_says_of_its_words(
-    tmp_path: Path,
-) -> None:
+def test_every_pair_to_learn_from_gets_what_the_whole_log_says_of_its_words(tmp_path: Path) -> None:
     found = learned(tmp_path, ClickWordsSettings(l2=1.0))
     assert found is not None
     assert found.counts["rows"] == 320
-    chances = {
-        row["pair_id"]: expit(row["logits"][0]) for row in read_rows(found.file(CLICK_WORDS))
-    }
-    assert list(chances) == ["b", "c", "d", "a"]
-    remote, office = [chances["b"], chances["d"]], [chances["a"], chances["c"]]
-    np.testing.assert_allclose(remote, 0.75, atol=0.03)
-    np.testing.assert_allclose(office, 0.25, atol=0.03)
+    logits = read_soft_labels(found.folder, ["c", "b", "a"])
+    assert logits.shape == (3, 5 + 1)
+    assert np.isnan(logits[:, :5]).all()
+    np.testing.assert_allclose(expit(logits[:, 5]), [0.25, 0.75, 0.25], atol=0.03)
     top = found.json(TOP_WORDS)["clicked"]
     assert "remote" in top["more"][0]
     assert "office" in top["less"][0]
 
 
-def test_without_a_share_no_model_is_made(tmp_path: Path) -> None:
-    assert learned(tmp_path, ClickWordsSettings(share=0)) is None
+def test_without_rows_there_is_no_such_teacher(tmp_path: Path) -> None:
+    assert learned(tmp_path, ClickWordsSettings(max_rows=0)) is None
 
 
-def test_pairs_never_shown_join_with_what_is_expected_and_weigh_nothing() -> None:
-    """A pair shown twice keeps both rows; lists are impressions, then queries."""
-    shown = [
-        pair("a", "q0", "d0") | {"impression_id": "i0", "clicked": 1, "weight": 4.0},
-        pair("b", "q0", "d1") | {"impression_id": "i0", "clicked": 0, "weight": 4.0},
-        pair("a", "q0", "d0") | {"impression_id": "i1", "clicked": 0, "weight": 2.0},
-    ]
-    known = [
-        pair("c", "q9", "d2") | {"logits": [2.0]},
-        pair("a", "q0", "d0") | {"logits": [-1.0]},
-        pair("b", "q0", "d1") | {"logits": [0.0]},
-    ]
-    given = clicks_of(shown, ["clicked"]).with_expected(known)
-    assert [row["pair_id"] for row in given.rows] == ["a", "b", "a", "c"]
-    assert given.taken.tolist() == [[1.0], [0.0], [0.0], [0.0]]
-    assert given.weights.tolist() == [[4.0], [1.0], [1.0], [0.0]]
-    assert given.expected is not None
-    np.testing.assert_allclose(given.expected[:, 0], expit([-1.0, 0.0, -1.0, 2.0]))
-    assert given.lists().tolist() == [0, 0, 1, 2]
+def test_words_alone_teach_a_student_of_clicks_and_nothing_of_relevance(tmp_path: Path) -> None:
+    """Beside them retrieval is silent: it speaks of relevance."""
+    rows = [pair(name, "q0", "d0") | {"bm25": 1.0, "cosine": 0.5} for name in ("a", "b")]
+    labels = np.array([[np.nan] * 3 + [1.5], [np.nan] * 3 + [-1.5]], dtype=np.float32)
+    folder = tmp_path / "words"
+    folder.mkdir()
+    write_table(folder / "shard-00000.parquet", {"pair_id": ["a", "b"], "logits": list(labels)})
+    artifact = Artifact("click_words", str(folder), "0" * 16, "0" * 16, 0.0, reused=False)
+    student = tiny_scorer("random_encoder", actions=("clicked",))
+    queries = np.zeros(2, dtype=np.int64)
+    settings = laptop().student
+    (teacher,) = taught_by(rows, queries, student, {"words": artifact}, settings)
+    assert (teacher.kind, teacher.weight) == ("actions", LOGGED_WORDS.weight)
+    np.testing.assert_array_equal(teacher.targets, labels[:, 3:])

@@ -2,7 +2,7 @@
 
 A click teacher sees some thousands of rows and a few hundred clicks, which teach a transformer
 little beside relevance. This model has one weight a word, so it can read every row in seconds, and
-its probabilities are a smooth target for the teacher in place of single clicks.
+teaches students beside that teacher.
 """
 
 from collections.abc import Sequence

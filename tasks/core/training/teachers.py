@@ -96,31 +96,21 @@ def train_click_teacher(
     optimization: Optimization,
     *,
     lora: Lora | None,
-    expected: npt.NDArray[np.float64] | None = None,
-    expected_share: float = 0.0,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingReport:
     """Learn the actions, shape (pairs, actions), in place; the grade logits are left alone.
 
-    ``weights`` of the same shape carry 1/propensity and the mask of rare actions; 0 says that a
-    pair was never shown. ``expected`` are probabilities by another model, which have
-    ``expected_share`` of the loss: smooth where single clicks are chance.
+    ``weights`` of the same shape carry 1/propensity and the mask of rare actions.
     """
     grades = scorer.outputs.grade_count
     targets = {
         "actions": torch.tensor(actions, dtype=torch.float32),
         "weights": torch.tensor(weights, dtype=torch.float32),
-        "expected": torch.tensor(actions if expected is None else expected, dtype=torch.float32),
     }
 
     def loss(logits: Tensor, batch: Targets) -> Tensor:
-        own, given, weights = logits[:, grades:], batch["expected"], batch["weights"]
-        total = action_cross_entropy(own, batch["actions"], weights=weights)
-        if not expected_share:
-            return total
-        smooth = action_cross_entropy(own, given, weights=torch.ones_like(given))
-        return (1.0 - expected_share) * total + expected_share * smooth
+        return action_cross_entropy(logits[:, grades:], batch["actions"], weights=batch["weights"])
 
     examples = Examples(scorer.tokenize(pairs), lists, targets)
     return _train(scorer, examples, loss, optimization, lora, checkpoints, progress)

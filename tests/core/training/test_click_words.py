@@ -1,14 +1,10 @@
-"""A linear click model of words, next to scikit-learn's, and what its targets teach."""
+"""A linear click model of words, next to scikit-learn's."""
 
 import numpy as np
-import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from tasks.core.training.click_words import ClickWords, fit_click_words, top_words, words_said
-from tasks.core.training.loop import Optimization
-from tasks.core.training.teachers import train_click_teacher
-from tests.core.training.tiny import lively_scorer, pairs_of
 
 TEXTS = ["remote nurse", "remote pilot", "office nurse", "office pilot", "remote baker"] * 8
 
@@ -56,29 +52,3 @@ def test_the_word_that_decides_is_named_and_heavy_ridge_leaves_words_nothing() -
     found = top_words(model, said, ["clicked"], count=1)["clicked"]
     assert found == {"more": ["remote"], "less": ["office"]}
     assert np.abs(fitted(2000, l2=1e7).by_word).max() < 1e-3
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_expected_clicks_teach_by_their_share(share: float) -> None:
-    """Clicks say 0 for pilots and 1 for nurses, what is expected says the opposite."""
-    pairs = [
-        type(pair)("job", "pilot" if n % 2 else "nurse") for n, pair in enumerate(pairs_of(12))
-    ]
-    clicks = (1.0 - np.arange(12) % 2)[:, None]
-    scorer = lively_scorer("random_encoder", actions=("clicked",))
-    train_click_teacher(
-        scorer,
-        pairs,
-        clicks,
-        np.ones_like(clicks),
-        np.arange(12) // 6,
-        Optimization(
-            epochs=20, learning_rate=5e-3, head_learning_rate=5e-2, rows_per_step=12, list_size=6
-        ),
-        lora=None,
-        expected=1.0 - clicks,
-        expected_share=share,
-    )
-    nurse, pilot = scorer.logits(pairs[:2])[:, 3]
-    assert (nurse > pilot) == (share == 0.0)
-    assert abs(nurse - pilot) > 1.0
