@@ -68,7 +68,8 @@ def cookbook(
         if until == "label":
             return {}
 
-        # Teachers: one knows the policy, one knows the clicks. Each scores once.
+        # Teachers: one knows the policy, one the clicks, and words know the whole log.
+        # Each scores once.
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
         click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
         transfer = gather_transfer_set(judgments, people, clicks)
