@@ -59,7 +59,7 @@ def laptop() -> Settings:
         ),
         policy_teacher=changed(
             teacher,
-            training=changed(STEPS, epochs=1.6, epochs_without_log=2),
+            training=changed(STEPS, epochs=1.5, epochs_without_log=2),
             listwise_weight=0.3,
         ),
         click_teacher=changed(teacher, training=changed(STEPS, rows_per_step=16, list_size=16)),
@@ -70,9 +70,9 @@ def laptop() -> Settings:
             personalization_rows=12_000,
             later_rows=5000,
         ),
-        assistant=_laptop_student(layers=6, epochs=0.5),
-        student=_laptop_student(layers=5, epochs=0.8),
-        pruned_student=_laptop_student(layers=4, epochs=1, mlp_share=0.5),
+        assistant=_laptop_student(layers=6, epochs=0.4),
+        student=_laptop_student(layers=5, epochs=0.75),
+        pruned_student=_laptop_student(layers=4, epochs=0.9, mlp_share=0.5),
     )
 
 
