@@ -70,9 +70,9 @@ def laptop() -> Settings:
             personalization_rows=12_000,
             later_rows=5000,
         ),
-        assistant=_laptop_student(layers=6, epochs=0.4),
-        student=_laptop_student(layers=5, epochs=0.75),
-        pruned_student=_laptop_student(layers=4, epochs=0.9, mlp_share=0.5),
+        assistant=_laptop_student(layers=6, epochs=0.4, alone=1.2),
+        student=_laptop_student(layers=5, epochs=0.75, alone=2),
+        pruned_student=_laptop_student(layers=4, epochs=0.9, alone=2.5, mlp_share=0.5),
     )
 
 
@@ -120,13 +120,15 @@ def smoke() -> Settings:
     )
 
 
-def _laptop_student(layers: int, epochs: float, mlp_share: float = 1.0) -> DistillationSettings:
+def _laptop_student(
+    layers: int, epochs: float, alone: float, mlp_share: float = 1.0
+) -> DistillationSettings:
+    """``alone`` are the passes without a click log, in the time that its stages would take."""
     return DistillationSettings(
         layers=layers,
         mlp_share=mlp_share,
         teachers=TAUGHT_BY,
-        # Without a log, in the time that the stages of clicks would take.
-        training=changed(STEPS, epochs=epochs, epochs_without_log=2.5 * epochs, learning_rate=1e-4),
+        training=changed(STEPS, epochs=epochs, epochs_without_log=alone, learning_rate=1e-4),
     )
 
 
