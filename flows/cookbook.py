@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows.measures import measure
+from flows.measures import ablate_click_start, measure
 from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
 from flows.second_round import label_again
-from flows.students import ablate_click_start, teach_students
+from flows.students import teach_students
 from tasks.audit_conflicts import audit_conflicts
 from tasks.calibrate import calibrate
 from tasks.click_words import learn_click_words

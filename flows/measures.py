@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.ask_twins import ask_twins
+from tasks.branch import changed
 from tasks.core.store.artifacts import Artifact
 from tasks.evaluate import evaluate_baselines, evaluate_tier
 from tasks.exchange import Domain
@@ -12,6 +13,7 @@ from tasks.ledger import measure_ledger
 from tasks.measure_biases import measure_biases
 from tasks.promote import measure_gate
 from tasks.settings import Settings
+from tasks.train_teachers import train_click_teacher
 
 Scorers = Mapping[str, Artifact | None]
 
@@ -59,3 +61,20 @@ def measure(
         domain, tiers, role, verdict, gate, impressions, effects, twins, s.fairness
     )
     return Measures(tiers, ledger, gate, biases, fairness)
+
+
+def ablate_click_start(
+    domain: Domain,
+    impressions: Artifact | None,
+    policy_teacher: Artifact,
+    s: Settings,
+) -> Artifact | None:
+    """A click teacher that begins as the base if it else begins as the policy teacher, or reversed.
+
+    It teaches nobody; None unless the settings ask for it.
+    """
+    if not s.click_teacher.ablate_start:
+        return None
+    other = "base" if s.click_teacher.start == "policy_teacher" else "policy_teacher"
+    begun = changed(s.click_teacher, start=other)
+    return train_click_teacher(domain, impressions, policy_teacher, begun)

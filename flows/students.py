@@ -9,7 +9,6 @@ from tasks.core.store.artifacts import Artifact
 from tasks.distill import distill
 from tasks.exchange import MIX, Domain
 from tasks.settings import DistillationSettings, Settings
-from tasks.train_teachers import train_click_teacher
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,6 @@ def teach_students(
     pruned = distill("pruned_student", domain, transfer, labels, student, pruned_settings)
     assert pruned is not None
     return Students(assistant, student, pruned, policy_only, click_only, mix)
-
-
-def ablate_click_start(
-    domain: Domain,
-    impressions: Artifact | None,
-    policy_teacher: Artifact,
-    s: Settings,
-) -> Artifact | None:
-    """A click teacher that begins as the base if it else begins as the policy teacher, or reversed.
-
-    It teaches nobody; None unless the settings ask for it.
-    """
-    if not s.click_teacher.ablate_start:
-        return None
-    other = "base" if s.click_teacher.start == "policy_teacher" else "policy_teacher"
-    begun = changed(s.click_teacher, start=other)
-    return train_click_teacher(domain, impressions, policy_teacher, begun)
 
 
 def mixes(s: Settings) -> dict[str, DistillationSettings]:

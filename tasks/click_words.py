@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from tasks.core.domain.catalog import Catalog
@@ -12,7 +13,7 @@ from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.retrieval.first_stage import retrieval_order, retrieval_scores
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
-from tasks.core.tables import Row, read_rows, write_table
+from tasks.core.tables import Row, read_rows, read_table, write_table
 from tasks.core.training.base_models import BaseModel
 from tasks.core.training.click_words import ClickWords, fit_click_words, top_words, words_said
 from tasks.exchange import (
@@ -49,7 +50,7 @@ def learn_click_words(
 
     def build(bench: Workbench) -> Counts:
         actions = impressions.json(PROPENSITIES)["actions"]
-        log = _some(read_rows(impressions.file(TRAINING_LOG)), settings)
+        log = _some(read_table(impressions.file(TRAINING_LOG)), settings)
         taught = read_rows(transfer.file(TRANSFER), list(PAIR_COLUMNS))
         catalog = Catalog.load(domain.catalog.folder)
         said, model, known = _learned(catalog, TextEncoder.of(base), log, taught, actions, settings)
@@ -95,10 +96,11 @@ def _learned(
     return said, model, model.logits(said, candidates[n:], order[n:])
 
 
-def _some(log: list[Row], settings: ClickWordsSettings) -> list[Row]:
-    """At most as many rows as the settings say, in the log's order."""
+def _some(log: pa.Table, settings: ClickWordsSettings) -> list[Row]:
+    """At most as many rows as the settings say, in the log's order; no others enter memory."""
     drawn = np.random.default_rng(settings.seed).permutation(len(log))[: settings.max_rows]
-    return [log[place] for place in np.sort(drawn)]
+    rows: list[Row] = log.take(np.sort(drawn)).to_pylist()
+    return rows
 
 
 def _order(catalog: Catalog, encoder: TextEncoder, rows: Sequence[Row]) -> Floats:

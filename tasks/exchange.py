@@ -84,24 +84,25 @@ def use_of(query_id: str) -> str:
     return "calibrate" if share < CALIBRATION_SHARE else "train"
 
 
-def graded_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
-    """Rows that teach relevance, each with its weight: the judge's, then people's.
+def graded_rows(judgments: Artifact, people: Artifact | None, *, most: int) -> list[Row]:
+    """At most so many rows that teach relevance, each with its weight: the judge's, then people's.
 
-    A pair that both graded has the grade of people.
+    A pair that both graded has the grade of people, and a cut falls on the judge's first.
     """
     graded = {row["pair_id"]: row for row in _by_people(people, "train")}
     judged = [row for row in judged_rows(judgments, "train") if row["pair_id"] not in graded]
-    return [*({**row, "weight": 1.0} for row in judged), *graded.values()]
+    kept = judged[: max(0, most - len(graded))]
+    return [*({**row, "weight": 1.0} for row in kept), *[*graded.values()][:most]]
 
 
 def calibrating_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
     """Graded rows that taught nothing: people's where these are many, else the judge's as well."""
     graded = _by_people(people, "calibrate")
-    return (
-        graded
-        if len(graded) >= ENOUGH_BY_PEOPLE
-        else [*judged_rows(judgments, "calibrate"), *graded]
-    )
+    if len(graded) >= ENOUGH_BY_PEOPLE:
+        return graded
+    known = {row["pair_id"] for row in graded}
+    judged = judged_rows(judgments, "calibrate")
+    return [*(row for row in judged if row["pair_id"] not in known), *graded]
 
 
 def _by_people(people: Artifact | None, use: str) -> list[Row]:

@@ -1,5 +1,7 @@
 """Step: every teacher scores the transfer set once; its raw logits stay on disk."""
 
+import sys
+
 from tasks.core.distillation.soft_labels import score_shards
 from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -17,7 +19,7 @@ def gather_transfer_set(
     """The pairs that students learn from: graded ones and shown ones, each once."""
 
     def build(bench: Workbench) -> Counts:
-        graded = graded_rows(judgments, people)
+        graded = graded_rows(judgments, people, most=sys.maxsize)
         shown = shown_rows(impressions, "train")
         rows: dict[str, Row] = {}
         for row in [*graded, *shown]:

@@ -61,7 +61,7 @@ def train_policy_teacher(
 
     def build(bench: Workbench) -> Counts:
         grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
-        rows = graded_rows(judgments, people)[: settings.training.max_rows]
+        rows = graded_rows(judgments, people, most=settings.training.max_rows)
         template = template_for(base, settings.max_tokens, grade_count)
         pairs = Catalog.load(domain.catalog.folder).pairs(template, rows)
         scorer = _start(base, Outputs(grade_count, actions), template, rows, pairs, settings, bench)

@@ -108,14 +108,16 @@ def test_a_pair_that_both_graded_has_the_grade_of_people(tmp_path: Path) -> None
     with open_run(tmp_path, "toy"):
         labels = made("judgments", lambda out: write_rows(out / JUDGMENTS, judged))
         people = made("people_grades", lambda out: write_rows(out / PEOPLE, by_people))
-    rows = graded_rows(labels, people)
+    rows = graded_rows(labels, people, most=9)
     assert [(row["pair_id"], row["grade"], row["weight"]) for row in rows] == [
         ("a", 0, 1.0),
         ("b", 2, 3.0),
         ("d", 1, 3.0),
     ]
+    few = graded_rows(labels, people, most=2)
+    assert [row["pair_id"] for row in few] == ["b", "d"], "a cut falls on the judge's rows first"
     assert [row["probabilities"] for row in rows] == [[1.0, 0.0, 0.0], None, None]
-    assert [row["pair_id"] for row in graded_rows(labels, None)] == ["a", "b"]
+    assert [row["pair_id"] for row in graded_rows(labels, None, most=9)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("many", [ENOUGH_BY_PEOPLE - 1, ENOUGH_BY_PEOPLE])

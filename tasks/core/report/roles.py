@@ -10,7 +10,7 @@ BASELINES = {
     "bm25": "BM25 keyword match",
     "embedding": "Embedding similarity, untrained",
     "policy_only": "Student of the policy teacher only",
-    "click_only": "Student of the click teacher only",
+    "click_only": "Student of clicks only",
     "click_other_start": "Click teacher begun otherwise",
     "random": "Random order",
 }

@@ -72,8 +72,8 @@ def train_policy_teacher(
     }
 
     def loss(logits: Tensor, batch: Targets) -> Tensor:
-        given, heavy = batch["probabilities"], batch["weight"]
-        total = grade_cross_entropy(logits[:, :grades], given, weights=heavy)
+        given, weight = batch["probabilities"], batch["weight"]
+        total = grade_cross_entropy(logits[:, :grades], given, weights=weight)
         if listwise_weight:
             total = total + listwise_weight * listwise_kl(
                 GRADE_SCALE * expected_grade(logits[:, :grades]),

@@ -21,7 +21,7 @@ from tasks.core.report.markup import Html, element, join
 from tasks.core.report.quantities import Interval, decimal
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 442, 34, 292
-_ENDS = {1.0: ("policy_only", "policy teacher only"), 0.0: ("click_only", "click teacher only")}
+_ENDS = {1.0: ("policy_only", "policy teacher only"), 0.0: ("click_only", "clicks only")}
 _NAMES = {"relevance": "a mix", "chosen": "the chosen mix", "end": "one teacher only"}
 
 
