@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tasks.core.report.schema import validate_report
+from tasks.core.tables import read_rows
 from tests.flows.smoke import (
     COOKBOOK,
     PROJECT,
@@ -49,6 +50,17 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
     assert report["labels"]["labelled"] > 0
     assert report["labels"]["billed_calls"] == 0
     assert report["promotion"]["version"] == "v0001"
+
+
+def test_a_mix_is_chosen_on_queries_whose_grades_taught_nothing(store: Path) -> None:
+    (golden,) = store.glob("artifacts/golden/*/golden.parquet")
+    (people,) = store.glob("artifacts/people_grades/*/people_grades.parquet")
+    taught = {row["query_id"] for row in read_rows(people)}
+    tune = [row for row in read_rows(golden) if row["split"] == "tune"]
+    left = {row["query_id"] for row in tune if row["grade"] > 0} - taught
+    assert taught & {row["query_id"] for row in tune}
+    measured = {one["ndcg_at_10"]["n"] for one in report_of(store)["mix"]["students"]}
+    assert measured == {len(left)}
 
 
 def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
