@@ -58,23 +58,33 @@ class Contender:
 def rounds(
     contenders: Sequence[Contender], count: int, warmup: int
 ) -> dict[str, list[dict[str, float]]]:
-    """Answers of each contender's turns, after ``warmup`` turns that do not count."""
+    """Answers of each contender's turns, after ``warmup`` turns that do not count.
+
+    Each is told on stderr as it comes: a contest that is broken off leaves what it had.
+    """
     answers: dict[str, list[dict[str, float]]] = {one.name: [] for one in contenders}
     for number in range(warmup + count):
         for one in contenders:
             answer = one.ask(turn=number)
+            print(f"{number} {one.name:<24}{answer['seconds']:>8.1f} s", file=sys.stderr)
             if number >= warmup:
                 answers[one.name].append(answer)
     return answers
 
 
 def faster(
-    answers: dict[str, list[dict[str, float]]], peer: str, *, ours: str = "ours"
+    answers: dict[str, list[dict[str, float]]],
+    peer: str,
+    *,
+    ours: str = "ours",
+    clock: str = "seconds",
 ) -> dict[str, float]:
-    """The peer's seconds over ours, turn by turn of the same round: above 1 we are faster."""
+    """The peer's seconds over ours, turn by turn of the same round: above 1 we are faster.
+
+    With the clock ``cpu_seconds``, time in which other processes had the core does not count.
+    """
     found = [
-        their["seconds"] / our["seconds"]
-        for our, their in zip(answers[ours], answers[peer], strict=True)
+        their[clock] / our[clock] for our, their in zip(answers[ours], answers[peer], strict=True)
     ]
     return {"median": statistics.median(found), "low": min(found), "high": max(found)}
 

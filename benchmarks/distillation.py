@@ -81,8 +81,8 @@ def contenders(work: Path, rows: int, peer: str | None) -> list[Contender]:
             "benchmarks.contenders.ours_distillation",
             [str(work), "steps", str(rows), "1.0"],
         ),
-        Contender("trainer_last_token", own_python(), LAST_TOKEN, [*arguments, "live"]),
-        Contender("trainer_stored_labels", own_python(), LAST_TOKEN, [*arguments, "stored"]),
+        Contender("trainer_last_token", own_python(), LAST_TOKEN, [*arguments, "live", "1.0"]),
+        Contender("trainer_stored_labels", own_python(), LAST_TOKEN, [*arguments, "stored", "1.0"]),
     ]
     if peer:
         found.append(Contender("trl_gkd", peer, "benchmarks.contenders.gkd", [*arguments, "1.0"]))

@@ -1,10 +1,11 @@
-"""A second run with another temperature: ours from stored soft labels, TRL's GKDTrainer anew.
+"""A second run with another temperature: ours from stored soft labels, peers with live teachers.
 
     python -m benchmarks.second_run --peer-python FOLDER/bin/python
 
-The model and the peer's environment are those of `python -m benchmarks.distillation`. The first
-run stores the teacher's logits; the second reads them, and its first loss must equal the one
-with the teacher at hand. `teacher_passes` counts forward passes of a teacher in ours.
+The model, the peers (TRL's GKDTrainer; a Trainer tuned to the last token's logits) and their
+environments are those of `python -m benchmarks.distillation`. The first run stores the teacher's
+logits; the second reads them, and its first loss must equal the one with the teacher at hand, which
+is the tuned Trainer's too. `teacher_passes` counts forward passes of a teacher in ours.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from benchmarks.contest import (
     per_second,
     rounds,
 )
-from benchmarks.distillation import make_work
+from benchmarks.distillation import LAST_TOKEN, make_work
 from tasks.core.distillation.students import Teacher, distillation_loss
 from tasks.core.training.passes import Forward
 
@@ -47,6 +48,20 @@ def loss_with_the_teacher_at_hand(work: Path, rows: int) -> float:
     return float(distillation_loss([spec], GRADES)(found[0], targets))
 
 
+def contenders(work: Path, rows: str, peer: str | None) -> list[Contender]:
+    folder, temperature = str(work), str(TEMPERATURE)
+    python, ours = own_python(), "benchmarks.contenders.ours_distillation"
+    tuned = [folder, rows, "live", temperature]
+    found = [
+        Contender("ours", python, ours, [folder, "steps", rows, temperature]),
+        Contender("trainer_last_token", python, LAST_TOKEN, tuned),
+    ]
+    if peer:
+        gkd = [folder, rows, temperature]
+        found.append(Contender("trl_gkd", peer, "benchmarks.contenders.gkd", gkd))
+    return found
+
+
 def main() -> None:
     """Print the table, then one JSON object as the last line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -60,27 +75,24 @@ def main() -> None:
         work = Path(folder)
         make_work(work, chosen.rows * (chosen.rounds + warmup), chosen.tokens)
         expected = loss_with_the_teacher_at_hand(work, chosen.rows)
-        arguments = [str(work), "steps", str(chosen.rows), str(TEMPERATURE)]
-        ours = "benchmarks.contenders.ours_distillation"
-        field = [Contender("ours", own_python(), ours, arguments)]
-        if peer:
-            settings = [str(work), str(chosen.rows), str(TEMPERATURE)]
-            field.append(Contender("trl_gkd", peer, "benchmarks.contenders.gkd", settings))
+        field = contenders(work, str(chosen.rows), peer)
         try:
             first = {one.name: one.ask(what="equality") for one in field}
-            np.testing.assert_allclose(first["ours"]["loss"], expected, atol=1e-5)
+            for name in ("ours", "trainer_last_token"):
+                np.testing.assert_allclose(first[name]["loss"], expected, atol=1e-5, err_msg=name)
             answers = rounds(field, chosen.rounds, warmup)
         finally:
             for one in field:
                 one.close()
-    ratios = {"trl_gkd": {"wall_time": faster(answers, "trl_gkd")}} if peer else {}
+    peers = [one.name for one in field[1:]]
+    ratios = {name: {"wall_time": faster(answers, name)} for name in peers}
     passes = answers["ours"][-1]["teacher_passes"]
     figures = {
         "examples_per_second": per_second(answers["ours"], chosen.rows),
         "teacher_passes": passes,
         "teacher_passes_peer": float(chosen.rounds + warmup),
     }
-    versions = {"trl_gkd": first["trl_gkd"]["versions"]} if peer else {}
+    versions = {name: first[name]["versions"] for name in peers}
     finish("second_run", ratios, figures, versions, [] if peer else ["trl_gkd"])
 
 

@@ -2,7 +2,9 @@
 
 Every variant starts from the run's policy teacher and gets the run's settings and as many rows,
 so that only the log or its weights differ. All are measured on the run's held-out members, on
-random-order lists, where no older ranker decided what had a chance.
+random-order lists, where no older ranker decided what had a chance. One training of a transformer
+is noisier than the effect of the weights, so that the model of words, whose fit has no chance in
+it, is fitted with and without them too.
 """
 
 import csv
@@ -14,13 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from flows.profiles import laptop
+from tasks.click_words import learned_from_log
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import bootstrap_statistic, number_clusters
 from tasks.core.ranking import weighted_auc
+from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.tables import Row, read_rows
+from tasks.core.training.base_models import BaseModel
 from tasks.core.training.scorer import PairScorer
 from tasks.core.training.teachers import Lora, click_weights, train_click_teacher
-from tasks.exchange import list_numbers, optimization
+from tasks.exchange import TRAINING_LOG, list_numbers, optimization
 
 Floats = npt.NDArray[np.float64]
 Find = Callable[[str], Path]
@@ -48,10 +53,27 @@ def ablations(artifact: Find, truth: Path) -> dict[str, float]:
     # The run's own teacher was trained with weights on all rows: it need not be trained again.
     ours = clicked_logits(PairScorer.load(artifact("click_teacher") / "scorer"))
     figures |= _difference("debiasing_gain", held_out, ours, scores(training, weighted=False))
+    figures |= _words_debiasing(artifact, catalog, held_out)
     clean = [row for row in training if row["member_id"] not in bots]
     seer = ours if len(clean) == len(training) else scores(clean, weighted=True)
     figures |= _difference("seer_without_bots_gain", held_out, seer, ours)
     return figures
+
+
+def _words_debiasing(artifact: Find, catalog: Catalog, held_out: list[Row]) -> dict[str, float]:
+    """The model of words on the run's whole training log, weighted as in the run and not."""
+    settings = laptop()
+    encoder = TextEncoder.of(BaseModel(**settings.encoder.model_dump()))
+    weighted = read_rows(artifact("impressions") / TRAINING_LOG)
+    level = [{**row, "weight": 1.0} for row in weighted]
+
+    def clicks(log: list[Row]) -> Floats:
+        learned = learned_from_log(
+            catalog, encoder, log, held_out, ("clicked",), settings.click_words
+        )
+        return learned[2][:, 0]
+
+    return _difference("words_debiasing_gain", held_out, clicks(weighted), clicks(level))
 
 
 def _bots(truth: Path) -> set[str]:

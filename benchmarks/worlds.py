@@ -72,7 +72,7 @@ def run_world(seed: int, root: Path, store: Path, profile_name: str) -> None:
 
 def reported(report: dict[str, Any]) -> Figures:
     """The figures that the report holds, value and lower end of the interval."""
-    figures: Figures = {}
+    figures: Figures = {"stage_minutes": sum(report["seconds_by_step"].values()) / 60}
     for tier in report["tiers"]:
         role = tier["role"]
         figures[f"{role}_ndcg_at_10"] = tier["golden"]["ndcg_at_10"]

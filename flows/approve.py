@@ -16,7 +16,7 @@ from flows.report_links import reports
 from flows.ui_artifacts import LONGEST_REASON, if_the_server_answers, show_failure
 from tasks.core.errors import CookbookError
 from tasks.core.report.markdown import escape
-from tasks.core.store.registry import Registry
+from tasks.core.store.registry import MAXIMUM_AGE, Registry
 
 Version = Annotated[
     str,
@@ -37,8 +37,8 @@ Reason = Annotated[
 ]
 Age = Annotated[
     int,
-    Field(ge=1, le=365),
-    Help("In days, 1 to 365: a candidate older than this is not promoted."),
+    Field(ge=1, le=MAXIMUM_AGE.days),
+    Help(f"In days, 1 to {MAXIMUM_AGE.days}: a candidate older than this is not promoted."),
 ]
 
 
@@ -48,7 +48,7 @@ def approve(
     decision: Decision,
     reason: Reason,
     domain: DomainName = "job_search",
-    maximum_age_days: Age = 14,
+    maximum_age_days: Age = MAXIMUM_AGE.days,
 ) -> State[None]:
     """Promote or refuse a candidate.
 

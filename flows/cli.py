@@ -19,14 +19,10 @@ from flows.commands.refreshing import refresh
 from flows.commands.runs import compare, explain, forget, plan
 from flows.commands.scoring import drift, score
 from flows.local_server import keep_libraries_quiet
+from flows.stop_reasons import NO_ROOM, ran_out_of_room
 from tasks.core.errors import CookbookError
 
 USERS_MISTAKE, INTERRUPTED, TERMINATED = 2, 130, 143
-FULL = "No space left on device"
-NO_ROOM = (
-    "No space is left on the disk of the store. What was finished is kept: make room, or move "
-    "the store to a larger disk (--store), and run the same command again."
-)
 SERVER_GONE = (
     "Prefect's server must answer for as long as a run lasts, and stopped answering. What was "
     "finished is kept: start the server, or unset PREFECT_API_URL, and run the same command again."
@@ -68,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if stop := _stop_behind(error):
             _end_stopped(stop)
-        # Writers in Rust and C++ raise kinds of their own for a full disk.
-        if FULL in str(error):
+        if ran_out_of_room(error):
             print(f"cookbook: {NO_ROOM}", file=sys.stderr)
         # The judge's client raises kinds of its own: what httpx raises here, or what derives from
         # its kinds (a server without its database), Prefect's raised.
@@ -87,7 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     """The stop that an error came of: Prefect, stopped while it opens a task, raises its own."""
+    from prefect.exceptions import TerminationSignal
+
     while error is not None and not isinstance(error, KeyboardInterrupt):
+        # While a flow runs, SIGTERM is Prefect's to handle, and it raises this in our stop's place.
+        if isinstance(error, TerminationSignal):
+            return Terminated()
         error = error.__cause__ or error.__context__
     return error
 

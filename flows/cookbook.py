@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows.measures import ablate_click_start, measure
+from flows.measures import ablate_click_start, clicks_for, measure
 from flows.needs import needed_bytes
 from flows.profiles import profile as settings_of
 from flows.second_round import label_again
-from flows.students import teach_students
+from flows.students import store_labels, teach_students
 from tasks.audit_conflicts import audit_conflicts
 from tasks.calibrate import calibrate
 from tasks.click_words import learn_click_words
@@ -25,7 +25,7 @@ from tasks.personalize import personalize
 from tasks.promote import promote
 from tasks.report import report
 from tasks.run import open_run
-from tasks.score import gather_transfer_set, score
+from tasks.score import gather_transfer_set
 from tasks.settings import Settings
 from tasks.synthesize import synthesize
 from tasks.train_teachers import import_teacher, train_click_teacher, train_policy_teacher
@@ -69,12 +69,14 @@ def cookbook(
             return {}
 
         # Teachers: one knows the policy, one the clicks, and words know the whole log.
-        # Each scores once.
+        # Each scores once, but for who teaches live.
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
         click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
         transfer = gather_transfer_set(judgments, people, clicks)
-        by_policy = score(data, policy_teacher, transfer)
-        by_clicks = score(data, click_teacher, transfer)
+        teachers = {"policy": policy_teacher, "click": click_teacher}
+        by_policy, by_clicks = (
+            store_labels(name, data, one, transfer, s) for name, one in teachers.items()
+        )
         by_words = learn_click_words(data, transfer, clicks, s.encoder, s.click_words)
         if until == "train":
             return {}
@@ -82,19 +84,23 @@ def cookbook(
         # Students: all teachers into an assistant, a student, and a pruned student.
         labels = {"policy": by_policy, "click": by_clicks, "words": by_words}
         for one in s.further_teachers:
-            labels[one.name] = score(data, import_teacher(one), transfer)
-        conflicts = audit_conflicts(data, judgments, transfer, by_policy, by_clicks)
-        taught = teach_students(
-            data, transfer, labels, (policy_teacher, click_teacher), people, clicks, s
-        )
+            teachers[one.name] = import_teacher(data, clicks, s.asked_of(one.name), one)
+            labels[one.name] = store_labels(one.name, data, teachers[one.name], transfer, s)
+        goals = {name: s.goal_of(name) for name in labels}
+        conflicts = audit_conflicts(data, judgments, people, transfer, labels, goals)
+        taught = teach_students(data, transfer, labels, teachers, people, clicks, s)
         if until == "distill":
             return {}
 
         # Serving: calibrated for everybody, then personal.
-        student = calibrate(data, taught.student, judgments, people, clicks, s.calibration)
-        pruned = calibrate(data, taught.pruned, judgments, people, clicks, s.calibration)
+        student, pruned = (
+            calibrate(data, one, judgments, people, clicks_for(one, clicks), s.calibration)
+            for one in (taught.student, taught.pruned)
+        )
         served = {"student": student, "pruned_student": pruned}[s.promotion.served_role]
-        effects = personalize(data, served, clicks, s.encoder, s.personalization)
+        effects = personalize(
+            data, served, clicks_for(served, clicks), s.encoder, s.personalization
+        )
         if until == "personalize":
             return {}
 
@@ -113,7 +119,7 @@ def cookbook(
         if until == "evaluate":
             return {}
         promotion = promote(
-            data, transfer, served, effects, m.gate, m.fairness, m.ledger, s.promotion
+            data, transfer, served, effects, m.gate, m.fairness, m.ledger, clicks, s.promotion
         )
         return report(
             s,

@@ -8,7 +8,9 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
+from flows.alarms import told
 from flows.approve import approve
+from flows.form_limits import check_places
 from flows.forms import Help
 from flows.label import label
 from flows.personalize import personalize
@@ -35,6 +37,9 @@ def cookbook_in_ui(
     What an earlier run made from the same inputs is used again. `settings`, if given, replaces
     the profile's.
     """
+    if settings is not None:
+        with told(domain):
+            check_places(settings)
     return watched(profile, domain, settings)
 
 

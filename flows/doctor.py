@@ -1,39 +1,22 @@
 """What `cookbook doctor` looks at, and how to mend what it finds."""
 
 import fcntl
-import json
 import os
 import platform
 import shutil
-import sqlite3
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
-from flows.local_server import check_server, named_server
+from flows.doctor_endpoint import endpoint_findings
+from flows.doctor_server import server_findings
+from flows.findings import Finding
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
 
-State = Literal["good", "note", "bad"]
 FREE_BYTES = 5 * 2**30
 STALE_S = 7 * 24 * 3600.0
-RUNNING_S = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: its state, what was seen, and what to do if it is not good."""
-
-    state: State
-    subject: str
-    seen: str
-    mend: str = ""
 
 
 def examine(project: Path, store: Path, *, ask_endpoint: bool) -> Iterator[Finding]:
@@ -43,8 +26,8 @@ def examine(project: Path, store: Path, *, ask_endpoint: bool) -> Iterator[Findi
     yield _processor()
     yield _graphics()
     yield _disk(store)
-    yield from _server()
-    yield _endpoint(ask_endpoint)
+    yield from server_findings()
+    yield from endpoint_findings(ask=ask_endpoint)
     yield _lock(store)
     yield from _leftovers(store)
     yield from _registries(store)
@@ -119,84 +102,6 @@ def _disk(store: Path) -> Finding:
     return Finding(
         "bad", "disk", seen, f"Make {FREE_BYTES / 2**30:.0f} GiB free, or give --store elsewhere."
     )
-
-
-def _server() -> Iterator[Finding]:
-    address = named_server()
-    if address is None:
-        seen = "none is named: each command runs its own for its time"
-        yield Finding("good", "Prefect server", seen)
-        return
-    try:
-        check_server(address, timeout_s=5)
-        with urllib.request.urlopen(f"{address}/admin/version", timeout=5) as answer:
-            running = json.load(answer)
-    except (CookbookError, OSError, ValueError) as error:
-        yield Finding(
-            "bad", "Prefect server", str(error), "Start it with `cookbook serve`, or unset it."
-        )
-        return
-    state: State = "good" if running == version("prefect") else "bad"
-    mend = "" if state == "good" else f"Run Prefect {version('prefect')} on the server as well."
-    yield Finding(state, "Prefect server", f"{address}, version {running}", mend)
-    yield _silent_runs(address)
-    yield from _database()
-
-
-def _silent_runs(address: str) -> Finding:
-    """Runs that the server shows as running for longer than any run should take."""
-    before = (datetime.now(UTC) - timedelta(seconds=RUNNING_S)).isoformat()
-    running = {"state": {"type": {"any_": ["RUNNING"]}}, "start_time": {"before_": before}}
-    request = urllib.request.Request(
-        f"{address}/flow_runs/count",
-        json.dumps({"flow_runs": running}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        count = json.load(answer)
-    if not count:
-        return Finding("good", "stale runs", "none has been running for over a day")
-    mend = "If their processes are gone, cancel them in the UI, or restart `cookbook serve`."
-    return Finding("note", "stale runs", f"{count} running for over a day", mend)
-
-
-def _database() -> Iterator[Finding]:
-    url = os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL", "")
-    if url and not url.startswith("sqlite"):
-        yield Finding("good", "database", url.split(":")[0])
-        return
-    path = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser() / "prefect.db"
-    if not path.exists():
-        return
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5) as connection:
-            state = connection.execute("pragma quick_check").fetchone()[0]
-    except sqlite3.Error as error:
-        state = str(error)
-    mend = "Move the file away: the store, not this file, knows what was done."
-    size = f"SQLite, {path.stat().st_size / 2**20:.0f} MiB"
-    good = state == "ok"
-    yield Finding("good" if good else "bad", "database", f"{size}, {state}", "" if good else mend)
-
-
-def _endpoint(ask: bool) -> Finding:
-    key, address = os.environ.get("OPENAI_API_KEY", ""), os.environ.get("OPENAI_BASE_URL", "")
-    base = address or "https://api.openai.com/v1"
-    if not key and not address:
-        seen = "neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: the embedded judge labels"
-        return Finding("note", "LLM endpoint", seen, "docs/llm.md says how an LLM takes its place.")
-    if not ask:
-        known = "key set" if key else "no key"
-        seen = f"{base}, {known}, not asked (--ask); `cookbook plan` says who labels and the cost"
-        return Finding("good", "LLM endpoint", seen)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(f"{base}/models", headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return Finding("good", "LLM endpoint", f"{base} answers {answer.status}")
-    except OSError as error:
-        code = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
-        return Finding("bad", "LLM endpoint", f"{base}: {code}", "Check the address and the key.")
 
 
 def _lock(store: Path) -> Finding:

@@ -57,8 +57,8 @@ def single_gpu() -> Settings:
             training=_gpu_distillation(rows_per_step=64),  # 64 x 512 tokens x 1.0 MB: 34 GB
         ),
         click_words=ClickWordsSettings(max_rows=0),  # a million rows teach the transformer itself
-        # Assumed: beside 0.5, which is not published either; chosen by rule.
-        mix=MixSettings(alphas=(0.3, 0.7), conflicts=("agreement", "vote")),
+        # Assumed: beside 0.5, which is not published either; chosen by rule. Two cannot vote.
+        mix=MixSettings(alphas=(0.3, 0.7), conflicts=("agreement",)),
         evaluation=EvaluationSettings(bias_pairs=500),  # assumed: shifts to about 0.01
         pruned_student=DistillationSettings(
             layers=20,  # published: the last 8 of 28 layers off (arXiv 2502.14305)
@@ -78,9 +78,9 @@ def single_gpu() -> Settings:
 def linkedin() -> Settings:
     """A node of GPUs or more: as single_gpu, with LinkedIn's data sizes and a full 7B teacher.
 
-    All 7.6 billion weights of the policy teacher train, which needs 122 GB for weights and
-    AdamW alone, so accelerate must shard it (FSDP2); the students fit one card and run under
-    DDP. Written from what was published; it has not been run.
+    All 7.6 billion weights of the policy teacher train, which takes 122 GB for weights and
+    AdamW alone: a card of that size, since models are not split (docs/cluster.md), or LoRA as in
+    `single_gpu`. Written from what was published; it has not been run.
     """
     one = single_gpu()
     teacher = changed(

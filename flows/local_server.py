@@ -85,8 +85,7 @@ def named_server() -> str | None:
 
     Read here and not from Prefect, whose import takes longer than a server needs to be launched.
     """
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", prefect_home() / "profiles.toml"))
     try:
         known = tomllib.loads(profiles.read_text(encoding="utf-8"))
         active = os.environ.get("PREFECT_PROFILE", known.get("active", ""))
@@ -94,6 +93,11 @@ def named_server() -> str | None:
     except (OSError, ValueError):
         configured = None
     return os.environ.get("PREFECT_API_URL") or configured
+
+
+def prefect_home() -> Path:
+    """The folder with Prefect's profiles and, where no other is named, its database."""
+    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
 
 
 def check_server(address: str, *, timeout_s: float = START_S) -> None:
@@ -134,20 +138,24 @@ def prefect_server_with_ui(port: int) -> Iterator[str]:
     """A server with UI, schedules and all services, on loopback, for the block.
 
     Raises:
-        CookbookError: another program listens on the port.
+        CookbookError: another program listens on the port, or another `cookbook serve` has this
+            Prefect home.
     """
+    from flows.serve_lock import sole_serve
+
     keep_libraries_quiet()
     address = f"http://127.0.0.1:{port}"
     # The UI runs in a browser and must know where its API is.
     settings = {"PREFECT_UI_API_URL": f"{address}/api", "PREFECT_SERVER_API_PORT": str(port)}
-    process, _ = _start(port, settings)
-    os.environ["PREFECT_API_URL"] = f"{address}/api"
-    try:
-        check_server(f"{address}/api")
-        yield address
-    finally:
-        del os.environ["PREFECT_API_URL"]
-        _stop(process)
+    with sole_serve(prefect_home(), address):
+        process, _ = _start(port, settings)
+        os.environ["PREFECT_API_URL"] = f"{address}/api"
+        try:
+            check_server(f"{address}/api")
+            yield address
+        finally:
+            del os.environ["PREFECT_API_URL"]
+            _stop(process)
 
 
 def _start(port: int, settings: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:

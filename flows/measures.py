@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tasks.ask_edited import ask_edited
 from tasks.ask_twins import ask_twins
 from tasks.branch import changed
 from tasks.core.store.artifacts import Artifact
 from tasks.evaluate import evaluate_baselines, evaluate_tier
-from tasks.exchange import Domain
+from tasks.exchange import Domain, taught_goals
 from tasks.fairness import measure_fairness
 from tasks.ledger import measure_ledger
 from tasks.measure_biases import measure_biases
 from tasks.promote import measure_gate
+from tasks.run import current_run
 from tasks.settings import Settings
 from tasks.train_teachers import train_click_teacher
 
@@ -53,14 +55,23 @@ def measure(
     }
     others = evaluate_baselines(domain, s.encoder, impressions)
     ledger = measure_ledger(domain, tiers, others, impressions, s.calibration, s.evaluation)
-    gate = measure_gate(domain, served, teacher)
-    graders = {name: one for name, one in scorers.items() if not name.startswith("click")}
-    biases = measure_biases(domain, graders, s.evaluation)
+    gate = measure_gate(domain, served, teacher, impressions)
+    graders = {name: one for name, one in scorers.items() if one and "grades" in taught_goals(one)}
+    edited = ask_edited(domain, judge, s.encoder, s.judge, s.evaluation)
+    biases = measure_biases(domain, graders, edited, s.evaluation)
     twins = ask_twins(domain, judge, s.encoder, s.judge, s.fairness)
     fairness = measure_fairness(
         domain, tiers, role, verdict, gate, impressions, effects, twins, s.fairness
     )
     return Measures(tiers, ledger, gate, biases, fairness)
+
+
+def clicks_for(scorer: Artifact, impressions: Artifact | None) -> Artifact | None:
+    """The click log, where the scorer was taught clicks: its click logits are else no opinion."""
+    if impressions is None or "actions" in taught_goals(scorer):
+        return impressions
+    current_run().skip("personalization", "the student was taught relevance alone, no clicks")
+    return None
 
 
 def ablate_click_start(

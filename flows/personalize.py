@@ -8,12 +8,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.alarms import tell_decision, told
 from flows.cookbook import PROJECT, ProfileName
 from flows.places import DomainName, ends_with_parent, served_root, served_store
 from flows.profiles import profile as settings_of
-from flows.ui_artifacts import UiProgress, show_failure
+from flows.ui_artifacts import UiProgress, if_the_server_answers
 from flows.watched import Hours, Profile, too_late
-from tasks.core.errors import CookbookError
 from tasks.ingest import ingest
 from tasks.refresh import refresh_effects
 from tasks.run import listening, open_run
@@ -54,14 +54,15 @@ def personalize(
     """
     if late := too_late(maximum_lateness_hours):
         return late
-    try:
+    with told(domain):
         with ends_with_parent(), listening(UiProgress()):
             found = refresh.fn(None, profile, domain, served_root(), served_store())
-    except CookbookError as error:
-        show_failure(str(error))
-        raise
-    create_markdown_artifact(refresh_line(found), key="verdict")
-    return Completed(message=refresh_line(found))
+        line = refresh_line(found)
+        with if_the_server_answers():  # the decision holds, shown or not
+            create_markdown_artifact(line, key="verdict")
+        if found["decision"] != "skipped":
+            tell_decision(found["decision"], domain, found["version"], line)
+        return Completed(message=line)
 
 
 def refresh_line(found: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from flows.forms import Help
 
 ROOT_VARIABLE, STORE_VARIABLE = "COOKBOOK_ROOT", "COOKBOOK_STORE"
 REPORTS_VARIABLE = "COOKBOOK_REPORTS"
+SERVER_PID_VARIABLE = "COOKBOOK_SERVE_PID"
 PROJECT = Path(__file__).resolve().parents[1]
 
 DomainName = Annotated[
@@ -39,8 +40,12 @@ def served_store() -> Path:
 
 @contextmanager
 def ends_with_parent() -> Iterator[None]:
-    """End this process when the one that started it is gone: a killed server leaves no run."""
-    parent, done = os.getppid(), threading.Event()
+    """End this process when the one that started it is gone: a killed server leaves no run.
+
+    A server says its number itself: one killed while this process began is not its parent by now.
+    """
+    parent = int(os.environ.get(SERVER_PID_VARIABLE, os.getppid()))
+    done = threading.Event()
 
     def watch() -> None:
         while not done.wait(1.0):

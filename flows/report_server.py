@@ -1,8 +1,12 @@
 """Serves finished reports on loopback, and nothing else.
 
-/TOKEN/DOMAIN/report.html is the last run's, /TOKEN/DOMAIN/RUN/report.html that of any run.
+/TOKEN/DOMAIN/report.html is the last run's, /TOKEN/DOMAIN/RUN/report.html that of any run. Port
+and token stay the store's: a candidate may wait for two weeks, and its page's links must hold
+when `cookbook serve` is started again.
 """
 
+import json
+import re
 import secrets
 import socket
 import threading
@@ -18,7 +22,9 @@ from starlette.routing import Route
 
 from tasks.core.domain.paths import valid_name
 from tasks.core.errors import CookbookError
+from tasks.core.store.files import write_json
 
+ADDRESS = "report_server.json"
 PAGES = ("report.html", "report.json", "manifest.json")
 # The page is self-contained; it needs no script, no frame and no other origin.
 HEADERS = {
@@ -55,9 +61,12 @@ def report_app(store: Path, token: str) -> Starlette:
 @contextmanager
 def serve_reports(store: Path) -> Iterator[str]:
     """Serve for the block; yields the address that report links start with."""
-    token = secrets.token_urlsafe(24)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    kept, token = _kept(store / ADDRESS)
+    with _listening(kept) as listening:
         port = listening.getsockname()[1]
+        if port != kept:
+            store.mkdir(parents=True, exist_ok=True)
+            write_json(store / ADDRESS, {"port": port, "token": token}, mode=0o600)
         server = uvicorn.Server(
             uvicorn.Config(report_app(store, token), log_level="error", lifespan="off")
         )
@@ -68,3 +77,23 @@ def serve_reports(store: Path) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(timeout=5)
+
+
+def _kept(path: Path) -> tuple[int, str]:
+    """The store's port and token; port 0 (any that is free) and a new token where it has none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        port, token = found["port"], found["token"]
+        seen_by_others = path.stat().st_mode & 0o077
+        if not seen_by_others and 1023 < port < 65_536 and re.fullmatch(r"[\w-]{32,64}", token):
+            return port, token
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # absent or damaged: links of before are lost, reports are not
+    return 0, secrets.token_urlsafe(24)
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:  # another program has taken it meanwhile
+        return socket.create_server(("127.0.0.1", 0))

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import Field
 
-from flows.alarms import tell
+from flows.alarms import tell, told
 from flows.forms import Help
 from flows.places import DomainName, served_root, served_store
 from tasks.core.domain.paths import find_domain
@@ -56,16 +56,17 @@ def score(
     output holds the same lines with probabilities, and appears when it is whole. Traffic that no
     longer looks like what the model learned from is an event, `cookbook.drift`.
     """
-    folder = served_store() / domain / "scoring"
-    folder.mkdir(parents=True, exist_ok=True)
-    registry = Registry(served_store() / domain / "registry")
-    model = open_model(registry)
-    catalog = domain_catalog(find_domain(domain, served_root()))
-    mix = Mix(relevance_weight, relevance_floor)
-    count = score_file(model, folder / input, folder / output, catalog, mix)
-    create_markdown_artifact(f"{count:,} pairs scored by {model.version}.", key="scores")
-    _look_for_drift(registry.model(model.version), folder / output, domain, maximum_psi)
-    return count
+    with told(domain):
+        folder = served_store() / domain / "scoring"
+        folder.mkdir(parents=True, exist_ok=True)
+        registry = Registry(served_store() / domain / "registry")
+        model = open_model(registry)
+        catalog = domain_catalog(find_domain(domain, served_root()))
+        mix = Mix(relevance_weight, relevance_floor)
+        count = score_file(model, folder / input, folder / output, catalog, mix)
+        create_markdown_artifact(f"{count:,} pairs scored by {model.version}.", key="scores")
+        _look_for_drift(registry.model(model.version), folder / output, domain, maximum_psi)
+        return count
 
 
 def _look_for_drift(model: Model, scores: Path, domain: str, maximum_psi: float) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterState,
@@ -18,6 +22,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.states import Crashed
+
+from flows.deployments import deployments
 
 # Longer than the four minutes for which a run sits out a server or database that is away (see
 # local_server.QUIET): nobody hears its heartbeats meanwhile, and a run that is marked as crashed
@@ -69,16 +75,23 @@ def _silence_automation() -> Automation:
 def close_runs_of_an_earlier_serve() -> list[str]:
     """Mark as crashed what an earlier `cookbook serve` left running; returns the runs' names.
 
-    Only one serves a port, and runs end with it, so whatever it started is gone. Runs of work
-    pools are their workers' and are left alone.
+    Only one serves a Prefect home (flows/serve_lock.py), and runs end with it, so whatever it
+    started is gone. Runs of work pools are their workers', those of other deployments somebody
+    else's: both are left alone.
     """
-    named = FlowRunFilter(
+    offered = deployments()
+    at_work = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(is_null_=False),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)),
     )
+    ours = DeploymentFilter(name=DeploymentFilterName(any_=[str(one.name) for one in offered]))
+    of = FlowFilter(name=FlowFilterName(any_=[str(one.flow_name) for one in offered]))
     gone: State[Any] = Crashed(message="`cookbook serve` ended while it ran. Run it again.")
     with get_client(sync_client=True) as client:
-        runs = [one for one in client.read_flow_runs(flow_run_filter=named) if not one.work_pool_id]
+        found = client.read_flow_runs(
+            flow_run_filter=at_work, deployment_filter=ours, flow_filter=of
+        )
+        runs = [one for one in found if not one.work_pool_id]
         for one in runs:
             client.set_flow_run_state(one.id, gone, force=True)
     return [one.name for one in runs]

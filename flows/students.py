@@ -1,4 +1,4 @@
-"""The distilled tiers: assistant, student, pruned student, and the students of one teacher."""
+"""The distilled tiers: assistant, student, pruned student, and the students of one goal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,14 @@ from tasks.choose_mix import Candidate, choose_mix
 from tasks.core.store.artifacts import Artifact
 from tasks.distill import distill
 from tasks.exchange import MIX, Domain
+from tasks.run import current_run
+from tasks.score import score
 from tasks.settings import DistillationSettings, Settings
 
 
 @dataclass(frozen=True)
 class Students:
-    """Scorers by role; a student of one teacher is None where that teacher or clicks lack."""
+    """Scorers by role; a student of one goal is None where its teacher or clicks lack."""
 
     assistant: Artifact | None
     student: Artifact
@@ -23,41 +25,61 @@ class Students:
     mix: Artifact | None
 
 
+def store_labels(
+    name: str, domain: Domain, teacher: Artifact | None, transfer: Artifact, s: Settings
+) -> Artifact | None:
+    """A teacher's soft labels of the transfer set; None where it teaches live alone."""
+    if teacher is None or s.is_stored(name):
+        return score(domain, teacher, transfer)
+    current_run().skip(
+        "conflicts", f"the teacher {name} teaches live, and nothing stores its views"
+    )
+    return None
+
+
 def teach_students(
     domain: Domain,
     transfer: Artifact,
     labels: Mapping[str, Artifact | None],
-    teachers: tuple[Artifact, Artifact | None],
+    teachers: Mapping[str, Artifact | None],
     people: Artifact | None,
     impressions: Artifact | None,
     s: Settings,
 ) -> Students:
-    """All distilled tiers; where further mixes are asked for, the rule picks the student."""
-    policy_teacher, click_teacher = teachers
-    clicks = labels.get("click")
-    graders = {one.name for one in s.student.teachers if one.kind != "actions"}
-    relevance = {name: one for name, one in labels.items() if name in graders}
-    actions = {name: labels.get(name) for name in ("click", "words")}
-    assistant = distill("assistant", domain, transfer, labels, policy_teacher, s.assistant)
-    policy_only = distill(
-        "policy_only", domain, transfer, relevance, clicks and policy_teacher, s.student
-    )
-    click_only = distill("click_only", domain, transfer, actions, click_teacher, s.student)
+    """All distilled tiers; where further mixes are asked for, the rule picks the student.
+
+    ``teachers`` are the scorers by name, of which ``labels`` are the soft labels.
+    """
+
+    def taught(
+        role: str, start: Artifact | None, settings: DistillationSettings
+    ) -> Artifact | None:
+        if settings.cuts == "one_by_one":
+            start = taught(f"{role}_layers", start, of_layers_alone(settings))
+            settings = changed(settings, base=None)
+        return distill(role, domain, transfer, labels, start, settings, teachers)
+
+    policy_teacher, click_teacher = teachers["policy"], teachers["click"]
+    relevance, clicks = of_one_goal(s.student, alpha=1.0), of_one_goal(s.student, alpha=0.0)
+    assistant = taught("assistant", policy_teacher, s.assistant)
+    policy_only = taught("policy_only", click_teacher and policy_teacher, relevance)
+    click_only = taught("click_only", click_teacher, clicks)
     candidates: dict[str, Candidate] = {}
     for name, settings in mixes(s).items():
-        one = distill("student", domain, transfer, labels, assistant, settings)
-        assert one is not None  # only a baseline can lack its teacher
+        start, begun = begin(settings, assistant, policy_only)
+        one = taught("student", start, begun)
+        assert one is not None  # only a student of one goal can lack its teacher
         candidates[name] = (settings, one)
-    mix, (settings, student) = None, candidates["student"]
+    mix, chosen = None, "student"
     if len(candidates) > 1 and policy_only is not None and click_only is not None:
-        singles = {"policy_only": policy_only, "click_only": click_only}
-        candidates |= {name: (s.student, one) for name, one in singles.items()}
+        candidates |= {"policy_only": (relevance, policy_only), "click_only": (clicks, click_only)}
         mix = choose_mix(domain, candidates, people, impressions, s.mix)
-        settings, student = candidates[mix.json(MIX)["chosen"]]
-    pruned_settings = changed(s.pruned_student, conflicts=settings.conflicts, alpha=settings.alpha)
-    if mix is None:
-        pruned_settings = s.pruned_student
-    pruned = distill("pruned_student", domain, transfer, labels, student, pruned_settings)
+        chosen = mix.json(MIX)["chosen"]
+    settings, student = candidates[chosen]
+    smaller = s.pruned_student
+    if mix is not None:  # other goals than those of the student would undo the choice
+        smaller = changed(smaller, alpha=settings.alpha, conflicts=settings.conflicts)
+    pruned = taught("pruned_student", student, smaller)
     assert pruned is not None
     return Students(assistant, student, pruned, policy_only, click_only, mix)
 
@@ -68,3 +90,30 @@ def mixes(s: Settings) -> dict[str, DistillationSettings]:
     by_alpha = {f"alpha_{alpha:g}": changed(s.student, alpha=alpha) for alpha in s.mix.alphas}
     by_rule = {rule: changed(s.student, conflicts=rule) for rule in s.mix.conflicts}
     return own | by_alpha | by_rule
+
+
+def of_one_goal(settings: DistillationSettings, *, alpha: float) -> DistillationSettings:
+    """The role as the teachers of relevance (alpha 1) or of clicks (alpha 0) alone would have it.
+
+    What remains has one goal, and the rules for conflicts are for goals that differ.
+    """
+    kept = [one for one in settings.teachers if (one.kind == "actions") == (alpha == 0.0)]
+    return changed(settings, alpha=alpha, teachers=tuple(kept), conflicts="none")
+
+
+def of_layers_alone(settings: DistillationSettings) -> DistillationSettings:
+    """The role before its MLPs are cut, where cuts are made and taught one by one."""
+    return changed(settings, mlp_share=1.0, trim_vocabulary=False, cuts="together")
+
+
+def begin(
+    settings: DistillationSettings, assistant: Artifact | None, policy_only: Artifact | None
+) -> tuple[Artifact | None, DistillationSettings]:
+    """The scorer that a student starts from, and the settings that are left to do.
+
+    The student of relevance alone has the student's shape already: cutting it again would halve
+    what is halved. Without a click log there is none, and the student learns relevance alone.
+    """
+    if settings.start == "tier_before" or policy_only is None:
+        return assistant, settings
+    return policy_only, changed(of_layers_alone(settings), base=None)

@@ -16,16 +16,16 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
+from prefect.utilities.callables import get_parameter_defaults
 from pydantic import Field
 
-from flows.alarms import tell
+from flows.alarms import tell, tell_decision, told
 from flows.cookbook import ProfileName, cookbook
 from flows.forms import Help
 from flows.places import ends_with_parent, lateness_s, served_root, served_store
-from flows.report_links import show_choice
 from flows.ui_artifacts import UiProgress, show_failure, show_report
-from tasks.core.errors import CookbookError
 from tasks.core.report.terminal import verdict_line
 from tasks.run import listening
 from tasks.settings import Settings
@@ -50,20 +50,21 @@ def watched(
     """Run the pipeline with its steps as this flow's tasks; the state says the verdict."""
     progress = UiProgress()
     part: dict[str, Any] = {} if until is None else {"until": until}
-    try:
+    with told(domain):
         with ends_with_parent(), listening(progress):
             report = cookbook.fn(settings, profile, domain, served_root(), served_store(), **part)
-    except CookbookError as error:
-        show_failure(str(error))
-        tell("run-stopped", domain, str(error))
-        raise
-    if until is not None:
-        return Completed(message=f"Finished as far as {until}.")
-    show_report(report, domain, progress.stages)
-    if report["promotion"]["decision"] == "waiting":
-        show_choice(domain, report["promotion"]["version"])
-    tell(report["promotion"]["decision"], domain, verdict_line(report))
-    return Completed(message=verdict_line(report))
+        if until is not None:
+            return Completed(message=f"Finished as far as {until}.")
+        show_report(report, domain, progress.stages)
+        promotion, verdict = report["promotion"], verdict_line(report)
+        if _is_news(promotion):
+            tell_decision(promotion["decision"], domain, promotion["version"], verdict)
+        return Completed(message=verdict)
+
+
+def _is_news(promotion: dict[str, Any]) -> bool:
+    """Whether to tell it: a retrain that made the model in service again promoted nothing."""
+    return promotion["decision"] != "promoted" or bool(promotion["changed"])
 
 
 def too_late(maximum_hours: float) -> State[None] | None:
@@ -93,14 +94,27 @@ def too_late(maximum_hours: float) -> State[None] | None:
 
 
 def _started_since(scheduled: datetime) -> str | None:
-    """The name of a run of this deployment that started after the time and completed."""
+    """The name of a run that started after the time, was asked to do the same, and completed."""
     if runtime.deployment.id is None:
         return None
-    made_up = FlowRunFilter(
+    completed = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[runtime.deployment.id]),
         start_time=FlowRunFilterStartTime(after_=scheduled),  # type: ignore[arg-type]
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
     )
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_run_filter=made_up, limit=1)
-    return found[0].name if found else None
+        found = client.read_flow_runs(flow_run_filter=completed)
+    own = _work(runtime.flow_run.parameters)
+    return next((one.name for one in found if _work(one.parameters) == own), None)
+
+
+def _work(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What a run of this flow was asked to do: domain, profile and the like, defaults included.
+
+    The server keeps only what was given: another domain's run made up for nothing of this one's.
+    """
+    context = FlowRunContext.get()
+    usual = get_parameter_defaults(context.flow.fn) if context and context.flow else {}
+    asked = {**usual, **parameters}
+    asked.pop("maximum_lateness_hours", None)  # says when to run, not what
+    return asked

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.asking import label_request, open_judge
+from tasks.asking import label_request, relevances
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
 from tasks.core.fairness.twin_pairs import TwinPairs
-from tasks.core.labeling.judge import by_pair
 from tasks.core.labeling.outgoing import outgoing_member
 from tasks.core.labeling.prompts import LabelRequest
-from tasks.core.labeling.replies import Judgment
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import write_table
 from tasks.exchange import TWIN_GRADES, Domain, golden_rows
@@ -42,13 +40,9 @@ def ask_twins(
 
     def build(bench: Workbench) -> Counts:
         requests = _requests(pairs, judge_settings)
-        with open_judge(domain, judge, encoder, judge_settings) as asked:
-            # Twins without an answer are counted and left out, however many they are.
-            found = by_pair(asked.label(requests, max_quarantine_share=1.0))
-            highest = len(asked.policy.grades) - 1
-        graded = [_relevance(found.get(one.pair_id), highest) for one in requests]
+        graded = relevances(domain, judge, encoder, judge_settings, requests)
         write_table(bench.out / TWIN_GRADES, {"relevance": graded})
-        return {"texts": len(requests), "unanswered": len(requests) - len(found)}
+        return {"texts": len(requests), "unanswered": int(np.isnan(graded).sum())}
 
     try:
         return make(
@@ -78,12 +72,3 @@ def _requests(pairs: TwinPairs, settings: JudgeSettings) -> list[LabelRequest]:
         )
         for number, (row, text) in enumerate(pairs.versions())
     ]
-
-
-def _relevance(judgment: Judgment | None, highest: int) -> float:
-    """Expected grade, 0 to 1, where the judge gives probabilities: it moves where a grade stays."""
-    if judgment is None:
-        return float("nan")
-    odds = judgment.grade_probabilities
-    expected = judgment.grade if odds is None else float(np.arange(len(odds)) @ np.array(odds))
-    return expected / highest

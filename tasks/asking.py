@@ -1,10 +1,11 @@
 """How steps ask a judge: the same client and payment journal for an LLM and the embedded model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from prefect.blocks.system import Secret
 
 from tasks.core.domain.catalog import Catalog
@@ -18,9 +19,10 @@ from tasks.core.labeling.embedded_judge import (
 from tasks.core.labeling.embedded_model import EmbeddedModel
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.journal import Journal
-from tasks.core.labeling.judge import Judge
+from tasks.core.labeling.judge import Judge, by_pair
 from tasks.core.labeling.outgoing import outgoing_document, outgoing_member
 from tasks.core.labeling.prompts import LabelRequest, Prompt
+from tasks.core.labeling.replies import Judgment
 from tasks.core.policies.parse import parse_policy
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, store_root
@@ -129,6 +131,7 @@ def label_request(catalog: Catalog, row: Row, settings: JudgeSettings) -> LabelR
         document_text=outgoing_document(
             catalog.documents[row["doc_id"]], allowed=settings.sent_attributes
         ),
+        member_id=row["member_id"] or "",
     )
 
 
@@ -136,3 +139,29 @@ def golden_pair(catalog: Catalog, row: Row, settings: JudgeSettings) -> tuple[st
     """The two texts of a pair as the embedded judge gets them out of a request."""
     request = label_request(catalog, row, settings)
     return query_and_member(request.query, request.member_text), request.document_text
+
+
+def relevances(
+    domain: Domain,
+    judge: Artifact,
+    encoder: BaseModelSettings,
+    settings: JudgeSettings,
+    requests: Sequence[LabelRequest],
+) -> list[float]:
+    """The judge's relevance of each text, 0 to 1; NaN where there was no usable answer.
+
+    What only measures is left out where it is not answered, however much that is.
+    """
+    with open_judge(domain, judge, encoder, settings) as asked:
+        found = by_pair(asked.label(requests, max_quarantine_share=1.0))
+        highest = len(asked.policy.grades) - 1
+    return [_relevance(found.get(one.pair_id), highest) for one in requests]
+
+
+def _relevance(judgment: Judgment | None, highest: int) -> float:
+    """Expected grade, 0 to 1, where the judge gives probabilities: it moves where a grade stays."""
+    if judgment is None:
+        return float("nan")
+    odds = judgment.grade_probabilities
+    expected = judgment.grade if odds is None else float(np.arange(len(odds)) @ np.array(odds))
+    return expected / highest

@@ -1,8 +1,11 @@
-"""Step: where the two teachers order candidates oppositely, by clause, query kind and group."""
+"""Step: where teachers order candidates oppositely, by clause, query kind and group."""
 
 from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.core.distillation.conflicts import audit, discordance
 from tasks.core.distillation.soft_labels import read_soft_labels
@@ -12,58 +15,102 @@ from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import Row, read_rows
-from tasks.exchange import CONFLICTS, POLICY, TRANSFER, Domain, judged_rows, list_numbers
+from tasks.core.training.scorer import Goal
+from tasks.exchange import (
+    CONFLICTS,
+    POLICY,
+    TRANSFER,
+    Domain,
+    graded_by_people,
+    judged_rows,
+    list_numbers,
+    order_of,
+)
 from tasks.step import make, step
+
+Columns = Mapping[str, list[list[str]]]
+Floats = npt.NDArray[np.float64]
 
 
 @step
 def audit_conflicts(
     domain: Domain,
     judgments: Artifact,
+    people: Artifact | None,
     transfer: Artifact,
-    by_policy: Artifact | None,
-    by_clicks: Artifact | None,
+    labels: Mapping[str, Artifact | None],
+    goals: Mapping[str, Goal],
 ) -> Artifact | None:
-    """Shares of oppositely ordered candidates of a query; reads soft labels, runs no model."""
-    if by_policy is None or by_clicks is None:
+    """Shares of oppositely ordered candidates of a query; reads soft labels, runs no model.
+
+    ``labels`` are soft labels by teacher, and ``goals`` what each speaks of. The policy teacher
+    and the click teacher come first; without both there is nothing to show.
+    """
+    present = {name: one for name, one in labels.items() if one is not None}
+    if not {"policy", "click"} <= present.keys():
         return None
 
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))
         queries = list_numbers([row["query_id"] for row in rows])
-        grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
-        ids = [row["pair_id"] for row in rows]
-        grades = read_soft_labels(by_policy.folder, ids)[:, :grade_count]
-        clicks = read_soft_labels(by_clicks.folder, ids)[:, grade_count:]
-        policy = Teacher("policy", "grades", 1.0, 1.0, np.ascontiguousarray(grades)).opinion()
-        click = Teacher("click", "actions", 1.0, 1.0, clicks).opinion()
-        disagreement = discordance(policy, click, queries)
-        known = disagreement[np.isfinite(disagreement)]
-        found = {
-            "pairs": len(known),
-            "disagreement": float(known.mean()) if len(known) else None,
-            "by": audit(disagreement, _columns(domain, judgments, rows)),
-        }
-        write_json(bench.out / CONFLICTS, found)
-        return {"pairs": len(known)}
+        columns = _columns(domain, judgments, people, rows)
+        opinions = _opinions(domain, rows, present, goals)
+        between = [
+            {"teachers": [one, other]}
+            | _disagreement(discordance(opinions[one], opinions[other], queries), columns)
+            for one, other in combinations(opinions, 2)
+        ]
+        main = next(one for one in between if set(one["teachers"]) == {"policy", "click"})
+        write_json(bench.out / CONFLICTS, {**main, "between": between})
+        return {"pairs": main["pairs"]}
 
     return make(
         "conflicts",
         build,
         module=__name__,
-        upstream=[domain.policy, domain.catalog, judgments, transfer, by_policy, by_clicks],
+        settings={"teachers": {name: goals[name] for name in present}},
+        upstream=[
+            *(domain.policy, domain.catalog, judgments, people, transfer),
+            *present.values(),
+        ],
     )
 
 
-def _columns(domain: Domain, judgments: Artifact, rows: list[Row]) -> Mapping[str, list[list[str]]]:
-    """What rows are told apart by; a shown pair that was never judged has no clause or source."""
+def _opinions(
+    domain: Domain, rows: list[Row], labels: Mapping[str, Artifact], goals: Mapping[str, Goal]
+) -> dict[str, Floats]:
+    """What each teacher, and retrieval beside them, ranks the rows by; NaN where it is silent."""
+    grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
+    ids = [row["pair_id"] for row in rows]
+    found = {}
+    for name, artifact in labels.items():
+        goal = goals[name]
+        parts = np.split(read_soft_labels(artifact.folder, ids), [grade_count], axis=1)
+        targets = np.ascontiguousarray(parts[goal == "actions"])
+        found[name] = Teacher(name, goal, 1.0, 1.0, targets).opinion()
+    return found | {"retrieval": order_of(rows)}
+
+
+def _disagreement(disagreement: Floats, columns: Columns) -> dict[str, Any]:
+    known = disagreement[np.isfinite(disagreement)]
+    return {
+        "pairs": len(known),
+        "disagreement": float(known.mean()) if len(known) else None,
+        "by": audit(disagreement, columns),
+    }
+
+
+def _columns(
+    domain: Domain, judgments: Artifact, people: Artifact | None, rows: list[Row]
+) -> Columns:
+    """What rows are told apart by; a pair that the judge never saw has no clause."""
     judged = {row["pair_id"]: row for row in judged_rows(judgments, "train")}
+    kinds = {row["pair_id"]: "graded by people" for row in graded_by_people(people, "train")}
+    kinds |= {pair_id: row["source"] for pair_id, row in judged.items()}
     groups = group_values(read_rows(domain.catalog.file(DOCUMENTS)), "doc_id")
     columns: dict[str, list[list[str]]] = {
         "clause": [list(judged.get(row["pair_id"], {}).get("clauses") or []) for row in rows],
-        "query kind": [
-            [judged[i]["source"]] if (i := row["pair_id"]) in judged else ["shown"] for row in rows
-        ],
+        "query kind": [[kinds.get(row["pair_id"], "shown")] for row in rows],
     }
     for name in sorted({name for one in groups.values() for name in one}):
         columns[f"group {name}"] = [

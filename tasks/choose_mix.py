@@ -29,8 +29,8 @@ def choose_mix(
 ) -> Artifact:
     """Measure every student on tune queries and on calibration's impressions; pick one.
 
-    ``candidates`` are students by name with the settings that made them; ``policy_only`` and
-    ``click_only`` are among them. Tune queries whose grades taught are left out; the sealed
+    ``candidates`` are students by name with the settings that made them; those of one goal, with
+    alpha 1 and 0, are among them. Tune queries whose grades taught are left out; the sealed
     queries and held-out members stay unread.
     """
 
@@ -96,13 +96,12 @@ def _measured(
         golden=logits[:n_tune],
         shown=logits[n_tune:],
         outputs=scorer.outputs,
-        knows_grades=name != "click_only",
-        knows_actions=name != "policy_only",
+        knows_grades="grades" in scorer.taught,
+        knows_actions="actions" in scorer.taught,
         calibration={},
     )
     scored = tier.scored()
     clicks = yardstick.auc("clicked", scored.on_clicks["clicked"])
     assert clicks is not None  # has_clicks was asked
-    alpha = {"policy_only": 1.0, "click_only": 0.0}.get(name, made_by.alpha)
     relevance = yardstick.ndcg_interval(scored.on_golden)
-    return MeasuredStudent(name, alpha, made_by.conflicts, relevance, clicks)
+    return MeasuredStudent(name, made_by.alpha, made_by.conflicts, relevance, clicks)

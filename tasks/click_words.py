@@ -53,7 +53,8 @@ def learn_click_words(
         log = _some(read_table(impressions.file(TRAINING_LOG)), settings)
         taught = read_rows(transfer.file(TRANSFER), list(PAIR_COLUMNS))
         catalog = Catalog.load(domain.catalog.folder)
-        said, model, known = _learned(catalog, TextEncoder.of(base), log, taught, actions, settings)
+        encoder = TextEncoder.of(base)
+        said, model, known = learned_from_log(catalog, encoder, log, taught, actions, settings)
         grades = len(parse_policy(domain.policy.file(POLICY)).grades)
         logits = np.full((len(taught), grades + len(actions)), np.nan, dtype=np.float32)
         logits[:, grades:] = known
@@ -71,7 +72,7 @@ def learn_click_words(
     )
 
 
-def _learned(
+def learned_from_log(
     catalog: Catalog,
     encoder: TextEncoder,
     log: Sequence[Row],
@@ -79,7 +80,10 @@ def _learned(
     actions: Sequence[str],
     settings: ClickWordsSettings,
 ) -> tuple[csr_matrix, ClickWords, Floats]:
-    """Who says which words, their model fitted on the log, and its logits of the taught rows."""
+    """Who says which words, their model fitted on the log, and its logits of the taught rows.
+
+    The logits have the shape (taught, actions).
+    """
     places = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
     vocabulary, said = words_said([catalog.judged_text(doc_id) for doc_id in places])
     rows = [*log, *taught]

@@ -1,6 +1,6 @@
 """Step: soft labels in, a smaller scorer out; assistant, student, pruned student, baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,23 @@ from tasks.core.tables import Row, read_rows
 from tasks.core.training.architecture import layers
 from tasks.core.training.base_models import BaseModel, new_scorer
 from tasks.core.training.losses import expected_grade
+from tasks.core.training.precision import best_device
 from tasks.core.training.scorer import PairScorer
 from tasks.core.training.teachers import GRADE_SCALE, RETRIEVAL_SCALE
+from tasks.core.training.tokens import Rows
 from tasks.exchange import SCORER, TRANSFER, Domain, list_numbers, optimization, order_of
 from tasks.run import current_run
 from tasks.settings import BaseModelSettings, DistillationSettings, SoftTeacherSettings
 from tasks.step import make, step
 
 Labels = Mapping[str, Artifact | None]
+Floats = npt.NDArray[np.float32]
+# What a teacher says of the rows of these numbers.
+Opinion = Callable[[Rows], Floats]
 # Pairs whose activations decide which MLP units stay.
 PRUNING_PAIRS = 512
+# The teacher that needs no scorer: the order in which the first stage ranks.
+RETRIEVAL = "retrieval"
 
 
 @step
@@ -40,26 +47,33 @@ def distill(
     labels: Labels,
     start: Artifact | None,
     settings: DistillationSettings,
+    scorers: Labels,
 ) -> Artifact | None:
     """Teach a smaller scorer; ``start`` is the scorer whose weights it begins with.
 
-    ``labels`` are the soft labels by teacher. A baseline of one teacher gets that teacher's
-    alone; without any there is no student.
+    ``labels`` are the soft labels by teacher, and ``scorers`` the teachers themselves, for the live
+    ones; those that the settings do not name are not read. Without any teacher there is no student.
     """
-    present = {name: artifact for name, artifact in labels.items() if artifact is not None}
-    if start is None or not present:
+    named = {one.name for one in settings.teachers if not one.live}
+    present = {name: one for name, one in labels.items() if one is not None and name in named}
+    asked = {one.name for one in settings.teachers if one.live}
+    live = {name: one for name, one in scorers.items() if one is not None and name in asked}
+    if start is None or not (present or live or RETRIEVAL in named):
         return None
     has_log = domain.impressions is not None
 
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))[: settings.training.max_rows]
-        student, pairs = _smaller(start, Catalog.load(domain.catalog.folder), rows, settings)
+        catalog = Catalog.load(domain.catalog.folder)
+        student, pairs = _smaller(start, catalog, rows, settings)
         queries = list_numbers([row["query_id"] for row in rows])
+        opinions = {name: _stored(one, rows) for name, one in present.items()}
+        opinions |= {name: _live(one, catalog, rows) for name, one in live.items()}
         report = teach(
             student,
             pairs,
             queries,
-            _teachers(rows, queries, student, present, settings),
+            _teachers(rows, queries, student, opinions, settings),
             optimization(settings.training, has_log=has_log),
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress(role, done, total),
@@ -76,17 +90,20 @@ def distill(
         role,
         build,
         module=__name__,
-        settings=_key(settings, present, has_log=has_log),
-        upstream=[domain.catalog, transfer, *present.values(), start],
+        settings=_key(settings, present, live, has_log=has_log),
+        upstream=[domain.catalog, transfer, *present.values(), *live.values(), start],
     )
 
 
-def _key(settings: DistillationSettings, labels: Labels, *, has_log: bool) -> dict[str, Any]:
+def _key(
+    settings: DistillationSettings, labels: Labels, live: Labels, *, has_log: bool
+) -> dict[str, Any]:
     """What decides over the student beside its inputs' content."""
     return {
         **settings.model_dump(mode="json"),
         "weights": None if settings.base is None else _base(settings.base).fingerprint(),
         "labels": [*labels],
+        "live": [*live],
         "has_log": has_log,
     }
 
@@ -124,46 +141,63 @@ def _shrink(student: PairScorer, settings: DistillationSettings, pairs: list[Pai
         spread = spread_layers(total, settings.layers)
         keep_layers(student.model, spread if settings.kept_layers == "spread" else first)
     if settings.mlp_share < 1.0:
+        student.model.to(best_device())  # type: ignore[arg-type]
         step_size = max(1, len(pairs) // PRUNING_PAIRS)
         prune_mlps(student, settings.mlp_share, pairs[::step_size][:PRUNING_PAIRS])
+
+
+def _stored(labels: Artifact, rows: list[Row]) -> Opinion:
+    """A teacher that is done: its raw logits of any rows, NaN where it did not score one."""
+    logits = read_soft_labels(labels.folder, [row["pair_id"] for row in rows])
+    return lambda numbers: logits[numbers]
+
+
+def _live(teacher: Artifact, catalog: Catalog, rows: list[Row]) -> Opinion:
+    """A teacher that scores rows when it is asked for them, as `score` would have."""
+    scorer = PairScorer.load(teacher.file(SCORER), for_scoring=True)
+    pairs = catalog.pairs(scorer.template, rows)
+    return lambda numbers: scorer.logits([pairs[number] for number in numbers])
 
 
 def _teachers(
     rows: list[Row],
     queries: npt.NDArray[np.int64],
     student: PairScorer,
-    labels: dict[str, Artifact],
+    opinions: Mapping[str, Opinion],
     settings: DistillationSettings,
 ) -> list[Teacher]:
     """The teachers that are there; where all have one goal, it has all the weight."""
-    present = [one for one in settings.teachers if one.name in labels or _is_retrieval(one, labels)]
+    present = [one for one in settings.teachers if one.name in opinions or one.name == RETRIEVAL]
     both = len({one.kind == "actions" for one in present}) == 2
     teachers = []
     for one in present:
         share = 1.0 - settings.alpha if one.kind == "actions" else settings.alpha
         weight = one.weight * (share if both else 1.0)
-        targets = _targets(one, rows, student.outputs.grade_count, labels.get(one.name))
+        said = _targets(one, rows, student.outputs.grade_count, opinions.get(one.name))
+        # A live teacher is asked step by step; what it would say of all rows nobody computes.
+        targets = np.empty((len(rows), 0), np.float32) if one.live else said(np.arange(len(rows)))
+        live = said if one.live else None
         name = f"{one.name}_{one.kind}"
-        teachers.append(Teacher(name, one.kind, weight, one.temperature, targets))
+        teachers.append(Teacher(name, one.kind, weight, one.temperature, targets, live=live))
     return settle_conflicts(teachers, queries, settings.conflicts)
 
 
-def _is_retrieval(teacher: SoftTeacherSettings, labels: dict[str, Artifact]) -> bool:
-    """Retrieval speaks of relevance, so it is silent in the student of clicks alone."""
-    return teacher.name == "retrieval" and not labels.keys() <= {"click", "words"}
-
-
 def _targets(
-    teacher: SoftTeacherSettings, rows: list[Row], grade_count: int, labels: Artifact | None
-) -> npt.NDArray[np.float32]:
-    """What the student is to match, (rows, ..), NaN where the teacher did not score a row."""
-    if labels is None:
-        return (order_of(rows)[:, None] * (RETRIEVAL_SCALE / GRADE_SCALE)).astype(np.float32)
-    logits = read_soft_labels(labels.folder, [row["pair_id"] for row in rows])
-    if teacher.kind == "actions":
-        return np.ascontiguousarray(logits[:, grade_count:])
-    grades = np.ascontiguousarray(logits[:, :grade_count])
-    if teacher.kind == "grades":
-        return grades
-    scores: npt.NDArray[np.float32] = expected_grade(torch.from_numpy(grades))[:, None].numpy()
-    return scores
+    teacher: SoftTeacherSettings, rows: list[Row], grade_count: int, opinion: Opinion | None
+) -> Opinion:
+    """What the student is to match of any rows, (rows, ..), NaN where the teacher has no target."""
+    if opinion is None:
+        order = (order_of(rows)[:, None] * (RETRIEVAL_SCALE / GRADE_SCALE)).astype(np.float32)
+        return lambda numbers: order[numbers]
+
+    def wanted(numbers: Rows) -> Floats:
+        logits = opinion(numbers)
+        if teacher.kind == "actions":
+            return np.ascontiguousarray(logits[:, grade_count:])
+        grades = np.ascontiguousarray(logits[:, :grade_count])
+        if teacher.kind == "grades":
+            return grades
+        scores: Floats = expected_grade(torch.from_numpy(grades))[:, None].numpy()
+        return scores
+
+    return wanted

@@ -14,6 +14,7 @@ from tasks.core.retrieval.first_stage import retrieval_order
 from tasks.core.store.artifacts import Artifact
 from tasks.core.tables import Row, read_rows
 from tasks.core.training.loop import Optimization
+from tasks.core.training.scorer import CARD, Goal, goals_of
 from tasks.settings import TrainingSettings
 
 POLICY = "policy.md"
@@ -42,6 +43,7 @@ EFFECTS, PERSONALIZATION = "effects", "personalization.json"
 PERSONAL_SCORES = "scores.parquet"
 LOGITS, CUTS, SPEED = "logits.parquet", "grade_cuts.json", "speed.measured.json"
 LEDGER = "ledger.json"
+JUDGE_SHIFTS = "judge_shifts.parquet"
 FAIRNESS, TWIN_GRADES = "fairness.json", "twin_grades.parquet"
 MITIGATION = "mitigation.json"
 # Of gate pairs, in the order of `golden_rows`: the judge's grades; relevances of tiers by name.
@@ -68,9 +70,20 @@ class Domain:
     data_card: Artifact | None
 
 
+def taught_goals(scorer: Artifact) -> tuple[Goal, ...]:
+    """What a scorer was taught, by its card."""
+    return goals_of(scorer.json(f"{SCORER}/{CARD}"))
+
+
 def golden_rows(domain: Domain, split: str) -> list[Row]:
     """Golden rows of one split."""
     return [row for row in read_rows(domain.golden.file(GOLDEN)) if row["split"] == split]
+
+
+def rows_to_edit(domain: Domain, most: int) -> list[Row]:
+    """About so many gate pairs, evenly spread, that biases are measured on."""
+    rows = golden_rows(domain, "gate")
+    return rows[:: max(1, len(rows) // most)][:most]
 
 
 def judged_rows(judgments: Artifact, use: str) -> list[Row]:
@@ -89,7 +102,7 @@ def graded_rows(judgments: Artifact, people: Artifact | None, *, most: int) -> l
 
     A pair that both graded has the grade of people, and a cut falls on the judge's first.
     """
-    graded = {row["pair_id"]: row for row in _by_people(people, "train")}
+    graded = {row["pair_id"]: row for row in graded_by_people(people, "train")}
     judged = [row for row in judged_rows(judgments, "train") if row["pair_id"] not in graded]
     kept = judged[: max(0, most - len(graded))]
     return [*({**row, "weight": 1.0} for row in kept), *[*graded.values()][:most]]
@@ -97,7 +110,7 @@ def graded_rows(judgments: Artifact, people: Artifact | None, *, most: int) -> l
 
 def calibrating_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
     """Graded rows that taught nothing: people's where these are many, else the judge's as well."""
-    graded = _by_people(people, "calibrate")
+    graded = graded_by_people(people, "calibrate")
     if len(graded) >= ENOUGH_BY_PEOPLE:
         return graded
     known = {row["pair_id"] for row in graded}
@@ -105,7 +118,8 @@ def calibrating_rows(judgments: Artifact, people: Artifact | None) -> list[Row]:
     return [*(row for row in judged if row["pair_id"] not in known), *graded]
 
 
-def _by_people(people: Artifact | None, use: str) -> list[Row]:
+def graded_by_people(people: Artifact | None, use: str) -> list[Row]:
+    """Pairs of one use that people graded, as certain as a grade can be; none without people."""
     rows = read_rows(people.file(PEOPLE)) if people else []
     certain = {"probabilities": None, "rationale": ""}
     return [{**row, **certain} for row in rows if row["use"] == use]

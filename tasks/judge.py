@@ -97,7 +97,7 @@ def validate_judge(
         catalog = Catalog.load(domain.catalog.folder)
         with open_judge(domain, judge, encoder, settings) as asked:
             found = _examined(domain, catalog, asked, settings)
-            if asked.endpoint.is_llm and found.verdict.passed:
+            if asked.endpoint.is_llm and found.verdict.passed and settings.checks.canary_pairs:
                 reading = _read_canaries(domain, catalog, asked, settings, on=_today())
                 # What a judge says depends on the day, so it is no part of the content digest.
                 write_json(bench.out / CANARIES, asdict(reading))

@@ -22,18 +22,19 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import read_table
 from tasks.core.training.scorer import CARD, Outputs
-from tasks.exchange import CUTS, LEDGER, LOGITS, SCORER, Domain, golden_rows, shown_rows
+from tasks.exchange import (
+    CUTS,
+    LEDGER,
+    LOGITS,
+    SCORER,
+    Domain,
+    golden_rows,
+    shown_rows,
+    taught_goals,
+)
 from tasks.settings import CalibrationSettings, EvaluationSettings
 from tasks.step import make, step
 
-# The goals each role was taught; a scorer without a role here was taught both.
-TAUGHT = {
-    "policy_teacher": (True, False),
-    "click_teacher": (False, True),
-    "policy_only": (True, False),
-    "click_only": (False, True),
-    "click_other_start": (False, True),
-}
 TIERS = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
 BASELINES = ("policy_only", "click_only", "click_other_start")
 Tiers = Mapping[str, tuple[Artifact | None, Artifact | None]]
@@ -58,7 +59,7 @@ def measure_ledger(
     def build(bench: Workbench) -> Counts:
         sealed, shown = golden_rows(domain, "sealed"), shown_rows(impressions, "held_out")
         loaded = {
-            role: _tier(role, scorer, evaluated, len(sealed), clicks=bool(shown))
+            role: _tier(scorer, evaluated, len(sealed), clicks=bool(shown))
             for role, (scorer, evaluated) in present.items()
         }
         actions = loaded["policy_teacher"].outputs.actions if shown else ()
@@ -84,18 +85,16 @@ def measure_ledger(
     )
 
 
-def _tier(
-    role: str, scorer: Artifact, evaluated: Artifact, n_sealed: int, *, clicks: bool
-) -> TierLogits:
+def _tier(scorer: Artifact, evaluated: Artifact, n_sealed: int, *, clicks: bool) -> TierLogits:
     card = json.loads((scorer.file(SCORER) / CARD).read_text(encoding="utf-8"))
     logits = np.array(read_table(evaluated.file(LOGITS))["logits"].to_pylist(), dtype=np.float32)
-    grades, actions = TAUGHT.get(role, (True, True))
+    taught = taught_goals(scorer)
     return TierLogits(
         golden=logits[:n_sealed],
         shown=logits[n_sealed:],
         outputs=Outputs(card["grade_count"], tuple(card["actions"]) if clicks else ()),
-        knows_grades=grades,
-        knows_actions=actions and clicks,
+        knows_grades="grades" in taught,
+        knows_actions="actions" in taught and clicks,
         calibration=card["calibration"],
         grade_cuts=evaluated.json(CUTS)["grade_cuts"],
     )

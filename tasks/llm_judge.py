@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.core.biases import BIASES
 from tasks.core.domain.catalog import FIELD_MARK
 from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.domain.golden import assign_splits, read_golden
 from tasks.core.domain.paths import DomainPaths
+from tasks.core.errors import CookbookError
 from tasks.core.labeling.address import ADDRESS_VARIABLE, OPENAI, gets_key
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.plan import LabelPlan, estimate, local_tokenizer
@@ -20,7 +22,7 @@ from tasks.core.policies.parse import parse_policy
 from tasks.core.policy import Policy
 from tasks.judge_settings import JudgeSettings
 from tasks.run import Run
-from tasks.settings import Settings, SynthesisSettings
+from tasks.settings import EvaluationSettings, Settings, SynthesisSettings
 
 # Per minute; the endpoint's own refusals (429) are heeded all the same.
 NO_LIMIT = 1e9
@@ -111,12 +113,21 @@ def choose_judge(
 def settle_judge(
     settings: Settings, paths: DomainPaths, environment: Mapping[str, str] = os.environ
 ) -> tuple[Settings, Choice]:
-    """The settings with a judge that is settled, the cheap ones' addresses included."""
+    """The settings with a judge that is settled, the cheap ones' addresses included.
+
+    Raises:
+        CookbookError: a teacher is to learn reasons, and the judge settled on gives none.
+    """
 
     def usd(judge: JudgeSettings) -> float | None:
         return judge_cost(settings, judge, paths).usd
 
     choice = choose_judge(settings.judge, usd, environment)
+    if settings.policy_teacher.rationale is not None and choice.judge.kind == "embedded":
+        raise CookbookError(
+            "The rationale stage learns the judge's reasons, which take an LLM; the embedded judge "
+            "grades, and gives none. Use --judge endpoint, or set policy_teacher.rationale to null."
+        )
     cheap = tuple(
         choose_judge(one, lambda _: None, environment).judge for one in settings.labels.cheap_judges
     )
@@ -207,6 +218,7 @@ def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> 
             "gate pairs": _gate_pairs(settings, paths, policy.grade_count),
             "checks": _check_calls(judge),
             "queries": _query_calls(settings.synthesis, policy),
+            "biases": _bias_calls(settings.evaluation),
         },
         at_half_price=labels if settings.labels.mode == "batch" else 0,
         cheap=tuple(cost(one, {"labels": most}) for one in settings.labels.cheap_judges),
@@ -228,6 +240,11 @@ def _query_calls(synthesis: SynthesisSettings, policy: Policy) -> int:
     """Of the first round, and at most one for each clause in a second."""
     first = -(-synthesis.generated_queries // PER_REQUEST)
     return first + (min(first, len(policy.clauses)) if synthesis.second_round_pairs else 0)
+
+
+def _bias_calls(evaluation: EvaluationSettings) -> int:
+    """Each pair with each edit, and without: the gate asked about that already."""
+    return len(BIASES) * evaluation.bias_pairs if evaluation.judge_biases else 0
 
 
 def _check_calls(judge: JudgeSettings) -> int:

@@ -1,13 +1,17 @@
-"""Step: whether tiers keep, shrink or grow the biases that the policy teacher was taught."""
+"""Step: whether tiers keep, shrink or grow the biases of the judge that taught them."""
 
 from collections.abc import Mapping
 
-from tasks.core.biases import bias_figures, relevance_shifts
+import numpy as np
+
+from tasks.core.biases import BIASES as BIAS_NAMES
+from tasks.core.biases import Floats, bias_figures, relevance_shifts
 from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
+from tasks.core.tables import read_table
 from tasks.core.training.scorer import PairScorer
-from tasks.exchange import BIASES, SCORER, Domain, golden_rows
+from tasks.exchange import BIASES, JUDGE_SHIFTS, SCORER, Domain, rows_to_edit
 from tasks.run import current_run
 from tasks.settings import EvaluationSettings
 from tasks.step import make, step
@@ -15,11 +19,15 @@ from tasks.step import make, step
 
 @step
 def measure_biases(
-    domain: Domain, scorers: Mapping[str, Artifact | None], settings: EvaluationSettings
+    domain: Domain,
+    scorers: Mapping[str, Artifact | None],
+    edited: Artifact | None,
+    settings: EvaluationSettings,
 ) -> Artifact | None:
     """Shifts of relevance under three edits of gate pairs; None where settings ask for no pairs.
 
-    ``scorers`` are tiers that grade, by role, the policy teacher among them.
+    ``scorers`` are tiers that grade, by role, the policy teacher among them: it is what the others
+    are held against where ``edited``, the judge's own shifts, is None.
     """
     present = {role: one for role, one in scorers.items() if one is not None}
     if not settings.bias_pairs:
@@ -27,19 +35,14 @@ def measure_biases(
         return None
 
     def build(bench: Workbench) -> Counts:
-        rows = golden_rows(domain, "gate")
-        rows = rows[:: max(1, len(rows) // settings.bias_pairs)][: settings.bias_pairs]
+        rows = rows_to_edit(domain, settings.bias_pairs)
         catalog = Catalog.load(domain.catalog.folder)
-        shifts = {}
+        queries = [row["query"] for row in rows]
+        shifts = _judges(edited)
         for role, artifact in present.items():
             scorer = PairScorer.load(artifact.file(SCORER), for_scoring=True)
-            shifts[role] = relevance_shifts(scorer, catalog.pairs(scorer.template, rows))
-        taught = shifts["policy_teacher"]
-        figures = {
-            role: bias_figures(one, taught, n_resamples=settings.n_resamples)
-            for role, one in shifts.items()
-        }
-        write_json(bench.out / BIASES, figures)
+            shifts[role] = relevance_shifts(scorer, catalog.pairs(scorer.template, rows), queries)
+        write_json(bench.out / BIASES, bias_figures(shifts, n_resamples=settings.n_resamples))
         return {"pairs": len(rows), "tiers": len(present)}
 
     return make(
@@ -47,5 +50,13 @@ def measure_biases(
         build,
         module=__name__,
         settings={**settings.model_dump(mode="json"), "roles": [*present]},
-        upstream=[domain.golden, domain.catalog, *present.values()],
+        upstream=[domain.golden, domain.catalog, edited, *present.values()],
     )
+
+
+def _judges(edited: Artifact | None) -> dict[str, dict[str, Floats]]:
+    """The judge's shifts under its role, so that they come first; empty where it was not asked."""
+    if edited is None:
+        return {}
+    table = read_table(edited.file(JUDGE_SHIFTS))
+    return {"judge": {bias: np.array(table[bias], dtype=np.float64) for bias in BIAS_NAMES}}

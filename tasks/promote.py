@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.click_gate import click_gain, lost_clicks, write_clicks
 from tasks.core.domain.catalog import Catalog
 from tasks.core.drift import TRAFFIC, describe
 from tasks.core.fairness.gaps import GroupMetric
@@ -55,11 +56,12 @@ def promote(
     gate: Artifact,
     fairness: Artifact | None,
     metrics: Artifact,
+    impressions: Artifact | None,
     settings: PromotionSettings,
 ) -> dict[str, Any]:
     """Register the candidate, compare it with the model in service, promote, refuse or wait.
 
-    Returns the report's promotion part: decision, version, reasons.
+    Returns the report's promotion part: decision, whether it changes what serves, version, reasons.
     """
     registry = Registry(store_root() / current_run().domain / "registry")
     measured, gaps = gate.json(GATE), _gaps(fairness)
@@ -76,9 +78,9 @@ def promote(
     # A refresh of the effects changes the version in service, and not whose scorer it is.
     if current is not None and version in (current.version, current.card.get("scorer_of")):
         reason = "This model is in service already: nothing changed."
-        return {"decision": "promoted", "version": version, "reasons": [reason]}
+        return {"decision": "promoted", "changed": False, "version": version, "reasons": [reason]}
     decision, reasons = decide(
-        _candidate(domain, measured, current, settings),
+        _candidate(domain, impressions, gate, scorer, effects, current, settings),
         _gates(settings),
         approval_required=settings.approval == "required",
         fairness=fairness_check(
@@ -89,8 +91,12 @@ def promote(
             refuses=settings.fairness == "refuse",
         ),
     )
-    decision, reasons = settle(registry, version, decision, reasons, by="run")
-    return {"decision": decision, "version": version, "reasons": reasons}
+    compared = current.version if current else None
+    decision, reasons = settle(
+        registry, version, decision, reasons, compared_with=compared, by="run"
+    )
+    changed = decision == "promoted"
+    return {"decision": decision, "changed": changed, "version": version, "reasons": reasons}
 
 
 def _gates(settings: PromotionSettings) -> Gates:
@@ -100,26 +106,39 @@ def _gates(settings: PromotionSettings) -> Gates:
         minimum_kept_ndcg=settings.minimum_kept_ndcg,
         margin_ndcg=settings.margin_ndcg,
         margin_slice_ndcg=settings.margin_slice_ndcg,
+        minimum_click_auc=settings.minimum_click_auc,
+        margin_click_auc=settings.margin_click_auc,
         require_gain=settings.require_gain,
     )
 
 
 def _candidate(
-    domain: Domain, measured: dict[str, Any], current: Model | None, settings: PromotionSettings
+    domain: Domain,
+    impressions: Artifact | None,
+    gate: Artifact,
+    scorer: Artifact,
+    effects: Artifact | None,
+    current: Model | None,
+    settings: PromotionSettings,
 ) -> Candidate:
     """The candidate's figures, and what it gains on the model in service where there is one."""
-    figures = (measured["kappa"], measured["ndcg"], measured["kept_ndcg"])
+    measured = gate.json(GATE)
+    figures = {name: measured[name] for name in ("kappa", "ndcg", "kept_ndcg", "click_auc")}
     if current is None:
-        return Candidate(*figures, gain=None)
-    served = _served_gate(domain, current).json(GATE)["ndcg_by_query"]
-    mine = measured["ndcg_by_query"]
-    differences = {query: mine[query] - served[query] for query in sorted(mine)}
+        return Candidate(**figures, gain=None)
+    served = _served_gate(domain, impressions, current)
+    mine, theirs = measured["ndcg_by_query"], served.json(GATE)["ndcg_by_query"]
+    differences = {query: mine[query] - theirs[query] for query in sorted(mine)}
     how: dict[str, int] = {"n_resamples": settings.n_resamples, "seed": settings.seed}
     kinds = query_slices(golden_rows(domain, "gate"))
     return Candidate(
-        *figures,
+        **figures,
         gain=bootstrap_mean(np.array(list(differences.values())), **how),
         slices=slice_gains(differences, kinds, margin=settings.margin_slice_ndcg, **how),
+        click_gain=click_gain(impressions, gate, served, **how),
+        lost=lost_clicks(
+            current, actions=_card(scorer)["actions"], has_effects=effects is not None
+        ),
     )
 
 
@@ -136,8 +155,13 @@ def _pairs(gaps: list[GroupMetric] | None) -> dict[str, list[str]]:
 
 
 @step
-def measure_gate(domain: Domain, scorer: Artifact, policy_teacher: Artifact) -> Artifact:
-    """The candidate's figures on the gate split, beside its teacher's."""
+def measure_gate(
+    domain: Domain, scorer: Artifact, policy_teacher: Artifact, impressions: Artifact | None
+) -> Artifact:
+    """The candidate's figures on the gate split, beside its teacher's, and on clicks.
+
+    The clicks are of members that calibrate: held-out ones are the report's alone.
+    """
 
     def build(bench: Workbench) -> Counts:
         rows = golden_rows(domain, "gate")
@@ -157,6 +181,7 @@ def measure_gate(domain: Domain, scorer: Artifact, policy_teacher: Artifact) -> 
                 "ndcg": student.mean,
                 "kept_ndcg": student.mean / best.mean,
                 "ndcg_by_query": _by_query(student),
+                "click_auc": write_clicks(bench, domain, impressions, scorer.file(SCORER)),
             },
         )
         return {"pairs": len(rows), "queries": len(student.query_ids)}
@@ -165,7 +190,7 @@ def measure_gate(domain: Domain, scorer: Artifact, policy_teacher: Artifact) -> 
         "gate",
         build,
         module=__name__,
-        upstream=[domain.golden, domain.catalog, scorer, policy_teacher],
+        upstream=[domain.golden, domain.catalog, scorer, policy_teacher, impressions],
     )
 
 
@@ -174,20 +199,21 @@ def _card(scorer: Artifact) -> dict[str, Any]:
     return card
 
 
-def _served_gate(domain: Domain, current: Model) -> Artifact:
-    """The model in service, held to the gate grades of today and not of its own day."""
+def _served_gate(domain: Domain, impressions: Artifact | None, current: Model) -> Artifact:
+    """The model in service, held to grades and clicks of today and not of its own day."""
 
     def build(bench: Workbench) -> Counts:
-        rows = golden_rows(domain, "gate")
-        ndcg = _ndcg(rows, _probabilities(domain, current.file("scorer"), rows))
+        rows, scorer = golden_rows(domain, "gate"), current.file("scorer")
+        ndcg = _ndcg(rows, _probabilities(domain, scorer, rows))
         write_json(bench.out / GATE, {"ndcg_by_query": _by_query(ndcg)})
+        write_clicks(bench, domain, impressions, scorer)
         return {"pairs": len(rows), "queries": len(ndcg.query_ids)}
 
     return make(
         "served_gate",
         build,
         module=__name__,
-        upstream=[domain.golden, domain.catalog],
+        upstream=[domain.golden, domain.catalog, impressions],
         outside={"model": current.manifest_sha256},
     )
 

@@ -75,7 +75,9 @@ def refresh_effects(
         approval_required=approval_required,
     )
     version = _register(registry, served, made, measured)
-    decision, reasons = settle(registry, version, decision, reasons, by="personalize")
+    decision, reasons = settle(
+        registry, version, decision, reasons, compared_with=served.version, by="personalize"
+    )
     return {"decision": decision, "version": version, "reasons": reasons, **measured}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core.store.artifacts import Artifact, artifact_store
+from tasks.core.store.leftovers import remove_half_writes
 from tasks.core.store.lock import run_lock
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def open_run(store: Path, domain: str) -> Iterator[Run]:
         CookbookError: another run holds the store.
     """
     with run_lock(store), artifact_store(store):
+        remove_half_writes(store / domain)
         run = Run(domain, store.resolve(), listeners=list(_listeners))
         token = _run.set(run)
         try:

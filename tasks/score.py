@@ -1,10 +1,12 @@
-"""Step: every teacher scores the transfer set once; its raw logits stay on disk."""
+"""Step: every teacher scores the transfer set once; its raw logits stay on disk, by shard."""
 
 import sys
 
 from tasks.core.distillation.soft_labels import score_shards
 from tasks.core.domain.catalog import Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
+from tasks.core.store.files import digest_of
+from tasks.core.store.source import source_digest
 from tasks.core.tables import Row, columns_of, read_rows, write_table
 from tasks.core.training.scorer import PairScorer
 from tasks.exchange import PAIR_COLUMNS, SCORER, TRANSFER, Domain, graded_rows, shown_rows
@@ -33,7 +35,10 @@ def gather_transfer_set(
 
 @step
 def score(domain: Domain, teacher: Artifact | None, transfer: Artifact) -> Artifact | None:
-    """Raw logits of one teacher for every transfer pair, a file per shard."""
+    """Raw logits of one teacher for every transfer pair, a file per shard.
+
+    A shard that this teacher scored for an earlier transfer set is not scored again.
+    """
     if teacher is None:
         return None
 
@@ -45,8 +50,10 @@ def score(domain: Domain, teacher: Artifact | None, transfer: Artifact) -> Artif
             scorer,
             [row["pair_id"] for row in rows],
             pairs,
+            scorer_digest=digest_of([teacher.content_digest, source_digest(__name__)]),
             out=bench.out,
             scratch=bench.scratch,
+            earlier=bench.out.parent,
             progress=lambda done, total: current_run().progress("soft_labels", done, total),
         )
         return {"pairs": len(rows), "shards": shards}

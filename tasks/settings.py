@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from tasks.branch import Branch as Branch
 from tasks.branch import Count, Seed, Share
+from tasks.click_settings import ClickWordsSettings as ClickWordsSettings
+from tasks.click_settings import ImpressionSettings as ImpressionSettings
 from tasks.fairness_settings import FairnessSettings as FairnessSettings
 from tasks.fairness_settings import MitigationSettings as MitigationSettings
 from tasks.judge_settings import JudgeSettings as JudgeSettings
@@ -20,6 +22,7 @@ from tasks.personal_settings import RefreshSettings as RefreshSettings
 from tasks.personal_settings import ShardSettings as ShardSettings
 from tasks.training_settings import CLICK_ACTIONS as CLICK_ACTIONS
 from tasks.training_settings import POLICY_GRADES as POLICY_GRADES
+from tasks.training_settings import SHIPPED_TEACHERS as SHIPPED_TEACHERS
 from tasks.training_settings import BaseModelSettings as BaseModelSettings
 from tasks.training_settings import DistillationSettings as DistillationSettings
 from tasks.training_settings import FurtherTeacherSettings as FurtherTeacherSettings
@@ -99,31 +102,6 @@ class SynthesisSettings(Branch):
         return self.most_pairs(has_log=has_log) + self.second_round_pairs
 
 
-class ImpressionSettings(Branch):
-    """How logged impressions are cleaned, weighed and divided."""
-
-    training_rows: Count = Field(default=6000, description="Rows that train the click teacher.")
-    calibration_rows: Count = 2000
-    evaluation_rows: Count = Field(default=4000, description="Rows of held-out members.")
-    personalization_rows: Count = Field(
-        default=12000, description="Rows for effects, whole members."
-    )
-    later_rows: Count = Field(default=5000, description="Later rows that test personalization.")
-    held_out_members: Share = Field(default=0.2, description="Members kept from all training.")
-    propensity_clip: float = Field(default=0.1, gt=0, le=1, description="Least propensity used.")
-    seed: Seed = 0
-
-
-class ClickWordsSettings(Branch):
-    """The teacher ``words``: a linear model of candidates' words on the whole training log."""
-
-    max_rows: int = Field(
-        default=100_000, ge=0, description="Rows of the log read at most; 0: no such teacher."
-    )
-    l2: float = Field(default=100.0, gt=0, description="Ridge on a word's weight.")
-    seed: Seed = 0
-
-
 class MixSettings(Branch):
     """Further students beside the one of the settings, of which the rule picks one on tune."""
 
@@ -131,7 +109,9 @@ class MixSettings(Branch):
         default=(), description="Shares of the relevance goal to try; each trains a student."
     )
     conflicts: tuple[Literal["agreement", "vote"], ...] = Field(
-        default=(), description="Rules for conflicts to try, at the student's own alpha."
+        default=(),
+        description="Rules for conflicts to try, at the student's own alpha; vote needs three "
+        "teachers of the student and of the pruned student.",
     )
     relevance_floor: Share = Field(
         default=0.98, description="Least share of the relevance-only student's NDCG@10 on tune."
@@ -142,12 +122,17 @@ class MixSettings(Branch):
         le=1,
         description="Tune queries to choose on: where students are tried, their grades teach none.",
     )
+    reserve: bool = Field(
+        default=False,
+        description="Keep these queries from teaching before anything is tried too: without it the "
+        "first alpha or rule gives the teachers fewer grades, and trains them again.",
+    )
     n_resamples: int = Field(default=500, ge=100, description="Bootstrap resamples.")
 
     @property
     def kept_share(self) -> float:
         """Share of the tune queries kept from teaching."""
-        return self.tune_share if self.alphas or self.conflicts else 0.0
+        return self.tune_share if self.alphas or self.conflicts or self.reserve else 0.0
 
 
 class CalibrationSettings(Branch):
@@ -165,6 +150,10 @@ class EvaluationSettings(Branch):
     bias_pairs: int = Field(
         default=0, ge=0, description="Gate pairs edited to find biases taken over; 0: none."
     )
+    judge_biases: bool = Field(
+        default=True,
+        description="Ask the judge about them too: four labels a pair, from its budget.",
+    )
     seed: Seed = 0
 
 
@@ -175,9 +164,15 @@ class PromotionSettings(Branch):
     minimum_kappa: float = Field(default=0.3, ge=-1, le=1)
     minimum_ndcg: Share = 0.5
     minimum_kept_ndcg: float = Field(default=0.9, ge=0, description="Share of the teacher's NDCG.")
+    minimum_click_auc: Share = Field(
+        default=0.5, description="On members nobody learned from; 0.5 is chance."
+    )
     margin_ndcg: float = Field(default=0.01, ge=0, description="Loss to the served model allowed.")
     margin_slice_ndcg: float = Field(
         default=0.05, ge=0, description="Loss to the served model allowed on one kind of query."
+    )
+    margin_click_auc: float = Field(
+        default=0.05, ge=0, description="Loss of click AUC to the served model allowed."
     )
     require_gain: bool = Field(
         default=False, description="A later model must also be better than the one in service."
@@ -232,15 +227,19 @@ class Settings(Branch):
     )
 
     @model_validator(mode="after")
+    def _further_teachers_have_names_of_their_own(self) -> Self:
+        names = [*SHIPPED_TEACHERS, *(one.name for one in self.further_teachers)]
+        if taken := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"Further teachers need names that nobody else has, and not "
+                f"{', '.join(SHIPPED_TEACHERS)}; came {', '.join(taken)} again. Rename them."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _every_teacher_is_known(self) -> Self:
         """A name that nobody has would be a teacher who silently says nothing."""
-        known = {
-            "policy",
-            "click",
-            "words",
-            "retrieval",
-            *(one.name for one in self.further_teachers),
-        }
+        known = {*SHIPPED_TEACHERS, *(one.name for one in self.further_teachers)}
         for role in (self.assistant, self.student, self.pruned_student):
             unknown = sorted({one.name for one in role.teachers} - known)
             if unknown:
@@ -249,3 +248,42 @@ class Settings(Branch):
                     "Use one of them, or add a scorer's folder to further_teachers."
                 )
         return self
+
+    @model_validator(mode="after")
+    def _clicks_have_no_reasons(self) -> Self:
+        if self.click_teacher.rationale is not None:
+            raise ValueError("Reasons are for grades; set click_teacher.rationale to null.")
+        return self
+
+    @model_validator(mode="after")
+    def _students_can_be_made(self) -> Self:
+        """What is refused here would else be refused after hours, when the students' turn comes."""
+        for rule in self.mix.conflicts:
+            for role in (self.student, self.pruned_student):  # the rule chosen is for both
+                role.check_rule(rule)
+        for name in ("assistant", "pruned_student"):
+            if getattr(self, name).start != "tier_before":
+                raise ValueError(
+                    f"Only the student can begin as the student of relevance alone; came "
+                    f"{name}.start. Leave it at tier_before."
+                )
+        return self
+
+    def goal_of(self, teacher: str) -> Literal["grades", "actions"]:
+        """What a teacher speaks of: of actions, where nobody wants anything else of it."""
+        by_clicks = teacher in ("click", "words") or self.asked_of(teacher) == {"actions"}
+        return "actions" if by_clicks else "grades"
+
+    def is_stored(self, teacher: str) -> bool:
+        """Whether a teacher's soft labels are read from the store: not where it teaches live alone.
+
+        Who teaches nobody is stored too: the audit of conflicts reads it.
+        """
+        roles = (self.assistant, self.student, self.pruned_student)
+        asked = [one for role in roles for one in role.teachers if one.name == teacher]
+        return not asked or not all(one.live for one in asked)
+
+    def asked_of(self, teacher: str) -> frozenset[str]:
+        """The kinds of targets that the distilled roles want of a teacher."""
+        roles = (self.assistant, self.student, self.pruned_student)
+        return frozenset(one.kind for role in roles for one in role.teachers if one.name == teacher)

@@ -1,7 +1,10 @@
 """Steps: the policy teacher learns the judgments, the click teacher starts from it."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +22,7 @@ from tasks.core.training.base_models import (
     new_scorer,
 )
 from tasks.core.training.rationales import learn_rationales
-from tasks.core.training.scorer import CARD, Outputs, PairScorer
+from tasks.core.training.scorer import CARD, Outputs, PairScorer, goals_of
 from tasks.core.training.teachers import (
     Lora,
     click_weights,
@@ -37,6 +40,7 @@ from tasks.exchange import (
     Domain,
     distributions,
     graded_rows,
+    judged_rows,
     list_numbers,
     optimization,
     order_of,
@@ -45,6 +49,9 @@ from tasks.exchange import (
 from tasks.run import current_run
 from tasks.settings import FurtherTeacherSettings, LoraSettings, TeacherSettings
 from tasks.step import make, step
+
+# Rows with the judge's reasons, and their texts.
+Reasoned = tuple[list[Row], list[PairText]]
 
 
 @step
@@ -63,11 +70,12 @@ def train_policy_teacher(
         grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
         rows = graded_rows(judgments, people, most=settings.training.max_rows)
         template = template_for(base, settings.max_tokens, grade_count)
-        pairs = Catalog.load(domain.catalog.folder).pairs(template, rows)
-        scorer = _start(base, Outputs(grade_count, actions), template, rows, pairs, settings, bench)
+        catalog = Catalog.load(domain.catalog.folder)
+        reasoned = _reasoned(judgments, catalog, template, settings)
+        scorer = _start(base, Outputs(grade_count, actions), template, reasoned, settings, bench)
         report = learn_policy(
             scorer,
-            pairs,
+            catalog.pairs(template, rows),
             distributions(rows, grade_count),
             list_numbers([row["query_id"] for row in rows]),
             order_of(rows),
@@ -79,7 +87,8 @@ def train_policy_teacher(
             progress=lambda done, total: current_run().progress("policy_teacher", done, total),
         )
         scorer.save(bench.out / SCORER)
-        return {"rows": len(rows), "steps": report.steps, "skipped_steps": report.skipped_steps}
+        counts = {"rows": len(rows), "steps": report.steps, "skipped_steps": report.skipped_steps}
+        return counts | ({"reasons": len(reasoned[0])} if settings.rationale else {})
 
     return make(
         "policy_teacher",
@@ -105,10 +114,11 @@ def train_click_teacher(
     """Go on from the policy teacher with what members did, weighted by 1 / propensity."""
     if impressions is None:
         return None
+    base = BaseModel(**settings.base.model_dump())
 
     def build(bench: Workbench) -> Counts:
         rows = shown_rows(impressions, "train")[: settings.training.max_rows]
-        scorer = _click_start(policy_teacher, settings)
+        scorer = _click_start(policy_teacher, base, settings)
         lists = list_numbers([row["impression_id"] for row in rows])
         taken = np.array([[row[name] for name in scorer.outputs.actions] for row in rows], float)
         weights = click_weights(taken, lists, np.array([row["weight"] for row in rows]))
@@ -130,17 +140,28 @@ def train_click_teacher(
         "click_teacher",
         build,
         module=__name__,
-        settings=settings.model_dump(mode="json", exclude={"ablate_start"}),
+        settings={
+            **settings.model_dump(mode="json", exclude={"ablate_start"}),
+            # From the policy teacher its artifact says it; a folder's weights may change in place.
+            "weights": base.fingerprint() if settings.start == "base" else None,
+        },
         upstream=[domain.catalog, impressions, policy_teacher],
     )
 
 
 @step
-def import_teacher(settings: FurtherTeacherSettings) -> Artifact:
+def import_teacher(
+    domain: Domain,
+    impressions: Artifact | None,
+    kinds: frozenset[str],
+    settings: FurtherTeacherSettings,
+) -> Artifact:
     """A scorer from elsewhere as an artifact, known by its files' hashes.
 
+    ``kinds`` are the targets that students want of it.
+
     Raises:
-        CookbookError: the folder holds no scorer.
+        CookbookError: the folder holds no scorer, or one that was not taught these targets.
     """
     folder = Path(settings.folder)
     if not (folder / CARD).is_file():
@@ -148,6 +169,10 @@ def import_teacher(settings: FurtherTeacherSettings) -> Artifact:
             f"The further teacher {settings.name!r} must be a saved scorer, and {folder} has no "
             f"{CARD}. Give the folder of a scorer that this project saved."
         )
+    actions = tuple(impressions.json(PROPENSITIES)["actions"]) if impressions else ()
+    expected = Outputs(len(parse_policy(domain.policy.file(POLICY)).grades), actions)
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    check_teaches(card, expected, kinds, settings)
     hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
     def build(bench: Workbench) -> Counts:
@@ -155,6 +180,31 @@ def import_teacher(settings: FurtherTeacherSettings) -> Artifact:
         return {"files": len(hashes)}
 
     return make("further_teacher", build, module=__name__, outside=hashes)
+
+
+def check_teaches(
+    card: Mapping[str, Any],
+    expected: Outputs,
+    kinds: frozenset[str],
+    settings: FurtherTeacherSettings,
+) -> None:
+    """Refuse a scorer whose outputs are others: a click read as a grade looks like any number."""
+    found = Outputs(card["grade_count"], tuple(card["actions"]))
+    taught = goals_of(card)
+    wants = {"actions" if kind == "actions" else "grades" for kind in kinds}
+    same_actions = "actions" not in wants or found.actions == expected.actions
+    if found.grade_count == expected.grade_count and same_actions and wants <= set(taught):
+        return
+    raise CookbookError(
+        f"The further teacher {settings.name!r} must give {_spoken(expected)} as the domain has "
+        f"them, and be taught the {' and '.join(sorted(wants)) or 'grades'} that students want of "
+        f"it; the scorer in {settings.folder} gives {_spoken(found)} and was taught "
+        f"{' and '.join(taught)}. Give another scorer, or name this one for another kind of target."
+    )
+
+
+def _spoken(outputs: Outputs) -> str:
+    return f"{outputs.grade_count} grades and the actions {', '.join(outputs.actions) or 'none'}"
 
 
 def template_for(base: BaseModel, max_tokens: int, grade_count: int) -> InputTemplate:
@@ -172,22 +222,21 @@ def _start(
     base: BaseModel,
     outputs: Outputs,
     template: InputTemplate,
-    rows: list[Row],
-    pairs: list[PairText],
+    reasoned: Reasoned,
     settings: TeacherSettings,
     bench: Workbench,
 ) -> PairScorer:
     """The base as a scorer; where settings say so, one that learned the judge's reasons first."""
     if settings.rationale is None:
         return new_scorer(base, outputs, template, seed=settings.training.seed)
-    most = settings.rationale.max_rows
+    rows, pairs = reasoned
     writer = language_model(base, seed=settings.training.seed)
     learn_rationales(
         writer,
         template,
-        pairs[:most],
-        [row["rationale"] for row in rows[:most]],
-        np.array([row["grade"] for row in rows[:most]]),
+        pairs,
+        [row["rationale"] for row in rows],
+        np.array([row["grade"] for row in rows]),
         optimization(settings.rationale),
         lora=_lora(settings.lora),
         checkpoints=bench.scratch / "rationale",
@@ -196,12 +245,28 @@ def _start(
     return causal_scorer(base, writer, outputs, template)
 
 
-def _click_start(policy_teacher: Artifact, settings: TeacherSettings) -> PairScorer:
+def _reasoned(
+    judgments: Artifact, catalog: Catalog, template: InputTemplate, settings: TeacherSettings
+) -> Reasoned:
+    """What the judge gave a reason for, with its own grade, which the reason is for.
+
+    People give none, and their grades fill the training rows first: taken from these, the reasons
+    would be gone wherever people graded much.
+    """
+    if settings.rationale is None:
+        return [], []
+    reasoned = [row for row in judged_rows(judgments, "train") if row["rationale"]]
+    rows = reasoned[: settings.rationale.max_rows]
+    return rows, catalog.pairs(template, rows)
+
+
+def _click_start(
+    policy_teacher: Artifact, base: BaseModel, settings: TeacherSettings
+) -> PairScorer:
     """The policy teacher's weights, or its base's, with the same outputs and template."""
     scorer = PairScorer.load(policy_teacher.file(SCORER))
     if settings.start == "policy_teacher":
         return scorer
-    base = BaseModel(**settings.base.model_dump())
     return new_scorer(base, scorer.outputs, scorer.template, seed=settings.training.seed)
 
 

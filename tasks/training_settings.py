@@ -1,8 +1,8 @@
 """Settings of everything that trains: base models, optimization, teachers, distilled roles."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.branch import Branch, Count, Seed, Share
 
@@ -58,7 +58,8 @@ class TeacherSettings(Branch):
         description="Weight of first-stage retrieval's order as a listwise teacher.",
     )
     rationale: TrainingSettings | None = Field(
-        default=None, description="Causal bases: learn to write the judge's reason, then grade."
+        default=None,
+        description="Causal policy teachers: learn to write the judge's reason, then grade.",
     )
     start: Literal["policy_teacher", "base"] = Field(
         default="policy_teacher", description="What the click teacher's weights begin as."
@@ -67,6 +68,15 @@ class TeacherSettings(Branch):
         default=False,
         description="Train a click teacher from the other start too: it is measured, not used.",
     )
+
+    @model_validator(mode="after")
+    def _reasons_have_a_writer(self) -> Self:
+        if self.rationale is not None and self.base.source in ("embedded", "random_encoder"):
+            raise ValueError(
+                f"Only a causal base can learn to write reasons; came base.source "
+                f"{self.base.source}, an encoder. Take a causal base, or set rationale to null."
+            )
+        return self
 
 
 class SoftTeacherSettings(Branch):
@@ -81,6 +91,20 @@ class SoftTeacherSettings(Branch):
     )
     temperature: float = Field(default=1.0, gt=0, le=20)
     weight: float = Field(default=1.0, ge=0, description="Weight beside others of its goal.")
+    live: bool = Field(
+        default=False,
+        description="Run the teacher on every step's rows instead of once on all, with soft labels "
+        "stored: for a single student that sees few of the rows. The result is the same.",
+    )
+
+    @model_validator(mode="after")
+    def _live_teachers_are_scorers(self) -> Self:
+        if self.live and self.name in ("retrieval", "words"):
+            raise ValueError(
+                f"Only a scorer can teach live; came {self.name}, which runs no model while "
+                "students train. Leave its live at false."
+            )
+        return self
 
 
 class FurtherTeacherSettings(Branch):
@@ -90,6 +114,10 @@ class FurtherTeacherSettings(Branch):
     folder: str = Field(description="Folder of a saved scorer, with its cookbook.json.")
 
 
+# Names of teachers that ship: a further one of such a name would take its place unseen.
+SHIPPED_TEACHERS = ("policy", "click", "words", "retrieval")
+# The fewest teachers among whom a majority can differ from the heaviest one.
+VOTERS = 3
 POLICY_GRADES = SoftTeacherSettings(name="policy", kind="grades")
 CLICK_ACTIONS = SoftTeacherSettings(name="click", kind="actions")
 
@@ -100,11 +128,21 @@ class DistillationSettings(Branch):
     base: BaseModelSettings | None = Field(
         default=None, description="None: start from the weights of the tier before."
     )
+    start: Literal["tier_before", "policy_only"] = Field(
+        default="tier_before",
+        description="What the student's weights begin as. policy_only: the student of relevance "
+        "alone, where there is a click log; no other role can begin so.",
+    )
     layers: Count = Field(description="Transformer layers kept.")
     kept_layers: Literal["spread", "first"] = Field(
         default="spread", description="Which layers stay: evenly spread, or the first ones."
     )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
+    cuts: Literal["together", "one_by_one"] = Field(
+        default="together",
+        description="one_by_one: layers are cut and the role is taught, then MLPs are cut and it "
+        "is taught again, each time with all of training's passes.",
+    )
     trim_vocabulary: bool = Field(
         default=False,
         description="Drop the tokens, with their embeddings, that no document, member or training "
@@ -117,6 +155,38 @@ class DistillationSettings(Branch):
     alpha: Share = Field(default=0.5, description="Share of the relevance goal in the loss.")
     conflicts: Literal["none", "agreement", "vote"] = Field(
         default="none",
-        description="Where teachers disagree on a row: nothing, less weight, or majority vote.",
+        description="Where teachers disagree on a row: nothing, less weight, or the vote of "
+        "the majority among three teachers or more.",
     )
     training: TrainingSettings
+
+    @model_validator(mode="after")
+    def _cuts_are_two(self) -> Self:
+        if self.cuts == "one_by_one" and self.mlp_share == 1.0:
+            raise ValueError(
+                "Cuts one by one are of layers and of MLPs; came mlp_share 1, which cuts none. "
+                "Lower it, or leave cuts at together."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rule_has_its_teachers(self) -> Self:
+        self.check_rule(self.conflicts)
+        return self
+
+    def check_rule(self, rule: str) -> None:
+        """Refuse a vote of two: equal weights always tie, and else the heavier one always wins.
+
+        And any rule where a teacher is live.
+        """
+        names = sorted({one.name for one in self.teachers})
+        if rule == "vote" and len(names) < VOTERS:
+            raise ValueError(
+                f"A vote on conflicts needs {VOTERS} teachers or more; came {', '.join(names)}. "
+                "Add a teacher, such as retrieval, or take the rule agreement."
+            )
+        if rule != "none" and (live := sorted({one.name for one in self.teachers if one.live})):
+            raise ValueError(
+                f"The rule {rule} compares what teachers say of all of a query's rows before "
+                f"training, and {', '.join(live)} teaches live. Set its live to false."
+            )

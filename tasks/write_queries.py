@@ -48,11 +48,11 @@ def write_llm_queries(
         aims = _aims(policy, catalog, golden, synthesis, holes)
         asked = _requests(aims, catalog, settings, synthesis)
         with open_judge(domain, judge, encoder, settings) as llm:
-            found = write_queries(llm, [request for request, _ in asked])
+            found = write_queries(llm, asked)
         rows = [
-            # The name is a pair_id's place in the journal: forgetting a member finds it by that.
-            {"query": query, "member_id": member_id, "pair_id": name}
-            for (_, member_id), name, queries in zip(asked, found.names, found.queries, strict=True)
+            # The name stands in the journal where a label has its pair_id.
+            {"query": query, "member_id": request.member_id, "pair_id": name}
+            for request, name, queries in zip(asked, found.names, found.queries, strict=True)
             for query in queries
         ][: synthesis.generated_queries]
         write_stream(bench.out / WRITTEN, rows, _SCHEMA)
@@ -90,8 +90,8 @@ def _aims(
 
 def _requests(
     aims: Sequence[Aim], catalog: Catalog, settings: JudgeSettings, synthesis: SynthesisSettings
-) -> list[tuple[WriteRequest, str]]:
-    """Requests with the member that asks, one for each aim."""
+) -> list[WriteRequest]:
+    """One request for each aim."""
     generator = np.random.default_rng(synthesis.seed)
     documents, members = list(catalog.documents.values()), list(catalog.members.values())
     asked = []
@@ -103,6 +103,7 @@ def _requests(
             document=outgoing_document(document, allowed=settings.sent_attributes),
             member=outgoing_member(member) if member else "",
             kind=kind,
+            member_id=member["member_id"] if member else "",
         )
-        asked.append((request, member["member_id"] if member else ""))
+        asked.append(request)
     return asked

@@ -15,6 +15,8 @@ SHARED = {
     "allowed_queries",
     "asking",
     "branch",
+    "click_gate",
+    "click_settings",
     "exchange",
     "intent_settings",
     "judge_settings",

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.exceptions import TerminationSignal
 
 from flows.cli import app, main
 from flows.cli_reference import reference
+from tasks.core.labeling.journal import render_line
 from tasks.core.store.registry import Registry
 from tests.core.training.tiny import lively_scorer
 
@@ -102,13 +104,19 @@ def test_a_terminated_command_has_exit_code_143(
     assert "run the same command again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("prefects", [False, True], ids=["ours", "prefects"])
 def test_a_stop_that_became_another_error_on_its_way_is_still_a_stop(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    prefects: bool,
 ) -> None:
     """As Prefect's engine does where a signal reaches it while it opens a task."""
 
     def terminate(self: Registry) -> list[str]:
         try:
+            if prefects:  # what its own handler raises while a flow runs
+                raise TerminationSignal(signal=signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
         except BaseException:
             raise ValueError("Task run is not set")  # noqa: B904
@@ -189,6 +197,7 @@ def store(tmp_path: Path) -> Path:
         weights.write_text(name)
         registry.register({"scorer/model.safetensors": weights}, {"name": name})
     registry.promote("v0001", reason="first", by="run")
+    registry.offer("v0003", reason="passes every gate", by="run")
     registry.promote("v0002", reason="better", by="run")
     return tmp_path / "runs"
 
@@ -231,6 +240,19 @@ def test_a_version_of_which_the_log_says_nothing_is_not_called_refused(
     (line,) = (one for one in capsys.readouterr().out.splitlines() if "v0003" in one)
     assert "registered" in line
     assert "refused" not in line
+
+
+def test_a_candidate_that_no_gate_has_judged_is_told_from_one_that_waits(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    weights = store / "four"
+    weights.write_text("four")
+    Registry(store / "job_search" / "registry").register({"scorer/w": weights}, {})
+    main(["models", "list", "--store", str(store)])
+    told = capsys.readouterr().out
+    (line,) = (one for one in told.splitlines() if "v0004" in one)
+    assert "registered" in line
+    assert "running again" in " ".join(told.split())
 
 
 def test_a_list_says_who_took_a_version_out_and_why(
@@ -287,6 +309,30 @@ def test_an_export_is_whole_and_never_overwrites(
     assert (target / "scorer" / "model.safetensors").read_text() == "two"
 
 
+def test_an_export_keeps_what_people_did_to_its_owner(store: Path, tmp_path: Path) -> None:
+    effects = tmp_path / "effects" / "per_member"
+    effects.mkdir(parents=True)
+    (effects / "members.json").write_text("{}")
+    scorer = tmp_path / "one"
+    files = {"scorer/model.safetensors": scorer, "effects": effects.parent}
+    version = Registry(store / "job_search" / "registry").register(files, {"name": "personal"})
+    target = tmp_path / "exported"
+    main(["models", "export", version, str(target), "--store", str(store)])
+    modes = {
+        path.relative_to(target).as_posix(): path.stat().st_mode & 0o777
+        for path in target.rglob("*")
+    }
+    assert modes["scorer/model.safetensors"] == scorer.stat().st_mode & 0o777
+    own = {name: mode for name, mode in modes.items() if not name.startswith("scorer")}
+    assert own == {
+        "effects": 0o700,
+        "effects/per_member": 0o700,
+        "effects/per_member/members.json": 0o600,
+        "manifest.json": 0o600,
+    }
+    assert list(tmp_path.glob(".*")) == []
+
+
 def test_an_onnx_export_holds_its_logits_to_torchs_and_times_both(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -321,6 +367,23 @@ def test_a_mistyped_store_is_not_taken_for_an_empty_one(
     """A member who is asked to be forgotten in the wrong store is not forgotten."""
     assert "is none" in fails(capsys, *arguments, "--store", tmp_path / "runz")
     assert not (tmp_path / "runz").exists()
+
+
+def test_clean_drops_answers_only_when_it_is_asked_to(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    (store / "artifacts").mkdir()
+    (store / ".reproduce-killed").mkdir()
+    journal = store / "job_search" / "labels" / "journal.jsonl"
+    old = {"type": "result", "key": "00", "usd": 1.0, "run": "r", "reply": {}, "day": "2020-01-01"}
+    journal.parent.mkdir()
+    journal.write_bytes(render_line(old))
+    main(["clean", "--days", "3", "--store", str(store)])
+    assert journal.read_bytes() == render_line(old)
+    assert f"removed {store / '.reproduce-killed'}" in capsys.readouterr().out
+    main(["clean", "--days", "3", "--journal-days", "3", "--store", str(store)])
+    assert f"1 answers removed from {journal}" in capsys.readouterr().out
+    assert "1 or more" in fails(capsys, "clean", "--days", "3", "--journal-days", "0")
 
 
 def test_forgetting_names_the_own_files_that_hold_the_member_before_it_removes_anything(

@@ -8,11 +8,13 @@ import numpy as np
 from scipy.special import expit
 
 from flows.profiles import LOGGED_WORDS, laptop
+from flows.students import of_one_goal
 from tasks.click_words import learn_click_words
 from tasks.core.distillation.soft_labels import read_soft_labels
 from tasks.core.domain.catalog import DOCUMENTS, MEMBERS
 from tasks.core.store.artifacts import Artifact
 from tasks.core.tables import columns_of, write_table
+from tasks.distill import _stored as stored_opinion
 from tasks.distill import _teachers as taught_by
 from tasks.exchange import POLICY, PROPENSITIES, TOP_WORDS, TRAINING_LOG, TRANSFER, Domain
 from tasks.run import open_run
@@ -93,7 +95,7 @@ def test_without_rows_there_is_no_such_teacher(tmp_path: Path) -> None:
 
 
 def test_words_alone_teach_a_student_of_clicks_and_nothing_of_relevance(tmp_path: Path) -> None:
-    """Beside them retrieval is silent: it speaks of relevance."""
+    """They have all the weight of the goal; retrieval speaks of relevance and is not asked."""
     rows = [pair(name, "q0", "d0") | {"bm25": 1.0, "cosine": 0.5} for name in ("a", "b")]
     labels = np.array([[np.nan] * 3 + [1.5], [np.nan] * 3 + [-1.5]], dtype=np.float32)
     folder = tmp_path / "words"
@@ -102,7 +104,9 @@ def test_words_alone_teach_a_student_of_clicks_and_nothing_of_relevance(tmp_path
     artifact = Artifact("click_words", str(folder), "0" * 16, "0" * 16, 0.0, reused=False)
     student = tiny_scorer("random_encoder", actions=("clicked",))
     queries = np.zeros(2, dtype=np.int64)
-    settings = laptop().student
-    (teacher,) = taught_by(rows, queries, student, {"words": artifact}, settings)
+    settings = of_one_goal(laptop().student, alpha=0.0)
+    (teacher,) = taught_by(
+        rows, queries, student, {"words": stored_opinion(artifact, rows)}, settings
+    )
     assert (teacher.kind, teacher.weight) == ("actions", LOGGED_WORDS.weight)
     np.testing.assert_array_equal(teacher.targets, labels[:, 3:])

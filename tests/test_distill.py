@@ -6,18 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
 
+from tasks.branch import changed
 from tasks.core.domain.catalog import DOCUMENTS, MEMBERS, Catalog
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, materialize
 from tasks.core.tables import columns_of, write_table
+from tasks.core.training.precision import device_of
 from tasks.core.training.scorer import PairScorer
 from tasks.distill import distill
 from tasks.exchange import SCORER, TRANSFER, Domain
 from tasks.run import open_run
-from tasks.settings import DistillationSettings, TrainingSettings
-from tests.core.training.tiny import WORDS, processor_without_fast_bfloat16, tiny_scorer
+from tasks.score import score
+from tasks.settings import DistillationSettings, SoftTeacherSettings, TrainingSettings
+from tests.core.training.tiny import (
+    WORDS,
+    lively_scorer,
+    passes,
+    processor_without_fast_bfloat16,
+    tiny_scorer,
+)
 
-__all__ = ["processor_without_fast_bfloat16"]
+__all__ = ["passes", "processor_without_fast_bfloat16"]
 TRAINING = TrainingSettings(epochs=1, learning_rate=1e-3, checkpoint_every_steps=0)
 SHAPE = DistillationSettings(layers=2, mlp_share=0.5, training=TRAINING)
 PAIRS = [
@@ -69,15 +81,18 @@ def write_labels(folder: Path) -> None:
     write_table(folder / "shard-00000.parquet", columns)
 
 
-def taught(store: Path, settings: DistillationSettings) -> PairScorer:
+def taught(
+    store: Path, settings: DistillationSettings, start: PairScorer | None = None
+) -> PairScorer:
     """The student that the step saves, without Prefect around it."""
     step: Any = distill
     with open_run(store, "toy"):
         catalog = made("catalog", write_catalog)
         domain = Domain(catalog, catalog, catalog, None, None, None)
         labels = {"policy": made("soft_labels", write_labels)}
-        transfer, start = made("transfer_set", write_transfer), made("start", write_start)
-        student = step.fn("student", domain, transfer, labels, start, settings)
+        write = write_start if start is None else lambda out: start.save(out / SCORER)
+        transfer, begun = made("transfer_set", write_transfer), made("start", write)
+        student = step.fn("student", domain, transfer, labels, begun, settings, {})
     return PairScorer.load(student.file(SCORER))
 
 
@@ -95,3 +110,82 @@ def test_a_trimmed_role_keeps_what_catalog_and_training_queries_use(tmp_path: Pa
     assert whole.parameters() - trimmed.parameters() == gone * 32
     texts = Catalog.load(next(tmp_path.glob("artifacts/catalog/*"))).pairs(whole.template, PAIRS)
     np.testing.assert_array_equal(trimmed.logits(texts), whole.logits(texts))
+
+
+def soft_teacher(kind: str, *, live: bool) -> SoftTeacherSettings:
+    return SoftTeacherSettings.model_validate({"name": "policy", "kind": kind, "live": live})
+
+
+@pytest.mark.parametrize("kind", ["grades", "listwise"])
+def test_a_live_teacher_teaches_the_student_that_its_stored_labels_teach(
+    kind: str, tmp_path: Path, passes: list[int]
+) -> None:
+    """It scores every row once an epoch, for each student; stored labels none, for none."""
+    teach: Any = distill
+    give: Any = score
+    found: dict[bool, PairScorer] = {}
+    with open_run(tmp_path, "toy"):
+        catalog = made("catalog", write_catalog)
+        domain = Domain(catalog, catalog, catalog, None, None, None)
+        transfer, start = made("transfer_set", write_transfer), made("start", write_start)
+        lively = lively_scorer("random_encoder")
+        teacher = made("policy_teacher", lambda out: lively.save(out / SCORER))
+        labels = {"policy": give.fn(domain, teacher, transfer)}
+        for live in (False, True):
+            for layers in (2, 1):  # a second student
+                passes.clear()
+                role = SHAPE.model_copy(
+                    update={"layers": layers, "teachers": (soft_teacher(kind, live=live),)}
+                )
+                role = changed(role, training=changed(TRAINING, epochs=2, rows_per_step=4))
+                student = teach.fn(
+                    "student",
+                    domain,
+                    transfer,
+                    {} if live else labels,
+                    start,
+                    role,
+                    {"policy": teacher},
+                )
+                assert passes == ([4] * 6 if live else [])
+            found[live] = PairScorer.load(student.file(SCORER))
+    texts = Catalog.load(next(tmp_path.glob("artifacts/catalog/*"))).pairs(lively.template, PAIRS)
+    begun = tiny_scorer("random_encoder").logits(texts)
+    assert np.abs(found[True].logits(texts) - begun).max() > 1e-3
+    np.testing.assert_allclose(found[True].logits(texts), found[False].logits(texts), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"teachers": ({"name": "words", "kind": "actions", "live": True},)}, "came words"),
+        (
+            {
+                "teachers": (
+                    {"name": "policy", "kind": "grades", "live": True},
+                    {"name": "click", "kind": "actions"},
+                ),
+                "conflicts": "agreement",
+            },
+            "policy teaches live",
+        ),
+    ],
+)
+def test_who_cannot_teach_live_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        DistillationSettings.model_validate({"layers": 1, "training": TRAINING, **change})
+
+
+def test_pruning_runs_where_training_will(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with a GPU a model just loaded lies on the CPU; here meta stands for the GPU."""
+    seen: list[torch.device] = []
+
+    def look(scorer: PairScorer, *_: Any) -> None:
+        seen.append(device_of(scorer.model))
+        raise InterruptedError
+
+    monkeypatch.setattr("tasks.distill.best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("tasks.distill.prune_mlps", look)
+    with pytest.raises(InterruptedError):
+        taught(tmp_path, SHAPE)
+    assert seen == [torch.device("meta")]

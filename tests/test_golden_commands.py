@@ -74,6 +74,8 @@ def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
     assert f"{len(rows)} pairs in {sheet}" in shown
     assert all(row["grade"] == row["dim_NEED"] == "" and row["document"] for row in rows)
     assert not any(cell.startswith("=") for row in rows for cell in row.values())
+    for written in (sheet, sheet.with_suffix(".html")):  # they show what members wrote
+        assert written.stat().st_mode & 0o777 == 0o600
     page = sheet.with_suffix(".html").read_text(encoding="utf-8")
     assert "NEED-2" in page
     assert "http://" not in page.replace("http://evil.example", "")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.profiles import PROFILES, changed, laptop
+from flows.profiles import PROFILES, changed, laptop, smoke
 from tasks.core.domain.paths import find_domain
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.address import OPENAI
@@ -226,3 +226,14 @@ def test_the_plan_shows_each_rung_and_what_a_foreign_address_is_told(
         main(["plan", "--store", str(tmp_path), "--profile", "elsewhere"])
     assert end.value.code == 2
     assert "COOKBOOK_JUDGE_HOSTS=collector.example" in capsys.readouterr().err
+
+
+def test_reasons_of_a_judge_that_gives_none_are_refused_before_anything_is_spent() -> None:
+    paths = find_domain("job_search", PROJECT)
+    learns = changed(smoke().policy_teacher, rationale=smoke().policy_teacher.training)
+    for kind in ("embedded", "auto"):
+        asked = changed(smoke(), policy_teacher=learns, judge=JudgeSettings(kind=kind))
+        with pytest.raises(CookbookError, match="which take an LLM"):
+            settle_judge(asked, paths, {})
+    asked = changed(smoke(), policy_teacher=learns, judge=JudgeSettings(kind="endpoint"))
+    assert settle_judge(asked, paths, {})[0].judge.kind == "endpoint"

@@ -140,3 +140,13 @@ def test_queries_that_a_mix_is_chosen_on_teach_nothing(tmp_path: Path) -> None:
     assert rows is not None
     assert len({row["query_id"] for row in rows}) <= 18 < 30 - 2
     assert gathered(tmp_path, PeopleSettings(), MixSettings(alphas=(0.3,), tune_share=1)) is None
+
+
+def test_with_reserved_queries_a_first_alpha_changes_no_teachers_grades(tmp_path: Path) -> None:
+    """Without, the alpha halves them, and both teachers are trained again."""
+    before = gathered(tmp_path, PeopleSettings(), MixSettings(reserve=True))
+    after = gathered(tmp_path, PeopleSettings(), MixSettings(alphas=(0.3,), reserve=True))
+    assert before is not None and after is not None
+    assert before == after
+    assert len(list(tmp_path.glob("artifacts/people_grades/*"))) == 1
+    assert before != gathered(tmp_path, PeopleSettings(), MixSettings())

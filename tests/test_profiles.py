@@ -61,6 +61,70 @@ def test_a_teacher_that_nobody_is_is_refused_and_a_further_one_is_known() -> Non
     assert changed(one, student=student, further_teachers=(scorer,)).student == student
 
 
+@pytest.mark.parametrize("names", [("policy",), ("words",), ("older", "older")])
+def test_a_further_teacher_takes_nobodys_name(names: tuple[str, ...]) -> None:
+    """Its labels would silently stand for the other's."""
+    further = tuple(FurtherTeacherSettings(name=name, folder="somewhere") for name in names)
+    with pytest.raises(ValidationError, match=f"came {names[0]} again"):
+        changed(laptop(), further_teachers=further)
+
+
+def test_two_teachers_cannot_vote() -> None:
+    """Refused with the settings, not when the students' turn comes."""
+    one, four = single_gpu(), laptop()
+    with pytest.raises(ValidationError, match="3 teachers or more; came click, policy"):
+        changed(one.student, conflicts="vote")
+    with pytest.raises(ValidationError, match="3 teachers or more; came click, policy"):
+        changed(one, mix=changed(one.mix, conflicts=("agreement", "vote")))
+    twice = (*one.student.teachers, SoftTeacherSettings(name="policy", kind="margin"))
+    with pytest.raises(ValidationError, match="3 teachers or more"):
+        changed(one.student, teachers=twice, conflicts="vote")
+    assert changed(four, mix=changed(four.mix, conflicts=("vote",))).mix.conflicts == ("vote",)
+
+
+def test_soft_labels_are_stored_unless_every_role_asks_its_teacher_live() -> None:
+    live = tuple(changed(one, live=one.name == "policy") for one in smoke().assistant.teachers)
+    one_role = changed(smoke(), assistant=changed(smoke().assistant, teachers=live))
+    assert one_role.is_stored("policy")
+    roles = {name: changed(getattr(smoke(), name), teachers=live) for name in ROLES[2:]}
+    assert not changed(smoke(), **roles).is_stored("policy")
+    assert changed(smoke(), **roles).is_stored("click")
+
+
+def test_reasons_are_for_causal_policy_teachers() -> None:
+    reasons = laptop().policy_teacher.training
+    with pytest.raises(ValidationError, match=r"came base\.source embedded, an encoder"):
+        changed(laptop().policy_teacher, rationale=reasons)
+    learns = changed(smoke().policy_teacher, rationale=reasons)
+    assert changed(smoke(), policy_teacher=learns).policy_teacher.rationale == reasons
+    with pytest.raises(ValidationError, match=r"set click_teacher\.rationale to null"):
+        changed(smoke(), click_teacher=learns)
+
+
+def test_only_the_student_begins_as_the_student_of_relevance_alone() -> None:
+    one = laptop()
+    changed(one, student=changed(one.student, start="policy_only"))
+    with pytest.raises(ValidationError, match=r"came assistant\.start"):
+        changed(one, assistant=changed(one.assistant, start="policy_only"))
+
+
+def test_what_a_teacher_speaks_of_is_what_is_wanted_of_it() -> None:
+    one = laptop()
+    further = tuple(
+        FurtherTeacherSettings(name=name, folder="somewhere") for name in ("older", "clicks")
+    )
+    teachers = (
+        *one.student.teachers,
+        SoftTeacherSettings(name="older", kind="margin"),
+        SoftTeacherSettings(name="clicks", kind="actions"),
+    )
+    both = changed(one, further_teachers=further, student=changed(one.student, teachers=teachers))
+    assert both.asked_of("older") == {"margin"}
+    names = ("policy", "click", "words", "older", "clicks")
+    spoken = ["grades", "actions", "actions", "grades", "actions"]
+    assert [both.goal_of(name) for name in names] == spoken
+
+
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
     with pytest.raises(CookbookError, match="smoke, laptop, single_gpu, linkedin; came 'huge'"):
         profile("huge")

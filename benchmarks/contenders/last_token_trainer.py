@@ -19,10 +19,11 @@ PROBE = "model.layers.0.mlp.gate_proj.weight"
 
 
 class LastTokenTrainer(Trainer):  # type: ignore[misc]
-    """KL over the grade tokens of the last position."""
+    """T^2 KL at temperature T over the grade tokens of the last position."""
 
     teacher: PreTrainedModel | None
     grades: list[int]
+    temperature: float
 
     def grade_logits(self, model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = model(input_ids=ids, logits_to_keep=1).logits[:, -1, self.grades]
@@ -34,9 +35,10 @@ class LastTokenTrainer(Trainer):  # type: ignore[misc]
         if self.teacher is not None:
             with torch.no_grad():
                 target = self.grade_logits(self.teacher, inputs["input_ids"])
-        target = F.log_softmax(target, dim=1)
-        output = F.log_softmax(student, dim=1)
-        return F.kl_div(output, target, reduction="batchmean", log_target=True)
+        target = F.log_softmax(target / self.temperature, dim=1)
+        output = F.log_softmax(student / self.temperature, dim=1)
+        kl = F.kl_div(output, target, reduction="batchmean", log_target=True)
+        return self.temperature**2 * kl
 
 
 def main() -> None:
@@ -53,6 +55,7 @@ def main() -> None:
         student, TrainingArguments(**settings), train_dataset=data, callbacks=[StepTurns()]
     )
     trainer.grades = load_array(work, "grades").tolist()
+    trainer.temperature = float(sys.argv[4])
     trainer.teacher = None
     if mode == "live":
         trainer.teacher = AutoModelForCausalLM.from_pretrained(

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ def ours(folder: Path, pairs: list[list[str]], dtype: str) -> Any:
 
 
 def cross_encoder(folder: Path, pairs: list[list[str]], batch_size: int) -> Any:
+    """The peer's scoring; with ``batch_size`` 0, by the faster of 64 and 128, chosen here."""
     from sentence_transformers import CrossEncoder
     from torch.nn import Identity
 
@@ -28,21 +31,37 @@ def cross_encoder(folder: Path, pairs: list[list[str]], batch_size: int) -> Any:
     # A causal scorer's template puts a line break between the two.
     between = "" if model.tokenizer.sep_token else "\n"
     texts = [(left + between, right) for left, right in pairs]
-    return lambda: model.predict(
-        texts, batch_size=batch_size, show_progress_bar=False, activation_fn=Identity()
-    )
+
+    def score(some: list[tuple[str, str]], size: int) -> Any:
+        return model.predict(
+            some, batch_size=size, show_progress_bar=False, activation_fn=Identity()
+        )
+
+    chosen = batch_size or fastest(score, texts[::4])
+    return chosen, lambda: score(texts, chosen)
+
+
+def fastest(score: Callable[[Any, int], Any], texts: list[tuple[str, str]]) -> int:
+    """The size whose better turn of two is the shorter one; CPU time, since others work too."""
+    seconds: dict[int, list[float]] = {64: [], 128: []}
+    for size in [*seconds, *seconds]:
+        started = time.process_time()
+        score(texts, size)
+        seconds[size].append(time.process_time() - started)
+    return min(seconds, key=lambda size: min(seconds[size]))
 
 
 def main() -> None:
     """Arguments: who, the scorer's folder, the pairs, and a format or a batch size."""
     who, folder, pairs_path, detail = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
     pairs = json.loads(Path(pairs_path).read_text())
+    hear()
     if who == "ours":
         score, found = ours(folder, pairs, detail), versions("torch", "transformers")
     else:
-        score = cross_encoder(folder, pairs, int(detail))
+        batch_size, score = cross_encoder(folder, pairs, int(detail))
         found = versions("sentence-transformers", "transformers")
-    hear()
+        found["batch_size"] = str(batch_size)
     answer(scores=score().tolist(), versions=found)
     turns = Turns()
     while True:

@@ -40,7 +40,8 @@ class Turns:
 
     def begin(self) -> None:
         hear()
-        self.started = time.perf_counter()
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
     def end(self, **content: Any) -> None:
-        answer(seconds=time.perf_counter() - self.started, peak_mb=peak_mb(), **content)
+        took, cpu = time.perf_counter() - self.started, time.process_time() - self.cpu_started
+        answer(seconds=took, cpu_seconds=cpu, peak_mb=peak_mb(), **content)

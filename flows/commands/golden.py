@@ -41,6 +41,7 @@ def sample(
     """
     from tasks.core.labeling.golden import sample_golden, write_worksheet
     from tasks.core.labeling.worksheet_page import render_worksheet
+    from tasks.core.labeling.worksheets import PRIVATE
     from tasks.core.store.files import write_atomically
 
     drawn_from = _pool(domain, root, store, per_query, seed)
@@ -51,7 +52,7 @@ def sample(
     names = [dimension.id for dimension in policy.dimensions]
     write_worksheet(output, chosen, dimensions=names, shown=shown)
     page = output.with_suffix(".html")
-    write_atomically(page, render_worksheet(chosen, policy, shown=shown).encode())
+    write_atomically(page, render_worksheet(chosen, policy, shown=shown).encode(), mode=PRIVATE)
     print(f"{len(chosen)} pairs in {output}, and to grade in a browser in {page}.")
     for kind, number in sorted(Counter(pair.kind for pair in chosen).items()):
         print(f"{number:>6}  {kind}")

@@ -82,7 +82,7 @@ def _state(registry: Registry, version: str) -> tuple[str, str]:
     elif withdrawn is not None:
         state = f"taken out by {sanitize(withdrawn['by'])}"
         own.append(withdrawn)
-    elif not own:
+    elif not own or own[-1]["event"] == "registered":
         state = "registered"
     else:
         state = "refused" if own[-1]["event"] == "refused" else "served before"
@@ -154,7 +154,13 @@ def rollback(*, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE) -
     registry = _registry(store, domain)
     before = registry.served_version()
     model = registry.rollback(reason=reason, by=getpass.getuser())
-    print(f"{model.version} is in service again; {before} is out, and no run puts it back.")
+    if model.version == before:
+        print(
+            f"{before} is in service again already, by these words of yours; nothing changed. "
+            "To go back further, give another reason."
+        )
+    else:
+        print(f"{model.version} is in service again; {before} is out, and no run puts it back.")
 
 
 @models.command
@@ -167,20 +173,34 @@ def export(
     domain: Domain = DOMAIN,
     store: Store = STORE,
 ) -> None:
-    """Copy a version's checked files into a new folder, for another engine to load."""
+    """Copy a version's checked files into a new folder, for another engine to load.
+
+    All but the scorer is readable by its owner alone: effects and card hold what people did.
+    """
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
     if folder.exists():
         raise CookbookError(f"An export makes a new folder; {folder} exists. Name another one.")
     model = _registry(store, domain).model(version)
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
+    # Nobody else reads what is in it before its own modes are set.
+    building.mkdir(parents=True, mode=0o700)
     try:
-        shutil.copytree(model.folder, building)
+        copy = building / folder.name
+        shutil.copytree(model.folder, copy)
+        _close_personal(copy)
         if format == "onnx":
-            _add_onnx(building / "scorer")
-        building.rename(folder)
+            _add_onnx(copy / "scorer")
+        copy.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     print(f"{version} is in {folder}; {folder / 'scorer'} is a plain transformers folder.")
+
+
+def _close_personal(folder: Path) -> None:
+    """Make all but the scorer its owner's alone."""
+    for path in folder.rglob("*"):
+        if path.relative_to(folder).parts[0] != "scorer":
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _add_onnx(scorer: Path) -> None:
@@ -208,6 +228,8 @@ def reproduce(
     """
     from flows.commands.pipeline import run_flow
     from tasks.core.inspection import compare_with_recorded, run_behind
+    from tasks.core.store.leftovers import REPRODUCTION
+    from tasks.core.store.lock import run_lock
     from tasks.settings import Settings
 
     model = _registry(store, domain).model(version)
@@ -218,8 +240,9 @@ def reproduce(
         )
     recorded = run_behind(store, domain, model)
     settings = Settings.model_validate(recorded.manifest["settings"])
-    with TemporaryDirectory(prefix="reproduce-", dir=store) as folder:
-        again, labels = Path(folder), store / domain / "labels"
+    # The lock says that it is at work; what a kill leaves unlocked is removed by clean and forget.
+    with TemporaryDirectory(prefix=REPRODUCTION, dir=store) as made, run_lock(Path(made)):
+        again, labels = Path(made) / "store", store / domain / "labels"
         if labels.is_dir():
             shutil.copytree(labels, again / domain / "labels")
         run_flow(

@@ -57,8 +57,14 @@ def serve(
     Everything listens on loopback. Runs started in the UI write to `store`, one at a time.
     """
     from flows.local_server import prefect_server_with_ui
-    from flows.places import REPORTS_VARIABLE, ROOT_VARIABLE, STORE_VARIABLE
+    from flows.places import (
+        REPORTS_VARIABLE,
+        ROOT_VARIABLE,
+        SERVER_PID_VARIABLE,
+        STORE_VARIABLE,
+    )
 
+    os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
     os.environ[ROOT_VARIABLE] = str(root.resolve())
     os.environ[STORE_VARIABLE] = str(store.resolve())
     with prefect_server_with_ui(port) as address:
@@ -85,27 +91,43 @@ def serve(
 def clean(
     *,
     days: Annotated[int, Parameter(help="What is older goes, if nothing kept needs it.")],
+    journal_days: Annotated[
+        int | None,
+        Parameter(help="Judges' answers older than this go too; a run that needs them pays again."),
+    ] = None,
     store: Store = STORE,
 ) -> None:
-    """Remove old runs, versions and artifacts; what serves and each latest run stay."""
+    """Remove old runs, versions and artifacts; what serves and each latest run stay.
+
+    What killed commands left half-built goes whatever its age.
+    """
     from tasks.core.errors import CookbookError
+    from tasks.core.labeling.forgetting import forget_older
+    from tasks.core.store.leftovers import remove_leftovers
     from tasks.core.store.lock import run_lock
     from tasks.core.store.retention import clear_expired
 
-    if days < 1:
-        raise CookbookError(f"Days are 1 or more; came {days}. Give another number.")
+    for given in (days, journal_days):
+        if given is not None and given < 1:
+            raise CookbookError(f"Days are 1 or more; came {given}. Give another number.")
     existing_store(store)
     with run_lock(store):
-        removed = clear_expired(store, days=days)
-    for folder in removed:
-        print(f"removed {folder}")
-    print(f"{len(removed)} folders removed.")
+        removed = [*remove_leftovers(store), *clear_expired(store, days=days)]
+        for folder in removed:
+            print(f"removed {folder}")
+        print(f"{len(removed)} folders removed.")
+        if journal_days is not None:
+            for journal in sorted(store.glob("*/labels/journal.jsonl")):
+                answers = forget_older(journal, days=journal_days)
+                print(f"{answers} answers removed from {journal}.")
 
 
 def doctor(
     *,
     store: Store = STORE,
-    ask: Annotated[bool, Parameter(help="Also ask the LLM endpoint for its models.")] = False,
+    ask: Annotated[
+        bool, Parameter(help="Also ask the LLM endpoint for its models, and for one token of each.")
+    ] = False,
 ) -> None:
     """Look at packages, weights, processor, disk, server, endpoint, locks and models."""
     from rich.console import Console

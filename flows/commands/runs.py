@@ -115,22 +115,32 @@ def compare(first: Path, second: Path, /) -> None:
 def forget(
     member_id: str, /, *, domain: Domain = DOMAIN, root: Root = PROJECT, store: Store = STORE
 ) -> None:
-    """Remove a member from labels, impressions, effects and scores; says what carries them still.
+    """Remove a member of one domain from all that its runs made; says what carries them still.
 
-    Remove them from the domain's own files first: the next run reads those. The command names the
-    files that hold them, and changes none.
+    That is labels, impressions, effects and scores. Remove them from the domain's own files first:
+    the next run reads those. The command names the files that hold them, and changes none. Killed
+    on the way, it goes on when it is given again.
     """
+    from tasks.core.domain.member_files import possible_pairs
     from tasks.core.domain.paths import valid_name
     from tasks.core.forgetting import forget_member
     from tasks.core.store.lock import run_lock
 
     existing_store(store, valid_name(domain, "domain"))
-    for line in _own_files(root / "golden_data" / domain, member_id):
+    golden = root / "golden_data" / domain
+    for line in _own_files(golden, member_id):
         print(line, flush=True)
+    pair_ids = possible_pairs(golden, member_id)
     with run_lock(store):
-        found = forget_member(store, domain, member_id)
+        found = forget_member(store, domain, member_id, pair_ids=pair_ids)
     print(f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}.")
     print(f"Removed answers of the judge: {found.answers}.")
+    if found.unmarked:
+        print(
+            f"{found.unmarked} answers of an earlier version stay, which do not say whom they are "
+            "about; those whose pairs neither the store nor the domain's files hold may be the "
+            f"member's. `cookbook clean --days DAYS --journal-days DAYS` drops answers by age."
+        )
     print(f"Removed lines of files in {domain}/scoring: {found.scores}.")
     print(f"Versions with an effect of the member's own: {', '.join(found.effects) or 'none'}.")
     print(f"Versions that may have learned from the member: {', '.join(found.trained) or 'none'}.")

@@ -1,5 +1,6 @@
 """Calibration: probabilities that match frequencies, and the error where they do not.
 
+The probability of an action is that of a candidate that is looked at, as the first of a list is.
 Fitted on data that trained nothing. Temperature keeps the most probable grade of each pair;
 isotonic steps may tie neighbors and are used for actions only.
 """
@@ -74,16 +75,20 @@ class ActionCalibration:
 
 
 def fit_action(logits: Floats, taken: Floats, weights: Floats) -> ActionCalibration:
-    """Isotonic regression of an action, weighted by 1/propensity; all of shape (rows,).
+    """Isotonic regression of what was taken, counted 1/propensity times; all of shape (rows,).
+
+    A click needs a look: an attraction a at propensity p is clicked with probability p a, so that
+    click / p has the mean a. Rows count alike: 1/p on all rows of a place, clicked or not, would
+    leave their rate at p a. Counts go beyond 1, and of few rows their mean may: it is cut below 1.
 
     With no positive rows (or only positive ones) there is nothing to fit, and the model's own
-    probabilities stay.
+    probabilities stay. Source: Saito et al., arXiv 1909.03601.
     """
     if not 0 < taken.sum() < len(taken):
         grid = np.linspace(-12.0, 12.0, 97)
         return ActionCalibration(tuple(map(float, grid)), tuple(map(float, expit(grid))))
     fitted = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip")
-    fitted.fit(logits, taken, sample_weight=weights)
+    fitted.fit(logits, weights * taken)
     knots, values = fitted.X_thresholds_, fitted.y_thresholds_
     return ActionCalibration(tuple(map(float, knots)), tuple(map(float, values)))
 
@@ -99,23 +104,19 @@ class Reliability:
         return [list(point) for point in self.bins]
 
 
-def reliability(
-    probabilities: Floats, happened: Floats, *, n_bins: int = 15, weights: Floats | None = None
-) -> Reliability:
+def reliability(probabilities: Floats, happened: Floats, *, n_bins: int = 15) -> Reliability:
     """Expected calibration error over equal-mass bins: sum of |mean p - rate| by bin share.
 
-    Equal mass, because equal widths leave most bins of a rare action empty.
+    Equal mass, because equal widths leave most bins of a rare action empty. ``happened`` is 0 or
+    1, or a click counted 1/propensity times: a rate is its mean, of few rows sometimes above 1.
     """
-    weights = np.ones_like(probabilities) if weights is None else weights
     numbers = _bin_numbers(probabilities, n_bins)
     bins, error = [], 0.0
     for number in np.unique(numbers):
         rows = np.flatnonzero(numbers == number)
-        mass = weights[rows].sum()
-        mean = float((weights[rows] * probabilities[rows]).sum() / mass)
-        rate = float((weights[rows] * happened[rows]).sum() / mass)
+        mean, rate = float(probabilities[rows].mean()), float(happened[rows].mean())
         bins.append((mean, rate, len(rows)))
-        error += float(mass / weights.sum()) * abs(mean - rate)
+        error += len(rows) / len(probabilities) * abs(mean - rate)
     return Reliability(tuple(bins), error)
 
 

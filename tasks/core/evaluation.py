@@ -203,8 +203,9 @@ def calibration_figures(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Expected calibration errors and reliability curves by output, before and after.
 
-    The grade's event is P(grade >= the middle grade), against people's grades; an action's rows
-    weigh 1 / propensity. Outputs that were not taught, or not calibrated, have null.
+    The grade's event is P(grade >= the middle grade), against people's grades. An action's is of
+    a candidate that is looked at: what was taken counts 1 / propensity times. Outputs that were
+    not taught, or not calibrated, have null.
     """
     errors: dict[str, Any] = {}
     curves: dict[str, Any] = {}
@@ -245,10 +246,10 @@ def _action_reliability(
     yardstick: Yardstick, tier: TierLogits, name: str, column: int, n_bins: int
 ) -> tuple[str, Reliability, Reliability | None]:
     logits = tier.shown[:, tier.outputs.grade_count + column].astype(np.float64)
-    happened, weights = yardstick.actions[name], yardstick.weights
-    before = reliability(expit(logits), happened, n_bins=n_bins, weights=weights)
+    happened = yardstick.weights * yardstick.actions[name]
+    before = reliability(expit(logits), happened, n_bins=n_bins)
     knots = tier.calibration.get("actions", {}).get(name)
     if knots is None:
         return name, before, None
     calibrated = ActionCalibration.from_json(knots)(logits)
-    return name, before, reliability(calibrated, happened, n_bins=n_bins, weights=weights)
+    return name, before, reliability(calibrated, happened, n_bins=n_bins)

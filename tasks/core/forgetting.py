@@ -2,16 +2,20 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.core.labeling.forgetting import forget_pairs
+from tasks.core.errors import CookbookError
+from tasks.core.labeling.forgetting import count_unmarked, forget_pairs
 from tasks.core.personalization.game_files import load_game
-from tasks.core.store.files import write_atomically
+from tasks.core.store.artifacts import MANIFEST
+from tasks.core.store.files import remove_half_files, write_atomically
+from tasks.core.store.leftovers import discard, remove_leftovers
 from tasks.core.store.registry import Registry
 
 
@@ -20,31 +24,46 @@ class Forgotten:
     """What was removed, and which registered models still carry the member.
 
     ``artifacts``: kinds of the artifacts removed; ``answers``: answers taken out of the payment
-    journal; ``scores``: lines taken out of the scoring folder's files; ``effects``: versions with
-    an effect of the member's own; ``trained``: all versions, since each may have learned from
-    rows of the member.
+    journal; ``unmarked``: answers left there that do not say whom they are about; ``scores``:
+    lines taken out of the scoring folder's files; ``effects``: versions with an effect of the
+    member's own; ``trained``: all versions, since each may have learned from rows of the member.
     """
 
     artifacts: list[str]
     answers: int
+    unmarked: int
     scores: int
     effects: list[str]
     trained: list[str]
 
 
-def forget_member(store: Path, domain: str, member_id: str) -> Forgotten:
-    """Remove every artifact that holds the member, and all made from it; the store must be held.
+def forget_member(
+    store: Path, domain: str, member_id: str, *, pair_ids: Collection[str] = ()
+) -> Forgotten:
+    """Remove a domain's artifacts that hold the member, and all made from them.
 
-    The domain's own files are not touched: the next run reads the member again from them.
+    What only finished runs of other domains used stays: there the same id is somebody else. The
+    domain's own files are not touched: the next run reads the member again from them. The store
+    must be held. After a kill the same call finishes what is left.
+
+    Args:
+        pair_ids: further pairs of the member, for answers that do not say whom they are about.
+
+    Raises:
+        CookbookError: no member is named.
     """
-    holding = [path for path in store.glob("artifacts/*/*") if _holds(path, member_id)]
-    pair_ids = {pair for folder in holding for pair in _pairs(folder, member_id)}
-    doomed = _downstream(store, {folder.name for folder in holding})
-    journal = store / domain / "labels" / "journal.jsonl"
-    answers = forget_pairs(journal, pair_ids) if pair_ids and journal.exists() else 0
-    kinds = sorted({folder.parent.name for folder in doomed})
+    if not member_id:
+        raise CookbookError("A member is forgotten by id; came an empty one. Name the member.")
+    remove_leftovers(store)
+    remove_half_files(store / domain / "scoring")
+    artifacts = _artifacts(store, domain)
+    holding = [path for path in artifacts if _holds(path, member_id)]
+    # The answers go first, since the artifacts name their pairs.
+    known = {pair for folder in holding for pair in _pairs(folder, member_id)}
+    answers, unmarked = _forget_answers(store / domain, member_id, known.union(pair_ids))
+    doomed = _with_derived(store, artifacts, holding)
     for folder in doomed:
-        shutil.rmtree(folder)
+        discard(folder)
     shutil.rmtree(store / "scratch", ignore_errors=True)
     scoring = sorted((store / domain / "scoring").glob("*.jsonl"))
     scores = sum(_forget_lines(path, member_id) for path in scoring)
@@ -54,7 +73,27 @@ def forget_member(store: Path, domain: str, member_id: str) -> Forgotten:
         for version in registry.versions()
         if _has_effect(registry.folder / "versions" / version / "effects", member_id)
     ]
-    return Forgotten(kinds, answers, scores, effects, registry.versions())
+    kinds = sorted({folder.parent.name for folder in doomed})
+    return Forgotten(kinds, answers, unmarked, scores, effects, registry.versions())
+
+
+def _artifacts(store: Path, domain: str) -> list[Path]:
+    """Artifacts that the domain may have used: all but those of other domains' runs alone."""
+    own: set[str] = set()
+    others: set[str] = set()
+    for path in store.glob("*/finished/*/report.json"):
+        lineage = json.loads(path.read_text(encoding="utf-8"))["lineage"]
+        used = own if path.parents[2].name == domain else others
+        used.update(entry["digest"][:16] for entry in lineage)
+    return [path for path in store.glob("artifacts/*/*") if path.name not in others - own]
+
+
+def _forget_answers(domain: Path, member_id: str, pair_ids: set[str]) -> tuple[int, int]:
+    """How many answers were removed from the journal, and how many there name nobody."""
+    journal = domain / "labels" / "journal.jsonl"
+    if not journal.exists():
+        return 0, 0
+    return forget_pairs(journal, pair_ids, member_id=member_id), count_unmarked(journal)
 
 
 def _forget_lines(path: Path, member_id: str) -> int:
@@ -96,20 +135,29 @@ def _pairs(folder: Path, member_id: str) -> set[str]:
     return {pair for columns in _rows_of(folder, member_id) for pair in columns.get("pair_id", [])}
 
 
-def _downstream(store: Path, digests: set[str]) -> list[Path]:
-    """Folders of these digests (16 digits) and of all that was made from them, however remotely."""
-    made_from = {}
-    for path in store.glob("artifacts/*/*/manifest.json"):
-        key = json.loads(path.read_text(encoding="utf-8"))["key"]
-        made_from[path.parent] = {digest[:16] for digest in key["upstream"]}
-    doomed = set(digests)
-    while more := {
-        folder.name
-        for folder, sources in made_from.items()
-        if folder.name not in doomed and sources & doomed
-    }:
-        doomed |= more
-    return sorted(folder for folder in made_from if folder.name in doomed)
+def _with_derived(store: Path, artifacts: list[Path], holding: list[Path]) -> list[Path]:
+    """What holds the member and all made from it, however remotely; what was made last, first.
+
+    In this order a kill never leaves what was made from the member without its source, by which
+    the next call finds it. What was made from an artifact that is gone, or lost its manifest, goes
+    too: nobody can tell any more whether the member is in it.
+    """
+    by_name = {folder.name: folder for folder in artifacts}
+    made_from = {folder.name: _sources(folder) for folder in artifacts}
+    there = {folder.name for folder in store.glob("artifacts/*/*")}
+    gone = {folder.name for folder in holding}
+    for name in (order := [*TopologicalSorter(made_from).static_order()]):
+        if name not in there or made_from.get(name, set()) & gone:
+            gone.add(name)
+    return [by_name[name] for name in reversed(order) if name in gone and name in by_name]
+
+
+def _sources(folder: Path) -> set[str]:
+    try:
+        key = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["key"]
+        return {digest[:16] for digest in key["upstream"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {"unknown"}  # which no artifact is called, so that it counts as gone
 
 
 def _has_effect(folder: Path, member_id: str) -> bool:

@@ -16,7 +16,9 @@ SIGNIFICANCE = 0.025
 class Candidate:
     """A candidate on the gate split; ``gain`` is its NDCG less the served one's, if any.
 
-    ``slices`` holds the same by kind of query, tested against the slices' margin.
+    ``slices`` holds the same by kind of query, tested against the slices' margin. ``click_auc``
+    and ``click_gain`` are of members nothing trained on; None where the domain has no clicks.
+    ``lost`` names what the model in service learned from clicks and the candidate lacks.
     """
 
     kappa: float
@@ -24,6 +26,9 @@ class Candidate:
     kept_ndcg: float
     gain: Interval | None
     slices: tuple[SliceGain, ...] = ()
+    click_auc: float | None = None
+    click_gain: Interval | None = None
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Gates:
     """The least that serves.
 
     ``margin_ndcg`` is what it may lose to the model in service, ``margin_slice_ndcg`` what it
-    may lose on one kind of query; with ``require_gain`` it must also be better on the whole.
+    may lose on one kind of query, ``margin_click_auc`` what it may lose on clicks; with
+    ``require_gain`` it must also be better on the whole.
     """
 
     minimum_kappa: float
@@ -39,6 +45,8 @@ class Gates:
     minimum_kept_ndcg: float
     margin_ndcg: float
     margin_slice_ndcg: float = 0.05
+    minimum_click_auc: float = 0.5
+    margin_click_auc: float = 0.05
     require_gain: bool = False
 
 
@@ -60,12 +68,24 @@ def decide(
     Lehmacher 1995; Holm 1979).
     """
     checks = [
-        _at_least("kappa with people", candidate.kappa, gates.minimum_kappa),
-        _at_least("NDCG@10", candidate.ndcg, gates.minimum_ndcg),
-        _at_least("share of the teacher's NDCG@10", candidate.kept_ndcg, gates.minimum_kept_ndcg),
+        _at_least("Gate split: kappa with people", candidate.kappa, gates.minimum_kappa),
+        _at_least("Gate split: NDCG@10", candidate.ndcg, gates.minimum_ndcg),
+        _at_least(
+            "Gate split: share of the teacher's NDCG@10",
+            candidate.kept_ndcg,
+            gates.minimum_kept_ndcg,
+        ),
     ]
+    if candidate.click_auc is not None:
+        name = "Members nobody learned from: click AUC"
+        checks.append(_at_least(name, candidate.click_auc, gates.minimum_click_auc))
     if candidate.gain is not None:
-        checks.append(_not_worse(candidate.gain, gates.margin_ndcg))
+        checks.append(_not_worse("NDCG@10", candidate.gain, gates.margin_ndcg, "queries"))
+        if candidate.click_gain is not None:
+            lost = gates.margin_click_auc
+            checks.append(_not_worse("click AUC", candidate.click_gain, lost, "members"))
+        if candidate.lost:
+            checks.append((False, _lost(candidate.lost)))
         if gates.require_gain:
             checks.append(_better(candidate.gain))
         checks.extend(_slice_not_worse(one, gates.margin_slice_ndcg) for one in candidate.slices)
@@ -104,16 +124,25 @@ def decide_refresh(
 def _at_least(name: str, value: float, least: float) -> tuple[bool, str]:
     passed = math.isfinite(value) and value >= least
     word = "reaches" if passed else "is below"
-    return passed, f"Gate split: {name} {value:.3f} {word} the least allowed, {least:.3f}."
+    return passed, f"{name} {value:.3f} {word} the least allowed, {least:.3f}."
 
 
-def _not_worse(gain: Interval, margin: float) -> tuple[bool, str]:
+def _not_worse(name: str, gain: Interval, margin: float, units: str) -> tuple[bool, str]:
     passed = math.isfinite(gain.low) and gain.low >= -margin
     word = "does not lose" if passed else "may lose"
     return passed, (
-        f"Against the model in service NDCG@10 changes by {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} queries: "
+        f"Against the model in service {name} changes by {gain.value:+.4f} "
+        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} {units}: "
         f"it {word} more than {margin:.3f}."
+    )
+
+
+def _lost(names: tuple[str, ...]) -> str:
+    """A log that is missing for a day must not take from members what was learned of them."""
+    return (
+        f"The model in service has {' and '.join(names)}; the candidate has none, "
+        "as if the click log were missing. Bring the log back and run again; if "
+        "it is gone for good, put the candidate into service by `cookbook models promote`."
     )
 
 

@@ -1,43 +1,121 @@
-"""Biases: edits leave the query alone and reach the model; verdicts are about size, not sign."""
+"""Biases: edits are read and push nothing out; verdicts are about size, not sign."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tasks.core.biases import BIASES, bias_figures, perturbed, relevance_shifts
+from tasks.core.biases import (
+    BIASES,
+    FILLER,
+    NOT_MEASURED,
+    ORDER,
+    PLAIN,
+    bias_figures,
+    edited_inputs,
+    edited_texts,
+    relevance_shifts,
+)
 from tasks.core.inputs import PairText
-from tests.core.training.tiny import lively_scorer, pairs_of
+from tasks.core.training.scorer import grade_probabilities, relevance
+from tasks.core.training.tokens import token_ids, tokenize
+from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
 
-PAIR = PairText("night nurse", "Nurse wanted in Lisbon.")
+# Longer than any scorer here reads: an edit behind it would be cut off.
+LONG = PairText("night nurse | a member of long standing " * 20, "Nurse wanted in Lisbon. " * 200)
 
 
-def test_edits_keep_the_candidate_and_add_what_they_are_named_for() -> None:
+def _reading(source, max_tokens):
+    scorer = lively_scorer(source)
+    scorer.template = replace(scorer.template, max_tokens=max_tokens)
+    return scorer
+
+
+def against(taught, tier, *, n_resamples):
+    """A tier's length bias beside that of the judge."""
+    found = bias_figures({"judge": taught, "student": tier}, n_resamples=n_resamples)
+    return found["student"]["length"]
+
+
+def _encoded(scorer, text):
+    return next(token_ids(scorer.tokenizer, [text], add_special_tokens=False))
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+@pytest.mark.parametrize("max_tokens", [48, 1024])
+def test_an_edit_is_read_whole_or_in_part_and_nothing_else_changes(source, max_tokens) -> None:
+    scorer = _reading(source, max_tokens)
+    inputs = edited_inputs(scorer, [LONG], ["night nurse"])
+    plain, left = inputs.plain.token_ids[0].tolist(), int(inputs.plain.left_lengths[0])
+    texts = dict(zip(BIASES, (FILLER, "night nurse " * 3, ORDER), strict=True))
+    longest = 0
+    for bias, text in texts.items():
+        edited = inputs.by_bias[bias].token_ids[0].tolist()
+        added = len(edited) - len(plain)
+        longest = max(longest, added)
+        assert 0 < added <= max_tokens // 3
+        assert edited[:left] + edited[left + added :] == plain
+        assert edited[left : left + added] == _encoded(scorer, text)[:added]
+        if max_tokens == 1024:
+            assert added == len(_encoded(scorer, text))
+    # Beside the longest edit the pair is read as far as it fits, and no further.
+    assert len(plain) + longest == max_tokens
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_long_candidates_are_shifted_by_every_edit(source) -> None:
+    scorer = _reading(source, 48)
+    shifts = relevance_shifts(scorer, [LONG, *pairs_of(3)], ["night nurse"] * 4)
     for bias in BIASES:
-        found = perturbed(PAIR, bias)
-        assert found.left == PAIR.left
-        assert PAIR.right in found.right
-    assert perturbed(PAIR, "keyword_stuffing").right.count(PAIR.left) == 3
-    assert perturbed(PAIR, "injected_instruction").right.startswith("Ignore the policy")
-    words = len(perturbed(PAIR, "length").right.split())
-    assert words > 5 * len(PAIR.right.split())
+        assert (np.abs(shifts[bias]) > 1e-6).all(), bias
 
 
 def test_shifts_are_the_edited_relevance_less_the_original() -> None:
-    scorer, pairs = lively_scorer("random_encoder"), pairs_of(5)
-    alone = relevance_shifts(scorer, pairs[:1])
-    together = relevance_shifts(scorer, pairs)
-    for bias in BIASES:
-        assert together[bias].shape == (5,)
-        assert together[bias][0] == pytest.approx(alone[bias][0], abs=1e-5)
-        assert np.abs(together[bias]).max() > 1e-3
+    scorer, pairs = _reading("random_encoder", 300), pairs_of(5)
+    queries = [pair.left for pair in pairs]
+    shifts = relevance_shifts(scorer, pairs, queries)
+
+    def scored(pairs):
+        logits = scorer.logits_of_tokens(tokenize(scorer.tokenizer, scorer.template, pairs))
+        return relevance(grade_probabilities(logits, 3))
+
+    added = ([FILLER] * 5, [f"{query} " * 3 for query in queries], [ORDER] * 5)
+    texts = dict(zip(BIASES, added, strict=True))
+    for bias, edits in texts.items():
+        written = [PairText(p.left, e + p.right) for p, e in zip(pairs, edits, strict=True)]
+        assert shifts[bias] == pytest.approx(scored(written) - scored(pairs), abs=1e-5)
+        assert np.abs(shifts[bias]).max() > 1e-3
+
+
+def test_where_the_template_leaves_no_room_nothing_is_claimed() -> None:
+    scorer, pairs = tiny_scorer("random_encoder"), pairs_of(4)
+    scorer.template = replace(scorer.template, max_tokens=5)  # two tokens beside its own three
+    shifts = relevance_shifts(scorer, pairs, [pair.left for pair in pairs])
+    by_role = {"judge": shifts, "student": shifts}
+    every = [
+        one for tier in bias_figures(by_role, n_resamples=50).values() for one in tier.values()
+    ]
+    assert len(every) == 2 * len(BIASES)
+    for found in every:
+        assert found["verdict"] == NOT_MEASURED
+        assert (found["value"], found["n"], found["read_share"]) == (None, 0, 0.0)
+
+
+def test_only_candidates_whose_edit_was_read_count() -> None:
+    taught = {"length": np.array([0.2, 0.2, np.nan, 0.4])}
+    tier = {"length": np.array([0.5, 0.7, 0.9, np.nan])}
+    found = against(taught, tier, n_resamples=50)
+    assert found["value"] == pytest.approx(0.6)
+    assert (found["n"], found["read_share"], found["verdict"]) == (2, 0.5, "grows")
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_a_verdict_is_about_the_size_of_what_was_taught(sign: float) -> None:
     noise = np.random.default_rng(0).normal(scale=0.01, size=60)
     taught = {"length": sign * (0.2 + noise)}
-    for factor, verdict in ((2.0, "grows"), (0.5, "shrinks"), (1.0, "keeps")):
+    for factor, verdict in ((2.0, "grows"), (0.5, "shrinks"), (1.0, "keeps"), (-2.0, "grows")):
         tier = {"length": factor * taught["length"]}
-        found = bias_figures(tier, taught, n_resamples=200)["length"]
+        found = against(taught, tier, n_resamples=200)
         assert found["verdict"] == verdict
         assert found["value"] == pytest.approx(factor * taught["length"].mean())
 
@@ -46,4 +124,31 @@ def test_differences_within_chance_are_kept() -> None:
     generator = np.random.default_rng(1)
     taught = {"length": generator.normal(0.1, 0.3, 40)}
     tier = {"length": taught["length"] + generator.normal(0.0, 0.3, 40)}
-    assert bias_figures(tier, taught, n_resamples=500)["length"]["verdict"] == "keeps"
+    assert against(taught, tier, n_resamples=500)["verdict"] == "keeps"
+
+
+def test_tiers_are_held_against_the_judge_or_else_against_the_policy_teacher() -> None:
+    by_role = {
+        name: {"length": np.full(9, shift)}
+        for name, shift in (("judge", 0.4), ("policy_teacher", 0.2), ("student", 0.3))
+    }
+
+    def verdicts(names: tuple[str, ...]) -> list[str]:
+        found = bias_figures({name: by_role[name] for name in names}, n_resamples=50)
+        return [found[name]["length"]["verdict"] for name in names]
+
+    assert verdicts(("judge", "policy_teacher", "student")) == ["reference", "shrinks", "shrinks"]
+    assert verdicts(("policy_teacher", "student")) == ["reference", "grows"]
+
+
+@pytest.mark.parametrize("most_words", [None, 3])
+def test_a_judge_gets_the_same_candidate_with_an_edit_behind_its_title(most_words) -> None:
+    rest = "We seek a nurse for nights. | place: Lisbon"
+    read = rest if most_words is None else "We seek a"
+    texts = edited_texts(f"Night nurse | {rest}", "nurse", most_words=most_words)
+    added = dict(zip(BIASES, (FILLER, "nurse " * 3, ORDER), strict=True))
+    assert texts.pop(PLAIN) == f"Night nurse | {read}"
+    assert texts == {bias: f"Night nurse | {edit}{read}" for bias, edit in added.items()}
+    longest = edited_texts("Nurse", "word " * 90, most_words=most_words)["keyword_stuffing"]
+    assert len(longest.split()) == len(f"Nurse | {FILLER}".split())
+    assert edited_texts("Nurse", "word", most_words=most_words)[PLAIN] == "Nurse"

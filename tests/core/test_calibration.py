@@ -85,10 +85,41 @@ def test_isotonic_pools_the_violators():
     assert found(np.arange(4.0)) == pytest.approx([1e-6, 0.5, 0.5, 1 - 1e-6])
 
 
-def test_isotonic_weighs_rows():
-    # A click of weight 3 before a miss of weight 1: pooled at 3/4.
-    found = fit_action(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([3.0, 1.0]))
-    assert found(np.array([0.0, 1.0])) == pytest.approx([0.75, 0.75])
+def test_a_click_counts_as_often_as_its_place_is_overlooked_and_a_row_once():
+    # A click that counts twice, then three misses: (2 + 0 + 0 + 0) / 4, whatever misses weigh.
+    clicks, weights = np.array([1.0, 0, 0, 0]), np.array([2.0, 1, 9, 5])
+    assert fit_action(np.arange(4.0), clicks, weights)(np.arange(4.0)) == pytest.approx(0.5)
+
+
+def test_equal_attractions_have_equal_probabilities_wherever_they_stood():
+    """Attraction 0.2, looked at always or once in five: 200 and 40 clicks of 1,000 rows each."""
+    clicks = np.concatenate([np.arange(1000) < 200, np.arange(1000) < 40]).astype(float)
+    place = np.repeat([0.0, 1.0], 1000)
+    weights = np.where(place == 0, 1.0, 5.0)
+    found = fit_action(place, clicks, weights)(np.array([0.0, 1.0]))
+    assert found == pytest.approx([0.2, 0.2])
+    # Weights on misses as well would say 40 / 1,000 of the second, and these are not believed.
+    assert reliability(np.full(2000, 0.2), weights * clicks).expected_error == pytest.approx(0)
+    raw = np.where(place == 0, 0.2, 0.04)
+    assert reliability(raw, weights * clicks).expected_error == pytest.approx(0.08)
+
+
+def test_what_is_fitted_is_the_attraction_that_was_planted():
+    """The old ranker puts attractive candidates on top, and only part of a list is looked at."""
+    rng = np.random.default_rng(5)
+    logits = rng.normal(-1.5, 1.0, size=(3000, 10))
+    places = (-logits - rng.normal(size=logits.shape)).argsort(axis=1).argsort(axis=1)
+    looked = (1.0 + places) ** -0.7
+    clicks = (rng.random(logits.shape) < looked * expit(logits)).astype(float)
+    found = fit_action(logits.ravel(), clicks.ravel(), 1 / looked.ravel())
+    grid = np.linspace(-3.0, 0.5, 30)
+    assert found(grid) == pytest.approx(expit(grid), abs=0.08)
+    assert np.abs(found(grid) - expit(grid)).mean() < 0.02
+
+
+def test_counts_beyond_one_stay_probabilities():
+    found = fit_action(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.array([1.0, 10.0]))
+    assert found(np.array([0.0, 1.0])) == pytest.approx([1e-6, 1 - 1e-6])
 
 
 @settings(max_examples=50)
@@ -118,17 +149,6 @@ def test_expected_error_by_hand():
     found = reliability(np.array([0.1, 0.9, 0.1, 0.9]), np.array([0.0, 1, 1, 1]), n_bins=2)
     assert found.expected_error == pytest.approx(0.25)
     assert found.bins == (pytest.approx((0.1, 0.5, 2)), pytest.approx((0.9, 1.0, 2)))
-
-
-def test_expected_error_weighs_rows():
-    # Bin one: rate 3/4 by weights 1 and 3; four fifths of the mass. Bin two is exact.
-    found = reliability(
-        np.array([0.25, 0.25, 1.0]),
-        np.array([0.0, 1.0, 1.0]),
-        n_bins=2,
-        weights=np.array([1.0, 3.0, 1.0]),
-    )
-    assert found.expected_error == pytest.approx(0.8 * 0.5)
 
 
 def test_bins_hold_equally_many_rows():

@@ -193,6 +193,26 @@ def test_calibration_is_told_before_and_after():
     assert "after" not in curves["applied"]
 
 
+def test_an_action_is_believed_by_the_clicks_of_candidates_that_are_looked_at():
+    """Four rows at propensity 1/2 and one click, which counts twice: a rate of 1/2."""
+    shown = [
+        {"member_id": f"m{n}", "clicked": int(n == 0), "applied": 0, "weight": 2.0}
+        for n in range(4)
+    ]
+    golden = [{"query_id": "q", "doc_id": d, "grade": g} for d, g in (("a", 1), ("b", 0))]
+    yardstick = Yardstick.of(golden, shown, ("clicked", "applied"), 100)
+    says_a_half = {"knots": [-1.0, 1.0], "values": [0.5, 0.5]}
+    logits = np.zeros((4, 7), dtype=np.float32)
+    logits[:, 5] = np.log(1 / 3)  # before calibration: a quarter, the rate of the log
+    tier = TierLogits(
+        logits[:2], logits, OUTPUTS, False, True, {"actions": {"clicked": says_a_half}}
+    )
+    errors, curves = calibration_figures(yardstick, tier, n_bins=1)
+    assert errors["clicked"]["ece_before"] == pytest.approx(0.25)
+    assert errors["clicked"]["ece_after"] == pytest.approx(0.0)
+    assert curves["clicked"]["after"] == [[0.5, 0.5, 4]]
+
+
 def test_the_event_of_a_grade_is_the_middle_grade_or_more():
     """Logits that are sure and right have no error; sure and one grade too low, a large one."""
     yardstick = _yardstick()

@@ -1,8 +1,15 @@
 """A forgotten member is in no artifact, nor in anything made from one that held them."""
 
+import json
+import shutil
 from pathlib import Path
 
+import pytest
+
+from tasks.core.errors import CookbookError
 from tasks.core.forgetting import forget_member
+from tasks.core.labeling.journal import Journal, member_mark
+from tasks.core.labeling.replies import Reply
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, artifact_store, materialize
 from tasks.core.tables import write_table
 
@@ -50,3 +57,102 @@ def test_the_members_scores_go_and_those_of_others_stay_byte_by_byte(tmp_path: P
     assert (folder / "scores.jsonl").read_text() == others
     assert (folder / "scores.jsonl").stat().st_mode & 0o777 == 0o600
     assert (folder / "pairs.jsonl").read_text() == others
+
+
+def left(store: Path) -> list[str]:
+    """What is in the store, without empty folders: a kind's own stays."""
+    files = (path for path in (store / "artifacts").rglob("*") if path.is_file())
+    return sorted({path.relative_to(store / "artifacts").parts[0] for path in files})
+
+
+@pytest.mark.parametrize("removed_before", range(4))
+def test_after_a_kill_at_any_removal_the_same_command_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed_before: int
+) -> None:
+    """What was made from a holder that is gone would never be found again."""
+    with artifact_store(tmp_path):
+        policy = make("policy")
+        held = make("impressions", policy, members=["m1", "m2"])
+        pairs = make("pairs", held, members=["m1"])
+        make("student", make("click_teacher", held), pairs)
+    remove, done = shutil.rmtree, []
+
+    def dies(folder: Path, **options: bool) -> None:
+        if len(done) == removed_before:
+            (folder / "manifest.json").unlink()
+            raise KeyboardInterrupt
+        done.append(folder)
+        remove(folder, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.core.store.leftovers.shutil.rmtree", dies)
+        with pytest.raises(KeyboardInterrupt):
+            forget_member(tmp_path, "jobs", "m1")
+    forget_member(tmp_path, "jobs", "m1")
+    assert left(tmp_path) == ["policy"]
+
+
+def test_what_was_half_built_goes_since_it_may_hold_the_member(tmp_path: Path) -> None:
+    with artifact_store(tmp_path):
+        make("policy")
+    for folder in ("artifacts/impressions/ab.building", "jobs/registry/versions/.v0001.building"):
+        (tmp_path / folder).mkdir(parents=True)
+    rows = tmp_path / "artifacts" / "impressions" / "ab.building" / "rows.parquet"
+    write_table(rows, {"member_id": ["m1"]})
+    (tmp_path / "jobs" / "labels").mkdir()
+    (tmp_path / "jobs" / "labels" / ".journal.jsonl.7.tmp").write_text("what m1 wrote")
+    forget_member(tmp_path, "jobs", "m1")
+    assert left(tmp_path) == ["policy"]
+    assert list(tmp_path.rglob(".*.building")) == list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_what_was_made_from_something_lost_goes_too(tmp_path: Path) -> None:
+    """Its source may have been cleaned away, or gone in a command that was killed."""
+    with artifact_store(tmp_path):
+        held = make("impressions", members=["m1"])
+        make("student", make("click_teacher", held))
+        make("policy")
+    shutil.rmtree(held.path)
+    assert forget_member(tmp_path, "jobs", "m1").artifacts == ["click_teacher", "student"]
+    assert left(tmp_path) == ["policy"]
+
+
+def test_another_domains_member_of_the_same_id_stays(tmp_path: Path) -> None:
+    with artifact_store(tmp_path):
+        policy = make("policy")
+        mine = make("impressions", policy, members=["m1"])
+        theirs = make("traffic", policy, members=["m1"])
+        student = make("pruned_student", theirs)
+        unknown = make("pairs", policy, members=["m1"])
+    for domain, used in (("jobs", (policy, mine)), ("wards", (policy, theirs, student))):
+        folder = tmp_path / domain / "finished" / "run"
+        folder.mkdir(parents=True)
+        lineage = [{"step": one.kind, "digest": one.digest} for one in used]
+        (folder / "report.json").write_text(json.dumps({"lineage": lineage}))
+    assert forget_member(tmp_path, "jobs", "m1").artifacts == ["impressions", "pairs"]
+    assert not Path(unknown.path).exists()  # of a run that never finished, perhaps this domain's
+    assert left(tmp_path) == ["policy", "pruned_student", "traffic"]
+
+
+def test_answers_go_although_no_artifact_names_their_pairs_any_more(tmp_path: Path) -> None:
+    journal = tmp_path / "jobs" / "labels" / "journal.jsonl"
+    with Journal(journal) as noted:
+        # The last two as earlier versions noted them; of "of-m1" the domain's files still tell.
+        known = (("x", member_mark("m1")), ("y", member_mark("m2")), ("of-m1", ""), ("z", ""))
+        for number, (pair, mark) in enumerate(known):
+            key = f"{number:064x}"
+            noted.intend(key, pair_id=pair, usd=0.0, run="", billed=True, member=mark)
+            noted.answer(key, Reply(f"about {pair}", "m", None), usd=0.0, run="")
+    found = forget_member(tmp_path, "jobs", "m1", pair_ids={"of-m1"})
+    assert (found.answers, found.unmarked) == (2, 1)
+    text = journal.read_text()
+    assert ["about " + pair in text for pair, _ in known] == [False, True, False, True]
+
+
+def test_nobody_is_not_forgotten(tmp_path: Path) -> None:
+    """Rows of pairs without a member have an empty id: all of them would go."""
+    with artifact_store(tmp_path):
+        make("pairs", members=[""])
+    with pytest.raises(CookbookError, match="Name the member"):
+        forget_member(tmp_path, "jobs", "")
+    assert left(tmp_path) == ["pairs"]

@@ -11,7 +11,7 @@ from tasks.core.promotion import Candidate, Gates, decide, decide_refresh
 from tasks.core.query_slices import SliceGain
 
 GATES = Gates(minimum_kappa=0.3, minimum_ndcg=0.5, minimum_kept_ndcg=0.9, margin_ndcg=0.01)
-GOOD = Candidate(kappa=0.5, ndcg=0.8, kept_ndcg=0.97, gain=None)
+GOOD = Candidate(kappa=0.5, ndcg=0.8, kept_ndcg=0.97, gain=None, click_auc=0.6)
 
 
 def _decision(candidate, gates=GATES):
@@ -22,7 +22,7 @@ def test_a_first_model_needs_the_absolute_gates_alone():
     assert _decision(GOOD) == "promoted"
 
 
-@pytest.mark.parametrize("name", ["kappa", "ndcg", "kept_ndcg"])
+@pytest.mark.parametrize("name", ["kappa", "ndcg", "kept_ndcg", "click_auc"])
 def test_each_gate_refuses_by_itself(name):
     decision, reasons = decide(replace(GOOD, **{name: 0.1}), GATES, approval_required=False)
     assert decision == "refused"
@@ -30,7 +30,7 @@ def test_each_gate_refuses_by_itself(name):
     assert "0.100 is below the least allowed" in reasons[0]
 
 
-@pytest.mark.parametrize("name", ["kappa", "ndcg", "kept_ndcg"])
+@pytest.mark.parametrize("name", ["kappa", "ndcg", "kept_ndcg", "click_auc"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_cannot_be_measured_does_not_pass(name, value):
     assert _decision(replace(GOOD, **{name: value})) == "refused"
@@ -47,6 +47,33 @@ def test_a_candidate_that_may_lose_more_than_the_margin_is_refused(low):
 
 def test_a_higher_mean_alone_does_not_promote():
     assert _decision(replace(GOOD, gain=Interval(0.05, -0.05, 0.15, 8))) == "refused"
+
+
+@pytest.mark.parametrize(("low", "expected"), [(-0.05, "promoted"), (-0.051, "refused")])
+def test_one_that_may_lose_more_clicks_than_the_margin_is_refused(low, expected):
+    level, lost = Interval(0.0, -0.005, 0.005, 50), Interval(-0.02, low, 0.01, 44)
+    candidate = replace(GOOD, gain=level, click_gain=lost)
+    decision, reasons = decide(candidate, GATES, approval_required=False)
+    assert decision == expected
+    assert any(f"click AUC changes by -0.0200 [{low:+.4f}" in reason for reason in reasons)
+
+
+def test_a_domain_without_clicks_is_held_to_relevance_alone():
+    assert _decision(replace(GOOD, click_auc=None)) == "promoted"
+
+
+def test_what_the_model_in_service_learned_from_clicks_is_not_lost_unseen():
+    """On the day the log is missing no click is measured, and every other gate is passed."""
+    blind = replace(GOOD, click_auc=None, gain=Interval(0.05, 0.02, 0.08, 80))
+    assert _decision(blind) == "promoted"
+    for lost in (("clicks",), ("personal effects",), ("clicks", "personal effects")):
+        candidate = replace(blind, lost=lost)
+        decision, reasons = decide(candidate, GATES, approval_required=False)
+        assert decision == "refused"
+        (reason,) = reasons
+        assert f"The model in service has {' and '.join(lost)};" in reason
+        assert "Bring the log back" in reason
+        assert decide(candidate, GATES, approval_required=True)[0] == "refused"
 
 
 def test_a_person_decides_only_what_passed():

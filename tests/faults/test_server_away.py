@@ -2,11 +2,12 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def test_a_server_that_stays_away_is_one_line_and_nothing_finished_is_lost(
     assert error.splitlines()[-1].startswith("cookbook: Prefect's server must answer")
     assert "Traceback" not in error
     done = smoke_run(root, store)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert content_digests(store) == straight
+
+
+def test_a_database_that_another_program_holds_for_a_while_costs_nothing(
+    root: Path, straight: dict[str, str], tmp_path: Path
+) -> None:
+    """Longer than SQLite's own patience of seconds; writers wait for it, and readers do not."""
+    store, port, home = tmp_path / "runs", free_port(), tmp_path / "prefect"
+    address = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    with serving(home, port):
+        run = started_run(root, store, **address)
+        wait_for_stage(store, "policy_teacher", run)
+        assert run.poll() is None
+        with closing(
+            sqlite3.connect(home / "prefect.db", isolation_level=None, timeout=60)
+        ) as held:
+            held.execute("BEGIN EXCLUSIVE")
+            time.sleep(float(os.environ.get("COOKBOOK_TEST_LOCK_S", "20")))
+            held.execute("ROLLBACK")
+        _, error = run.communicate()
+        lines = error.splitlines() or [""]
+        told = lines[-1].startswith("cookbook: Prefect's server must answer")
+        assert run.returncode == 0 or (run.returncode == 2 and told), error[-3000:]
+        assert "Traceback" not in error
+        done = smoke_run(root, store, **address)
     assert done.returncode == 0, done.stderr[-3000:]
     assert content_digests(store) == straight
 

@@ -48,6 +48,7 @@ def test_forms_have_choices_and_bounds_and_carry_no_path(
     assert "smoke" in properties(offered["cookbook"])["profile"]["enum"]
     assert properties(offered["approve"])["decision"]["enum"] == ["promote", "refuse"]
     assert properties(offered["approve"])["reason"]["minLength"] == 3
+    assert properties(offered["approve"])["maximum_age_days"]["maximum"] == 14
     assert properties(offered["retrain"])["maximum_lateness_hours"]["maximum"] == 744
     for one in offered.values():
         assert not any(field.get("format") == "path" for field in properties(one).values())

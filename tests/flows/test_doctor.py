@@ -2,17 +2,22 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows import doctor
-from flows.doctor import Finding
+from flows import doctor, doctor_endpoint, doctor_server
+from flows.doctor_endpoint import endpoint_findings
+from flows.doctor_server import server_findings
+from flows.profiles import changed, laptop
 from tasks.core.store.lock import run_lock
 from tasks.core.store.registry import Registry
+from tasks.judge_settings import JudgeSettings
 
 
 def registry(store: Path) -> Registry:
@@ -35,7 +40,10 @@ def test_a_model_in_service_is_checked_by_hash(tmp_path: Path) -> None:
 
 def test_a_waiting_candidate_is_named(tmp_path: Path) -> None:
     made = registry(tmp_path)
-    made.register({"model": tmp_path / "weights"}, {"other": "card"})
+    version = made.register({"model": tmp_path / "weights"}, {"other": "card"})
+    (ungated,) = doctor._registries(tmp_path)
+    assert ungated.state == "good"  # no gate has judged it: nobody is asked to decide about it
+    made.offer(version, reason="passes every gate", by="run")
     (note,) = doctor._registries(tmp_path)
     assert note.state == "note"
     assert "v0002" in note.mend
@@ -59,8 +67,7 @@ def test_a_version_other_than_the_tested_one_is_bad(tmp_path: Path) -> None:
 
 def test_a_server_that_is_down_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    found: list[Finding] = list(doctor._server())
-    assert [one.state for one in found] == ["bad"]
+    assert [one.state for one in server_findings()] == ["bad"]
 
 
 def test_too_little_room_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,24 +75,154 @@ def test_too_little_room_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert doctor._disk(tmp_path / "not" / "there" / "yet").state == "bad"
 
 
-@pytest.mark.parametrize(("running", "state"), [(0, "good"), (3, "note")])
-def test_runs_that_never_end_are_told(running: int, state: str) -> None:
-    asked: list[dict[str, Any]] = []
+class Answers(BaseHTTPRequestHandler):
+    """Answers each path with the status and JSON given, and keeps what it was asked."""
 
-    class Server(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(str(running).encode())
+    server: "Server"
 
-        def log_message(self, *_: object) -> None: ...
+    def do_GET(self) -> None:
+        self._answer(None)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+    def do_POST(self) -> None:
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _answer(self, body: Any) -> None:
+        path = self.path.partition("?")[0]
+        self.server.asked.append((path, body))
+        status, answer = self.server.answers.get(path, (404, None))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class Server(ThreadingHTTPServer):
+    answers: dict[str, tuple[int, Any]]
+    asked: list[tuple[str, Any]]
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Answers) as server:
+        server.answers, server.asked = {}, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = doctor._silent_runs(f"http://127.0.0.1:{server.server_port}")
+        yield server
         server.shutdown()
-    assert found.state == state
+
+
+@pytest.mark.parametrize(("running", "state"), [(0, "good"), (3, "note")])
+def test_runs_that_never_end_are_told(
+    server: Server, monkeypatch: pytest.MonkeyPatch, running: int, state: str
+) -> None:
+    server.answers = {
+        "/api/admin/version": (200, version("prefect")),
+        "/api/csrf-token": (422, "CSRF protection is disabled."),
+        "/api/flow_runs/count": (200, running),
+    }
+    monkeypatch.setenv("PREFECT_API_URL", f"{server.address}/api")
+    _, found, *_ = server_findings()
+    assert (found.subject, found.state) == ("stale runs", state)
+    (query,) = (body for path, body in server.asked if path == "/api/flow_runs/count")
     day_ago = datetime.now(UTC) - timedelta(days=1)
-    before = datetime.fromisoformat(asked[0]["flow_runs"]["start_time"]["before_"])
+    before = datetime.fromisoformat(query["flow_runs"]["start_time"]["before_"])
     assert abs(before - day_ago) < timedelta(minutes=5)
+
+
+def test_a_server_that_answers_errors_is_one_bad_line_at_the_first_try(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers = {"/api/admin/version": (503, None)}
+    monkeypatch.setenv("PREFECT_API_URL", f"{server.address}/api")
+    (found,) = server_findings()
+    assert (found.state, len(server.asked)) == ("bad", 1)
+    assert "503" in found.seen
+
+
+def test_the_database_of_a_server_elsewhere_is_not_looked_for_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    (tmp_path / "prefect.db").write_text("no database at all, and nobody's business")
+    (elsewhere,) = doctor_server._database("https://prefect.example.com/api")
+    assert (elsewhere.state, "prefect.example.com" in elsewhere.seen) == ("good", True)
+    (here,) = doctor_server._database("http://127.0.0.1:4200/api")
+    assert here.state == "bad"
+
+
+@pytest.fixture
+def llm(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A healthy endpoint that the environment names and whose model the profiles name."""
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{server.address}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    server.answers = {
+        "/v1/models": (200, {"data": [{"id": "gpt-4.1-mini"}, {"id": "another"}]}),
+        "/v1/chat/completions": (200, {"choices": [{"message": {"content": "Yes"}}]}),
+    }
+    return server
+
+
+def test_an_endpoint_is_asked_for_its_models_and_one_token(llm: Server) -> None:
+    (found,) = endpoint_findings(ask=True)
+    assert found.state == "good"
+    assert "gpt-4.1-mini (laptop" in found.seen
+    (question,) = (body for path, body in llm.asked if path == "/v1/chat/completions")
+    assert (question["model"], question["max_completion_tokens"]) == ("gpt-4.1-mini", 1)
+
+
+def test_an_endpoint_is_left_alone_unless_asked_for(llm: Server) -> None:
+    (found,) = endpoint_findings(ask=False)
+    assert (found.state, llm.asked) == ("good", [])
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("/v1/models", (401, None), "its list of models fails: HTTP 401"),
+        ("/v1/models", (200, "a web page"), "its list of models fails"),
+        ("/v1/chat/completions", (429, None), "is listed, but a chat of one token fails: HTTP 429"),
+        ("/v1/chat/completions", (200, {}), "is listed, but a chat of one token fails"),
+    ],
+)
+def test_what_failed_at_an_endpoint_is_named(
+    llm: Server, path: str, answer: tuple[int, Any], said: str
+) -> None:
+    llm.answers[path] = answer
+    (found,) = endpoint_findings(ask=True)
+    assert found.state == "bad"
+    assert said in found.seen
+
+
+def test_a_model_that_an_endpoint_does_not_have_is_named_with_those_it_has(llm: Server) -> None:
+    llm.answers["/v1/models"] = (200, {"data": [{"id": "Qwen/Qwen2.5-7B-Instruct"}]})
+    llm.answers["/v1/chat/completions"] = (404, None)
+    (found,) = endpoint_findings(ask=True)
+    assert found.state == "bad"
+    assert "gpt-4.1-mini" in found.seen
+    assert "Qwen/Qwen2.5-7B-Instruct" in found.seen
+    assert "judge.model" in found.mend
+
+
+def test_a_shipped_profile_of_another_model_is_no_fault_where_ones_own_is_served(
+    llm: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = changed(laptop(), judge=JudgeSettings(model="another"))
+    monkeypatch.setattr(doctor_endpoint, "PROFILES", {"laptop": laptop, "own": lambda: own})
+    llm.answers["/v1/models"] = (200, {"data": [{"id": "another"}]})
+    monkeypatch.setattr(
+        doctor_endpoint,
+        "_chat_fails",
+        lambda endpoint, _: "" if endpoint.model == "another" else "HTTP 404",
+    )
+    assert [one.state for one in endpoint_findings(ask=True)] == ["note", "good"]
+
+
+def test_without_key_and_address_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (found,) = endpoint_findings(ask=True)
+    assert found.state == "note"

@@ -49,7 +49,22 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
     assert report["labels"]["people_grades"] > 0
     assert report["labels"]["labelled"] > 0
     assert report["labels"]["billed_calls"] == 0
-    assert report["promotion"]["version"] == "v0001"
+    promotion = report["promotion"]
+    assert (promotion["decision"], promotion["version"]) == ("promoted", "v0001")
+    assert promotion["changed"]
+
+
+def test_every_tier_is_held_against_the_judges_own_biases(store: Path) -> None:
+    biases = report_of(store)["biases"]
+    assert {one["verdict"] for one in biases["judge"].values()} == {"reference"}
+    assert {"policy_teacher", "assistant", "student", "pruned_student"} <= biases.keys()
+    (table,) = store.glob("artifacts/judged_edits/*/judge_shifts.parquet")
+    shifts = read_rows(table)
+    for bias, one in biases["judge"].items():
+        assert one["n"] == len(shifts) == 8
+        assert one["value"] == pytest.approx(sum(row[bias] for row in shifts) / 8)
+    others = [one for role, tier in biases.items() if role != "judge" for one in tier.values()]
+    assert {one["verdict"] for one in others} <= {"keeps", "shrinks", "grows"}
 
 
 def test_a_mix_is_chosen_on_queries_whose_grades_taught_nothing(store: Path) -> None:
@@ -63,6 +78,25 @@ def test_a_mix_is_chosen_on_queries_whose_grades_taught_nothing(store: Path) -> 
     assert measured == {len(left)}
 
 
+def test_the_gate_counts_clicks_of_members_nobody_learned_from(store: Path) -> None:
+    (log,) = store.glob("artifacts/impressions/*/impressions.parquet")
+    (gate,) = store.glob("artifacts/gate/*/gate.json")
+    rows = read_rows(log)
+    shown = [row for row in rows if row["use"] == "calibrate"]
+    learned = {row["member_id"] for row in rows if row["use"] in ("train", "personalize")}
+    assert not learned & {row["member_id"] for row in shown}
+    logits = [row["score"] for row in read_rows(gate.parent / "clicks.parquet")]
+    marked = list(zip((row["clicked"] for row in shown), logits, strict=True))
+    won = [
+        (one > other) + (one == other) / 2
+        for clicked, one in marked
+        for passed, other in marked
+        if clicked and not passed
+    ]
+    auc = json.loads(gate.read_text())["click_auc"]
+    assert auc == pytest.approx(sum(won) / len(won), abs=1e-9)
+
+
 def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
     root: Path, store: Path
 ) -> None:
@@ -73,6 +107,7 @@ def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
     stages = [line for line in done.stdout.splitlines() if line.startswith(("+ ", "= "))]
     assert len(stages) > 20
     assert [line for line in stages if not line.startswith("= ")] == []
+    assert not report_of(store)["promotion"]["changed"]
     labels = report_of(store)["labels"]
     assert (labels["calls"], labels["spent_usd"]) == (0, 0)
     assert labels["reused"] == labels["labelled"]

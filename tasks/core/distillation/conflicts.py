@@ -14,6 +14,8 @@ import numpy.typing as npt
 from tasks.core.distillation.students import Teacher
 
 Rule = Literal["none", "agreement", "vote"]
+# How many teachers a rule needs: of two, equal ones always tie and else the heavier always wins.
+FEWEST = {"none": 0, "agreement": 2, "vote": 3}
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -22,9 +24,10 @@ def settle_conflicts(teachers: Sequence[Teacher], queries: Ints, rule: Rule) -> 
     """The teachers with the weight of each row that the rule gives them.
 
     ``agreement`` lets rows count less the further the teachers' orders are apart; ``vote`` leaves
-    a teacher out of the rows where the weighted majority points the other way.
+    a teacher out of the rows where the weighted majority points the other way. Fewer teachers than
+    the rule needs, such as without a click log, are left as they are.
     """
-    if rule == "none" or len(teachers) < 2:
+    if rule == "none" or len(teachers) < FEWEST[rule]:
         return list(teachers)
     opinions = np.stack([teacher.opinion() for teacher in teachers], axis=1)
     if rule == "agreement":

@@ -7,7 +7,8 @@ Source: LinkedIn halved every MLP and took the last 8 of 28 layers off Qwen3-0.6
 reconstructing each layer's output (arXiv 2403.12983).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ def prune_mlps(scorer: PairScorer, share: float, calibration: Sequence[PairText]
 
     Layers are cut in order, so that each is refitted to the inputs it will really get.
     """
-    cut_mlps(scorer.model, share, lambda output: _gram(scorer, output, calibration))
+    moments = _moments(scorer, calibration)
+    cut_mlps(scorer.model, share, lambda _: next(moments))
 
 
 def cut_mlps(
@@ -75,40 +77,79 @@ def cut_mlps(
     model.config.intermediate_size = width
 
 
-def _gram(scorer: PairScorer, output: nn.Linear, pairs: Sequence[PairText]) -> Tensor:
-    """Second moments of the MLP's hidden units over real tokens: (units, units), float64."""
+@dataclass
+class _Batch:
+    """A batch between two layers: ``hidden`` (rows, tokens, width), ``real`` (rows, tokens)."""
+
+    hidden: Tensor
+    real: Tensor
+    # What each layer is called with beside the hidden states.
+    calls: dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]]
+
+    @torch.inference_mode()
+    def through(self, layer: nn.Module) -> Tensor:
+        args, options = self.calls[layer]
+        with autocast(self.hidden.device):
+            found: Tensor = layer(self.hidden, *args, **options)
+        return found
+
+
+def _moments(scorer: PairScorer, pairs: Sequence[PairText]) -> Iterator[Tensor]:
+    """Second moments of each MLP's hidden units over real tokens: (units, units), float64.
+
+    A layer runs for its moments, and once more, by then cut, for what the next one reads. Memory
+    holds one layer's moments and what all batches are between two layers.
+    """
+    batches = list(_batches(scorer, pairs))
+    for layer in layers(scorer.model):
+        yield _gram(layer, mlp(scorer.model, layer).output, batches)
+        for batch in batches:
+            batch.hidden = batch.through(layer)
+
+
+def _gram(layer: nn.Module, output: nn.Linear, batches: Sequence[_Batch]) -> Tensor:
     shape = (output.in_features, output.in_features)
     total = torch.zeros(shape, dtype=torch.float64, device=output.weight.device)
-    masks: list[Tensor] = []
-
-    def see_mask(_: nn.Module, args: tuple[Any, ...], inputs: dict[str, Tensor]) -> None:
-        masks.append(inputs["attention_mask"].bool())
+    real = iter([batch.real for batch in batches])
 
     def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        units = inputs[0].detach()[masks[-1]].double()
+        units = inputs[0].detach()[next(real)].double()
         total.addmm_(units.T, units)
 
-    hooks = [
-        scorer.model.register_forward_pre_hook(see_mask, with_kwargs=True),
-        output.register_forward_pre_hook(record),
-    ]
+    hook = output.register_forward_pre_hook(record)
     try:
-        _run_whole_rows(scorer, pairs)
+        for batch in batches:
+            batch.through(layer)
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
     return total
 
 
-@torch.inference_mode()
-def _run_whole_rows(scorer: PairScorer, pairs: Sequence[PairText]) -> None:
-    """Each pair whole, so that a shared beginning counts as often as it is read in service."""
-    scorer.model.train(False)
-    device = device_of(scorer.model)
+def _batches(scorer: PairScorer, pairs: Sequence[PairText]) -> Iterator[_Batch]:
+    """Before the first layer; each pair whole, so that a shared beginning counts as in service."""
+    model = scorer.model.train(False)
+    device = device_of(model)
+    stack = layers(model)
+    hidden: list[Tensor] = []
+    calls: dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+
+    def record(layer: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        if layer is stack[0]:
+            hidden.append(args[0])
+        calls[layer] = (args[1:], options)
+
+    hooks = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in stack]
     tokens = scorer.tokenize(pairs)
-    with autocast(device):
+    try:
         for rows in chunks_by_tokens(tokens.lengths, TOKENS_PER_BATCH):
-            scorer.model(**pad(tokens, rows, scorer.tokenizer, device))
+            inputs = pad(tokens, rows, scorer.tokenizer, device)
+            with torch.inference_mode(), autocast(device):
+                # A cache would hold this run's keys when a layer runs again.
+                model(**inputs, use_cache=False)
+            yield _Batch(hidden.pop(), inputs["attention_mask"].bool(), dict(calls))
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _cut(part: Mlp, gram: Tensor, width: int) -> None:

@@ -1,22 +1,31 @@
-"""Soft labels: each teacher's raw logits, a file per shard, so that no pair is scored twice.
+"""Soft labels: each teacher's raw logits, a file per shard, so that no shard is scored twice.
 
-They are stored before temperature and mixing, which therefore stay free to change.
+They are stored before temperature and mixing, which therefore stay free to change. A shard's name
+holds the digest of the scorer and of the shard's rows as the scorer reads them: a later transfer
+set, with a new click log say, takes every shard over that it has in common with an earlier one.
+Whole shards alone are taken over, since a row's logits change in the last bits with its company.
 """
 
+import json
+import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.inputs import PairText
+from tasks.core.store.artifacts import MANIFEST
 from tasks.core.store.faults import fault_point
-from tasks.core.store.files import rename_durably
+from tasks.core.store.files import digest_of, file_sha256, rename_durably
 from tasks.core.tables import read_table, write_table
 from tasks.core.training.scorer import PairScorer
 
+logger = logging.getLogger(__name__)
 SHARD_ROWS = 2048
+# A shard's digest, and its file in a finished artifact with the sha256 that the manifest gives.
+Scored = dict[str, tuple[Path, str]]
 
 
 def score_shards(
@@ -24,26 +33,70 @@ def score_shards(
     pair_ids: Sequence[str],
     pairs: Sequence[PairText],
     *,
+    scorer_digest: str,
     out: Path,
     scratch: Path,
+    earlier: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Score all pairs into ``out/shard-*.parquet``; finished shards survive in ``scratch``."""
+    """Score all pairs into ``out/shard-*.parquet``; finished shards survive in ``scratch``.
+
+    ``scorer_digest`` stands for the scorer's weights and for the code that scores. ``earlier`` is
+    the folder of all artifacts of soft labels, whose shards are taken over, bit for bit what
+    scoring would give.
+    """
+    scored, kept = _scored_shards(earlier), 0
     starts = range(0, len(pairs), SHARD_ROWS)
     for number, start in enumerate(starts):
-        name = f"shard-{number:05d}.parquet"
+        rows = slice(start, start + SHARD_ROWS)
+        name = _name(number, scorer_digest, pair_ids[rows], pairs[rows])
         if not (scratch / name).exists():
-            rows = slice(start, start + SHARD_ROWS)
-            logits = scorer.logits(pairs[rows])
-            columns = {"pair_id": list(pair_ids[rows]), "logits": list(logits)}
-            write_table(scratch / f".{name}", columns)
-            rename_durably(scratch / f".{name}", scratch / name)
+            written = scratch / f".{name}"
+            if _take_over(scored.get(_digest_in(name)), written):
+                kept += 1
+            else:
+                logits = scorer.logits(pairs[rows])
+                write_table(written, {"pair_id": list(pair_ids[rows]), "logits": list(logits)})
+            rename_durably(written, scratch / name)
             fault_point("soft_labels:shard")
+        shutil.copyfile(scratch / name, out / name)
         if progress is not None:
             progress(min(len(pairs), start + SHARD_ROWS), len(pairs))
-    for path in sorted(scratch.glob("shard-*.parquet")):
-        shutil.copyfile(path, out / path.name)
+    logger.info("%d of %d shards were scored by this teacher before.", kept, len(starts))
     return len(starts)
+
+
+def _name(number: int, scorer_digest: str, ids: Sequence[str], pairs: Sequence[PairText]) -> str:
+    rows = [[pair_id, pair.left, pair.right] for pair_id, pair in zip(ids, pairs, strict=True)]
+    return f"shard-{number:05d}-{digest_of([scorer_digest, rows])[:32]}.parquet"
+
+
+def _digest_in(name: str) -> str:
+    return name.rsplit("-", 1)[-1]
+
+
+def _scored_shards(earlier: Path) -> Scored:
+    """The shards of all finished artifacts."""
+    found: Scored = {}
+    for manifest in sorted(earlier.glob(f"*/{MANIFEST}")):
+        for name, sha256 in _files(manifest):
+            found[_digest_in(name)] = (manifest.parent / name, sha256)
+    return found
+
+
+def _files(manifest: Path) -> Iterator[tuple[str, str]]:
+    try:
+        yield from json.loads(manifest.read_text(encoding="utf-8"))["files"].items()
+    except (OSError, ValueError, KeyError):
+        return  # A damaged artifact has nothing to give.
+
+
+def _take_over(scored: tuple[Path, str] | None, written: Path) -> bool:
+    """Copy an earlier shard; False where there is none, or not the bytes that were written."""
+    if scored is None or not scored[0].exists():
+        return False
+    shutil.copyfile(scored[0], written)
+    return file_sha256(written) == scored[1]
 
 
 def read_soft_labels(folder: Path, pair_ids: Sequence[str]) -> npt.NDArray[np.float32]:

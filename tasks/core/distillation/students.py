@@ -1,10 +1,10 @@
-"""Multi-teacher distillation: one student learns every teacher's stored soft labels at once.
+"""Multi-teacher distillation: one student learns every teacher's soft labels, stored or live.
 
 Teachers are a list. Each has a kind of target, a temperature and a weight; policy and click
 are the two that ship, and the order of first-stage retrieval is a listwise third.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,8 +33,9 @@ from tasks.core.training.losses import (
     listwise_kl,
     margin_mse,
 )
-from tasks.core.training.scorer import PairScorer
+from tasks.core.training.scorer import GOALS, Goal, PairScorer
 from tasks.core.training.teachers import GRADE_SCALE
+from tasks.core.training.tokens import Rows
 
 Kind = Literal["grades", "actions", "listwise", "margin", "lambda_rank"]
 Floats = npt.NDArray[np.float32]
@@ -46,7 +47,8 @@ class Teacher:
 
     ``targets`` are grade logits (pairs, grades), action logits (pairs, actions), or, for the
     kinds that compare a query's candidates, scores (pairs, 1) on the scale of grades.
-    ``row_weights`` (pairs,) are 1 where there are none.
+    ``row_weights`` (pairs,) are 1 where there are none. A ``live`` teacher has no columns of
+    ``targets``, and is asked for those of a step's rows when the step comes.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Teacher:
     temperature: float
     targets: Floats
     row_weights: Floats | None = None
+    live: Callable[[Rows], Floats] | None = None
 
     def opinion(self) -> npt.NDArray[np.float64]:
         """What it ranks candidates by: expected grade, first action's logit or score; (pairs,)."""
@@ -86,14 +89,25 @@ def distill(
     checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingReport:
-    """Teach the student in place; no teacher runs, since soft labels are stored raw."""
+    """Teach the student in place; no teacher runs but a live one, since soft labels are stored."""
+    student.taught = taught_by(teachers)
     freeze_embeddings(student.model)
-    targets: Targets = {"query": torch.from_numpy(queries)}
+    targets: Targets = {"query": torch.from_numpy(queries), "row": torch.arange(len(pairs))}
     for teacher in teachers:
         targets |= teacher.tensors()
     examples = Examples(student.tokenize(pairs), queries, targets)
     loss = distillation_loss(teachers, student.outputs.grade_count)
     return train(student, examples, loss, optimization, checkpoints=checkpoints, progress=progress)
+
+
+def taught_by(teachers: Sequence[Teacher]) -> tuple[Goal, ...]:
+    """The goals that some teacher with a weight has a target for."""
+    goals = {_goal(teacher) for teacher in teachers if teacher.weight}
+    return tuple(goal for goal in GOALS if goal in goals)
+
+
+def _goal(teacher: Teacher) -> Goal:
+    return "actions" if teacher.kind == "actions" else "grades"
 
 
 def distillation_loss(teachers: Sequence[Teacher], grade_count: int) -> Loss:
@@ -107,10 +121,22 @@ def distillation_loss(teachers: Sequence[Teacher], grade_count: int) -> Loss:
         for teacher in teachers:
             pointwise = teacher.kind in ("grades", "actions")
             of_teacher = _pointwise if pointwise else _compared
-            total = total + teacher.weight * of_teacher(teacher, logits, batch, grade_count)
+            said = _with_live(teacher, batch)
+            total = total + teacher.weight * of_teacher(teacher, logits, said, grade_count)
         return total
 
     return loss
+
+
+def _with_live(teacher: Teacher, batch: Targets) -> Targets:
+    """The batch with what a live teacher says of its rows."""
+    if teacher.live is None:
+        return batch
+    rows = batch["row"]
+    return {
+        **batch,
+        teacher.name: torch.from_numpy(teacher.live(rows.cpu().numpy())).to(rows.device),
+    }
 
 
 def _pointwise(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: int) -> Tensor:
@@ -128,12 +154,13 @@ def _pointwise(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: in
 
 def _compared(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: int) -> Tensor:
     """Kinds that compare a query's candidates: rows without target or weight are left out."""
-    targets = batch[teacher.name][:, 0]
-    rows = targets.isfinite() & (batch[f"{teacher.name}.weights"] > 0)
+    targets, weights = batch[teacher.name][:, 0], batch[f"{teacher.name}.weights"]
+    rows = targets.isfinite() & (weights > 0)
     student, target = expected_grade(logits[:, :grade_count])[rows], targets[rows]
-    queries = batch["query"][rows]
+    queries, temperature = batch["query"][rows], teacher.temperature
+    weights = weights[rows].to(student.dtype)
     if teacher.kind == "listwise":
         student, target = GRADE_SCALE * student, GRADE_SCALE * target
-        return listwise_kl(student, target, queries, temperature=teacher.temperature)
+        return listwise_kl(student, target, queries, temperature=temperature, weights=weights)
     compare = margin_mse if teacher.kind == "margin" else lambda_rank
-    return compare(student, target, queries)
+    return compare(student, target, queries, weights=weights)

@@ -112,13 +112,16 @@ def _graded(evidence: Evidence, rows: Sequence[Row], how: Resampling) -> Family:
 
 
 def _clicked(evidence: Evidence, rows: Sequence[Row], how: Resampling) -> Family:
+    clicked = np.array([row["clicked"] for row in rows], dtype=np.float64)
     return Family(
-        np.array([row["clicked"] for row in rows], dtype=np.float64),
+        clicked,
         row_groups(evidence.catalog, rows),
         np.array([row["member_id"] for row in rows]),
         np.array([row["impression_id"] for row in rows]),
         prefix="click_",
         metrics=CLICK_METRICS,
+        # Predictions are of a click if looked at: a click far down counts for those not seen.
+        targets=clicked * np.array([row["weight"] for row in rows]),
         **how,
     )
 

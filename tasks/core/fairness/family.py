@@ -22,7 +22,8 @@ class Family:
     """The rows, their labels and groups; `add` measures a tier on them.
 
     `prefix` begins the names of the family's metrics, so that gaps in clicks and gaps in
-    relevance stay apart; `queries` is the list a row is ranked in.
+    relevance stay apart; `queries` is the list a row is ranked in; `targets` (n,) is what
+    predictions should be on average, if not how often a label is positive.
     """
 
     labels: FloatArray
@@ -35,6 +36,7 @@ class Family:
     n_resamples: int = 500
     seed: int = 0
     minimum_clusters: int = MINIMUM_CLUSTERS
+    targets: FloatArray | None = None
     draws: dict[str, list[GapDraws]] = field(default_factory=dict)
 
     def add(self, tier: str, scores: FloatArray) -> None:
@@ -51,6 +53,7 @@ class Family:
             n_resamples=self.n_resamples,
             seed=self.seed,
             minimum_clusters=self.minimum_clusters,
+            targets=self.targets,
         )
         self.draws[tier] = [replace(gap, name=f"{self.prefix}{gap.name}") for gap in found]
 

@@ -41,6 +41,7 @@ class MetricOptions(TypedDict, total=False):
     positive_from: float
     threshold: float | None
     minimum_clusters: int
+    targets: FloatArray | None
 
 
 def group_metrics(
@@ -105,6 +106,7 @@ def values_by_group(
     positive_from: float = 1.0,
     threshold: float | None = None,
     minimum_clusters: int = MINIMUM_CLUSTERS,
+    targets: FloatArray | None = None,
 ) -> list[GroupValues]:
     """The metrics of each group, attribute by attribute; all arguments one entry a row.
 
@@ -113,7 +115,8 @@ def values_by_group(
     `queries` the list a row is ranked in (default: its cluster). Without `threshold` rates
     are expected counts. Groups with fewer than `minimum_clusters` clusters are not compared
     (`small_groups` names them); exposure and attention are left out where no list holds two
-    groups.
+    groups. `targets` are what calibration holds predictions against (default: 1 for a
+    positive, else 0).
 
     Raises: CookbookError for an unknown metric name, or scores outside 0 to 1.
     """
@@ -132,6 +135,7 @@ def values_by_group(
         numbers,
         lists_of(numbers if queries is None else queries, numbers),
         n_clusters,
+        (labels >= positive_from).astype(np.float64) if targets is None else targets,
     )
     found = []
     for attribute in attributes_of(groups):

@@ -40,7 +40,10 @@ _K = 10
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns of equal length: clusters and lists numbered from 0, predictions 0 to 1."""
+    """Columns of equal length: clusters and lists numbered from 0, predictions 0 to 1.
+
+    ``targets`` are what a calibrated prediction equals on average.
+    """
 
     predictions: FloatArray
     scores: FloatArray
@@ -49,6 +52,7 @@ class Rows:
     clusters: IntArray
     lists: IntArray
     n_clusters: int
+    targets: FloatArray
 
 
 def lists_of(queries: npt.NDArray[np.generic], clusters: IntArray) -> IntArray:
@@ -107,7 +111,7 @@ def _row_terms(name: str, rows: Rows) -> tuple[FloatArray, FloatArray]:
         "false_positive_rate": (p * (1 - y), 1 - y),
         "false_negative_rate": ((1 - p) * y, y),
         "true_negative_rate": ((1 - p) * (1 - y), 1 - y),
-        "calibration": (y - p, one),
+        "calibration": (rows.targets - p, one),
     }[name]
 
 

@@ -22,6 +22,7 @@ import openai
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.budget import BudgetReachedError
 from tasks.core.labeling.chat import CallFailedError, parse_completion, request_settings
+from tasks.core.labeling.journal import member_mark
 from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.prices import FREE, Price, price_of
 from tasks.core.labeling.prompts import LabelRequest, answer_schema, request_key, request_messages
@@ -133,7 +134,7 @@ class BatchDesk:
     def _lines(
         self, requests: Iterable[LabelRequest], busy: set[str]
     ) -> Iterator[tuple[str, bytes, float]]:
-        """Key, line, and the most it can cost, of what is to be sent; never past the budget."""
+        """Key with the member's mark, line, and the most it can cost; never past the budget."""
         judge = self.judge
         under_way = sum(part.most_usd for part in self.parts if part.status != "merged")
         committed = judge.journal.spent_usd(judge.run) + under_way
@@ -161,7 +162,7 @@ class BatchDesk:
                     f"its first {len(busy)} requests may cost ${committed:.4f}; raise the budget "
                     "or label fewer pairs."
                 )
-            yield key, encoded, most_usd
+            yield f"{key} {member_mark(request.member_id)}", encoded, most_usd
 
     def _send(self, keys: list[str], lines: IO[bytes], most_usd: float) -> int:
         """Plan, upload, create, note; empties ``lines`` for the next part."""
@@ -224,18 +225,18 @@ class BatchDesk:
                 f"refused it ({codes[0] if codes else 'no reason given'}); mend the model's "
                 f"name or the settings, delete {self.folder} and run again."
             )
-        asked = set(self._keys(part))
+        asked = self._keys(part)
         answered: set[str] = set()
         for file_id in (batch.output_file_id, batch.error_file_id):
             for line in self._download(file_id):
                 self._merge_line(line, asked, answered, counts)
-        counts.unanswered += len(asked - answered)
+        counts.unanswered += len(asked.keys() - answered)
         self.judge.journal.sync()
         files = (batch.output_file_id, batch.error_file_id, part.input_file_id)
         return [file_id for file_id in files if file_id]
 
     def _merge_line(
-        self, line: dict[str, Any], asked: set[str], answered: set[str], counts: MergeCounts
+        self, line: dict[str, Any], asked: dict[str, str], answered: set[str], counts: MergeCounts
     ) -> None:
         key = line.get("custom_id")
         if key not in asked:
@@ -261,7 +262,8 @@ class BatchDesk:
             )
         if key not in self.judge.journal:
             cost = self._price().of_reply(reply)
-            self.judge.journal.answer(key, reply, usd=cost, run=self.judge.run)
+            run, member = self.judge.run, asked[key]
+            self.judge.journal.answer(key, reply, usd=cost, run=run, member=member)
             counts.merged += 1
 
     def _price(self) -> Price:
@@ -277,8 +279,10 @@ class BatchDesk:
                 if line.strip():
                     yield json.loads(line)
 
-    def _keys(self, part: BatchPart) -> list[str]:
-        return (self.folder / f"{part.name}.keys").read_text().split()
+    def _keys(self, part: BatchPart) -> dict[str, str]:
+        """The marks of the members by key; batches of earlier versions have keys alone."""
+        lines = (self.folder / f"{part.name}.keys").read_text().splitlines()
+        return {key: mark for key, _, mark in (line.partition(" ") for line in lines)}
 
     def _load(self) -> list[BatchPart]:
         path = self.folder / "batches.json"

@@ -12,7 +12,7 @@ from tasks.core.errors import CookbookError
 from tasks.core.labeling.budget import Budget, TokenMeter, most_usd
 from tasks.core.labeling.chat import CallFailedError, CallRejectedError, Chat
 from tasks.core.labeling.endpoint import Endpoint
-from tasks.core.labeling.journal import Failure, Journal
+from tasks.core.labeling.journal import Failure, Journal, member_mark
 from tasks.core.labeling.prices import Price
 from tasks.core.labeling.prompts import Message
 from tasks.core.labeling.replies import Reply
@@ -55,8 +55,12 @@ class Caller:
             self._check_model(reply)
         return reply
 
-    async def answer(self, key: str, pair_id: str, messages: list[Message]) -> Reply:
+    async def answer(
+        self, key: str, pair_id: str, messages: list[Message], *, member_id: str
+    ) -> Reply:
         """The answer to these messages, from as many attempts as the endpoint's limits allow.
+
+        ``pair_id`` and ``member_id`` are what the journal knows the call by; they are not sent.
 
         Raises:
             CallFailedError: every attempt failed on the way.
@@ -69,10 +73,12 @@ class Caller:
             wait=_backoff(self.endpoint),
             reraise=True,
         )
-        reply: Reply = await attempts(self._attempt, key, pair_id, messages)
+        reply: Reply = await attempts(self._attempt, key, pair_id, member_id, messages)
         return reply
 
-    async def _attempt(self, key: str, pair_id: str, messages: list[Message]) -> Reply:
+    async def _attempt(
+        self, key: str, pair_id: str, member_id: str, messages: list[Message]
+    ) -> Reply:
         if self.stop:
             raise self.stop
         most = most_usd(
@@ -83,8 +89,9 @@ class Caller:
             size = self.meter.estimate(messages, self.endpoint.max_output_tokens)
             is_probe = await self.throttle.admit(size)
             with self._flying():
+                about = {"pair_id": pair_id, "member": member_mark(member_id)}
                 billed = self.endpoint.is_llm
-                self.journal.intend(key, pair_id=pair_id, usd=most, run=self.run, billed=billed)
+                self.journal.intend(key, **about, usd=most, run=self.run, billed=billed)
                 await self.journal.commit()
                 fault_point("label_after_intent")
                 return await self._call(key, messages, most, is_probe=is_probe)

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from tasks.core.intervals import Interval, bootstrap_mean
+from tasks.core.labeling.journal import member_mark
 from tasks.core.labeling.judge import Judge, by_pair
 from tasks.core.labeling.prompts import LabelRequest, repair_key, request_key
 from tasks.core.labeling.stored import stored_label
@@ -79,9 +80,7 @@ class PolicyEdit:
         if keys[1] in journal:
             return False
         for came, goes in (keys, [repair_key(key) for key in keys]):
-            reply = journal.result(came)
-            if reply is not None:
-                journal.answer(goes, reply, usd=0.0, run=self.old.run)
+            journal.carry(came, goes, run=self.old.run, member=member_mark(request.member_id))
         return True
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -120,7 +120,10 @@ class _App:
             came = request.headers.get("authorization", "").encode()
             if not hmac.compare_digest(came, wanted):
                 return _error(401, "Incorrect API key provided.", "invalid_api_key")
-            return await respond(request)
+            try:
+                return await respond(request)
+            except ClientDisconnect:  # a run that is stopped: nobody reads this, nor a traceback
+                return Response(status_code=400)
 
         return guarded
 

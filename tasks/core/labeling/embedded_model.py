@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
 Vectors = npt.NDArray[np.float16]
 SHORT_TOKENS, LONG_TOKENS = 24, 96
+# What is read of a candidate's text, behind its title, where some thirty words more stand there.
+WORDS_BESIDE_AN_EDIT = 25
 # A text's token vectors take about 50 kB.
 _REMEMBERED_TEXTS = 8_000
 # Inverse strength of the L2 penalty: golden sets are small.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.core.errors import CookbookError
-from tasks.core.labeling.worksheets import write_csv
+from tasks.core.labeling.worksheets import PRIVATE, write_csv
 
 KEY_COLUMNS = ("query_id", "query", "member_id", "doc_id")
 # What a rater reads of a pair; a domain without members has the second alone.
@@ -90,7 +90,7 @@ def write_worksheet(
         }
         for pair in sample
     ]
-    write_csv(path, columns, rows)
+    write_csv(path, columns, rows, mode=PRIVATE)
 
 
 def _sample_kind(

@@ -12,12 +12,14 @@ calls are repeated per crash.
 import asyncio
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -100,22 +102,35 @@ class Journal:
         offset = self._offsets.get(bytes.fromhex(key))
         if offset is None:
             return None
-        record = _parse_line(_line_at(self._file, offset), f"{self.path}, byte {offset}")
-        return Reply(**record["reply"])
+        return Reply(**self._record_at(offset)["reply"])
 
-    def intend(self, key: str, *, pair_id: str, usd: float, run: str, billed: bool) -> None:
+    def intend(
+        self, key: str, *, pair_id: str, usd: float, run: str, billed: bool, member: str = ""
+    ) -> None:
         """Note that a call is about to be made; ``await commit()`` before making it.
 
-        ``usd`` is the most the call can cost; ``billed`` is False for the embedded judge.
+        ``usd`` is the most the call can cost; ``billed`` is False for the embedded judge;
+        ``member`` is the mark of whom the call is about, "" where nobody could tell.
         """
         record = {"type": "intent", "key": key, "pair_id": pair_id, "usd": usd, "run": run}
-        self._append(record | {"billed": billed})
+        self._append(record | {"billed": billed, "member": member})
 
-    def answer(self, key: str, reply: Reply, *, usd: float, run: str) -> None:
-        """Note the answer. A kill cannot lose it, a power cut only until the next commit."""
+    def answer(self, key: str, reply: Reply, *, usd: float, run: str, member: str = "") -> None:
+        """Note the answer. A kill cannot lose it, a power cut only until the next commit.
+
+        ``member`` is for an answer without an intent, which would name it.
+        """
         record = {"type": "result", "key": key, "usd": usd, "run": run, "reply": asdict(reply)}
-        self._offsets[bytes.fromhex(key)] = self._append(record)
+        self._offsets[bytes.fromhex(key)] = self._append(record | {"member": member})
         self._spent[run] = self.spent_usd(run) + usd
+
+    def carry(self, came: str, goes: str, *, run: str, member: str) -> None:
+        """Give an answer, if there is one, another key at no cost; it stays as old as it is."""
+        offset = self._offsets.get(bytes.fromhex(came))
+        if offset is not None:
+            record = {"day": ""} | self._record_at(offset)
+            changes = {"key": goes, "usd": 0.0, "run": run, "member": member}
+            self._offsets[bytes.fromhex(goes)] = self._append(record | changes)
 
     def fail(self, key: str, failure: Failure, *, usd: float, run: str) -> None:
         """Note an attempt without an answer; what was perhaps billed counts as spent."""
@@ -145,6 +160,9 @@ class Journal:
         """All records from the disk, in the order they were written."""
         return (record for record, _ in _read_with_lengths(self.path))
 
+    def _record_at(self, offset: int) -> dict[str, Any]:
+        return _parse_line(_line_at(self._file, offset), f"{self.path}, byte {offset}")
+
     async def _flush(self) -> None:
         # One tick, so that every worker that is ready adds its intent to the batch.
         await asyncio.sleep(0)
@@ -152,7 +170,9 @@ class Journal:
 
     def _append(self, record: Mapping[str, Any]) -> int:
         """Hand a line to the kernel, which keeps it even if this process is killed."""
-        line, offset = render_line(record), self._end
+        # The day is what answers are dropped by when they are too old.
+        day = datetime.now(UTC).date().isoformat()
+        line, offset = render_line({"day": day, **record}), self._end
         try:
             written = os.write(self._file, line)
             if written < len(line):
@@ -201,6 +221,15 @@ def _lock(file: int, path: Path) -> None:
             f"Expected to be alone with the payment journal {path}, but another run is labeling "
             "with it; wait for that run to end."
         ) from None
+
+
+def member_mark(member_id: str) -> str:
+    """How the journal names a member: enough to find who is to be forgotten, and no id to read.
+
+    A pair without a member has a mark too, so that a record without one is of a version that
+    wrote none.
+    """
+    return hashlib.sha256(f"member\n{member_id}".encode()).hexdigest()[:16]
 
 
 def render_line(record: Mapping[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from tasks.core.labeling.chat import CallFailedError, CallRejectedError
 from tasks.core.labeling.outcomes import Outcome, Progress, Quarantined
 from tasks.core.labeling.prompts import (
     LabelRequest,
+    Message,
     Prompt,
     repair_key,
     repair_messages,
@@ -112,7 +113,7 @@ class Labeler:
             self.progress.reused += 1
             return paid
         messages = request_messages(self.policy, request, self.prompt)
-        return await self.caller.answer(key, request.pair_id, messages)
+        return await self._ask(request, key, messages)
 
     async def _repair(
         self, request: LabelRequest, key: str, bad: Reply, error: ReplyError
@@ -122,7 +123,10 @@ class Labeler:
             return paid
         messages = request_messages(self.policy, request, self.prompt)
         messages = repair_messages(messages, bad.text, error.problem)
-        return await self.caller.answer(repair_key(key), request.pair_id, messages)
+        return await self._ask(request, repair_key(key), messages)
+
+    async def _ask(self, request: LabelRequest, key: str, messages: list[Message]) -> Reply:
+        return await self.caller.answer(key, request.pair_id, messages, member_id=request.member_id)
 
     def _parse(self, request: LabelRequest, reply: Reply, status: Status) -> Judgment:
         return parse_reply(

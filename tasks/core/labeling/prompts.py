@@ -71,12 +71,16 @@ DEFAULT_PROMPT = Prompt()
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """One pair to label, in words; ``member_text`` is empty where the domain has no members."""
+    """One pair to label, in words; ``member_text`` is empty where the domain has no members.
+
+    ``member_id`` is never sent: by it an answer is found when the member is to be forgotten.
+    """
 
     pair_id: str
     query: str
     member_text: str
     document_text: str
+    member_id: str = ""
 
 
 def judge_messages(

@@ -46,12 +46,22 @@ _SCHEMA: dict[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """What queries are written from; texts as they may leave the machine."""
+    """What queries are written from; texts as they may leave the machine.
+
+    ``member_id`` is neither sent nor part of what a query depends on: by it the journal's answer
+    is found when the member is to be forgotten.
+    """
 
     clause: str
     document: str
     member: str
     kind: str
+    member_id: str = ""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What is sent, by name."""
+        return {name: text for name, text in asdict(self).items() if name != "member_id"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,9 @@ async def _write(judge: Judge, requests: Sequence[WriteRequest]) -> Written:
 async def _answer(caller: Caller, request: WriteRequest) -> Reply | None:
     key = request_key(request, caller.endpoint)
     try:
-        return caller.paid_answer(key) or await caller.answer(key, _name(key), messages(request))
+        return caller.paid_answer(key) or await caller.answer(
+            key, _name(key), messages(request), member_id=request.member_id
+        )
     except (CallFailedError, CallRejectedError):
         return None
 
@@ -124,7 +136,7 @@ def parse_queries(reply: Reply | None) -> list[str]:
 
 def messages(request: WriteRequest) -> list[Message]:
     """The same instructions each time, then what to write from, between two boundary lines."""
-    texts = {name: _outgoing(text) for name, text in asdict(request).items() if text}
+    texts = {name: _outgoing(text) for name, text in request.texts.items() if text}
     block = json.dumps(texts, ensure_ascii=False)
     boundary = hashlib.sha256(block.encode()).hexdigest()[:16]
     return [
@@ -135,7 +147,7 @@ def messages(request: WriteRequest) -> list[Message]:
 
 def request_key(request: WriteRequest, endpoint: Endpoint) -> str:
     """What written queries depend on: instructions, model, clause, texts and kind."""
-    parts = ["queries", INSTRUCTIONS, endpoint.settings_digest, asdict(request)]
+    parts = ["queries", INSTRUCTIONS, endpoint.settings_digest, request.texts]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from tasks.core.domain.golden import assign_splits, parse_grade
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.agreement import human_kappa, weighted_kappa
 from tasks.core.labeling.golden import KEY_COLUMNS, TEXT_COLUMNS
-from tasks.core.labeling.worksheets import read_worksheet, write_csv
+from tasks.core.labeling.worksheets import PRIVATE, PUBLIC, read_worksheet, write_csv
 
 PairKey = tuple[str, str, str]  # query_id, member_id, doc_id
 
@@ -154,7 +154,8 @@ def _write(
         for number, pair in enumerate(pairs)
     ]
     columns = [*KEY_COLUMNS, *shown, "grade", *raters, *dimensions]
-    write_csv(path, [*columns, *(["split"] if splits else [])], rows)
+    columns += ["split"] if splits else []
+    write_csv(path, columns, rows, mode=PRIVATE if shown else PUBLIC)
 
 
 def _read_sheet(

@@ -10,8 +10,17 @@ from tasks.core.domain.readers import read_csv
 from tasks.core.errors import CookbookError
 from tasks.core.store.files import write_atomically
 
+# Modes: a sheet that shows what members wrote is its owner's alone.
+PRIVATE, PUBLIC = 0o600, 0o644
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+
+def write_csv(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, object]],
+    *,
+    mode: int = PUBLIC,
+) -> None:
     """Write rows with these columns, UTF-8, safe against formula injection, atomically.
 
     A cell that a spreadsheet would compute gets an apostrophe in front, which spreadsheets hide
@@ -26,7 +35,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     for row in rows:
         writer.writerow([shield(_text(row.get(name))) for name in columns])
     try:
-        write_atomically(path, out.getvalue().encode())
+        write_atomically(path, out.getvalue().encode(), mode=mode)
     except OSError as error:
         raise CookbookError(
             f"{path} cannot be written ({error.strerror}); name a file in a folder that is there."

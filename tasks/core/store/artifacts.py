@@ -115,7 +115,12 @@ def materialize(
     }
     digest = digest_of(key)
     folder = store_root() / "artifacts" / kind / digest[:16]
-    return find(folder) or _build(kind, build, folder, digest, key)
+    found = find(folder)
+    if found is None:
+        return _build(kind, build, folder, digest, key)
+    # There is one only where a kill came after the artifact had its name.
+    shutil.rmtree(_scratch(digest), ignore_errors=True)
+    return found
 
 
 def find(folder: Path) -> Artifact | None:
@@ -129,7 +134,7 @@ def find(folder: Path) -> Artifact | None:
 
 
 def _build(kind: str, build: Build, folder: Path, digest: str, key: dict[str, Any]) -> Artifact:
-    bench = Workbench(folder.with_suffix(".building"), store_root() / "scratch" / digest[:16])
+    bench = Workbench(folder.with_suffix(".building"), _scratch(digest))
     # A half-built output is worthless; the scratch folder holds what resuming needs.
     shutil.rmtree(bench.out, ignore_errors=True)
     bench.out.mkdir(parents=True)
@@ -155,6 +160,10 @@ def _build(kind: str, build: Build, folder: Path, digest: str, key: dict[str, An
     fault_point(f"{kind}:after_rename")
     shutil.rmtree(bench.scratch, ignore_errors=True)
     return _artifact(folder, manifest, reused=False)
+
+
+def _scratch(digest: str) -> Path:
+    return store_root() / "scratch" / digest[:16]
 
 
 def _files(folder: Path) -> dict[str, str]:

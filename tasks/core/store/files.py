@@ -49,6 +49,12 @@ def write_json(path: Path, value: Mapping[str, Any], *, mode: int = 0o644) -> No
     write_atomically(path, (text + "\n").encode(), mode=mode)
 
 
+def remove_half_files(folder: Path) -> None:
+    """Remove what ``write_atomically`` was killed over; only for who alone writes the folder."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink()
+
+
 def rename_durably(written: Path, path: Path) -> None:
     """Give a finished file its name: its bytes reach the disk before the name does.
 

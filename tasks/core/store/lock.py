@@ -1,15 +1,39 @@
-"""One run at a time in a store: a kernel lock, so that a killed run never leaves one behind."""
+"""A kernel lock on a folder, so that a killed holder never leaves one behind; one run at a time."""
 
 import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tasks.core.errors import CookbookError
+
+# From the file of a lock that is held to the sentence that refuses: what its holder wrote there.
+Refusal = Callable[[bytes], str]
+
+
+@contextmanager
+def sole_holder(path: Path, holder: Mapping[str, object], refusal: Refusal) -> Iterator[None]:
+    """Hold a lock file and say in it who does; the kernel frees it with the process.
+
+    Raises:
+        CookbookError: another process holds it, with the words of ``refusal``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CookbookError(refusal(os.pread(descriptor, 4096, 0))) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -19,23 +43,13 @@ def run_lock(store: Path) -> Iterator[None]:
     Raises:
         CookbookError: another run holds it; the message names its process, host and start.
     """
-    store.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(store / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CookbookError(_held_message(store, os.pread(descriptor, 4096, 0))) from None
-        holder = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    holder = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with sole_holder(store / "run.lock", holder, lambda raw: _held_message(store, raw)):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _held_message(store: Path, raw: bytes) -> str:

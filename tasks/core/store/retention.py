@@ -1,10 +1,10 @@
 """Removing what no kept run needs: artifacts and reports hold queries, members and clicks."""
 
 import json
-import shutil
 import time
 from pathlib import Path
 
+from tasks.core.store.leftovers import discard
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import MANIFEST, is_whole, read_manifest
 
@@ -27,12 +27,12 @@ def clear_expired(store: Path, *, days: int) -> list[Path]:
         if folder.name[:16] not in used and _age_days(folder) > days:
             removed.append(folder)
     for folder in removed:
-        shutil.rmtree(folder)
+        discard(folder)
     return sorted([*removed, *retired])
 
 
 def _retire(store: Path, days: int) -> list[Path]:
-    """Versions without need, by the day they were made."""
+    """Versions without need, by the day their files were made or restored."""
     retired = []
     for folder in store.glob("*/registry"):
         registry = Registry(folder)

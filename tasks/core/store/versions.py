@@ -67,20 +67,14 @@ def write_version(
     """Copy files and folders into the next version, under the names given; returns its name."""
     last = max((int(name[1:]) for name in version_names(folder)), default=0)
     version = f"v{last + 1:04d}"
-    building = folder / f".{version}.building"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    _copy(files, building)
     manifest = {
         "version": version,
         "created": created.isoformat(timespec="seconds"),
         "served_then": served_then,
         "content": content_digest(files, card),
         "card": dict(card),
-        "files": _hashes(building),
     }
-    sync_tree(building)
-    write_json(building / MANIFEST, manifest)
+    building = _build(folder / version, files, manifest)
     fault_point("registry_after_copy")
     building.rename(folder / version)
     sync_folder(folder)
@@ -92,10 +86,37 @@ def is_whole(folder: Path) -> bool:
     return all((folder / name).exists() for name in read_manifest(folder)["files"])
 
 
-def restore_version(folder: Path, files: Mapping[str, Path]) -> None:
-    """Copy the files of a version whose own were removed; the manifest stays what it was."""
-    _copy(files, folder)
+def is_intact(folder: Path, card: Mapping[str, Any]) -> bool:
+    """Whether a version's files, read and hashed, and its card are as they were registered."""
+    try:
+        return digest_of(read_version(folder).card) == digest_of(dict(card))
+    except CookbookError:
+        return False
+
+
+def restore_version(folder: Path, files: Mapping[str, Path], card: Mapping[str, Any]) -> None:
+    """Put back what was removed or damaged, from files of the same content; its dates stay.
+
+    All is built beside and then renamed file by file. A folder that is not empty cannot be
+    replaced in one step, and a kill between two steps would leave none: the version would come
+    back under another name. A kill between two files leaves a version that is restored again.
+    """
+    building = _build(folder, files, {**read_manifest(folder), "card": dict(card)})
+    wanted = _files(building)
+    for name in set(_files(folder)) - set(wanted):
+        (folder / name).unlink()
+    for name in wanted:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (building / name).replace(folder / name)
+        fault_point("registry_in_restore")
     sync_tree(folder)
+    shutil.rmtree(building)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove versions that were half-built when their writer was killed."""
+    for building in folder.glob(".*.building"):
+        shutil.rmtree(building)
 
 
 def empty_version(folder: Path) -> None:
@@ -157,6 +178,17 @@ def damaged(path: Path) -> CookbookError:
     )
 
 
+def _build(folder: Path, files: Mapping[str, Path], manifest: Mapping[str, Any]) -> Path:
+    """The whole version beside its place, on the disk; the manifest comes last."""
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    _copy(files, building)
+    sync_tree(building)
+    write_json(building / MANIFEST, {**manifest, "files": _hashes(building)})
+    return building
+
+
 def _copy(files: Mapping[str, Path], folder: Path) -> None:
     for name, path in files.items():
         target = folder / name
@@ -171,5 +203,10 @@ def _hashes(path: Path) -> dict[str, str]:
     """sha256 by name: of a file alone under "", of a folder by relative path."""
     if path.is_file():
         return {"": file_sha256(path)}
-    found = sorted(inner for inner in path.rglob("*") if inner.is_file())
-    return {inner.relative_to(path).as_posix(): file_sha256(inner) for inner in found}
+    return {name: file_sha256(path / name) for name in _files(path)}
+
+
+def _files(folder: Path) -> list[str]:
+    """Relative paths of all files below a folder, in order."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in found]

@@ -87,7 +87,8 @@ def top_words(
 
     A word tells as much as its weight times how often it makes a difference.
     """
-    share = np.asarray(said.mean(axis=0)).ravel()
+    # Not the sparse mean: its rounding passes 1 for a word that all say.
+    share = np.asarray(said.sum(axis=0)).ravel() / said.shape[0]
     telling = np.sqrt(share * (1.0 - share))[:, None] * model.by_word
     order = np.argsort(telling, axis=0, kind="stable")
     found = {}

@@ -7,20 +7,24 @@ query's candidates need the loop in hand. Accelerate places the model and scales
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.core.errors import CookbookError
 from tasks.core.store.faults import fault_point
-from tasks.core.training.architecture import use_attention
+from tasks.core.training.architecture import layers, plain_model, use_attention
 from tasks.core.training.batches import Rows, epoch_batches
+from tasks.core.training.broken_steps import StepWatch
 from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
@@ -33,9 +37,7 @@ logger = logging.getLogger(__name__)
 Targets = dict[str, Tensor]
 Loss = Callable[[Tensor, Targets], Tensor]
 Progress = Callable[[int, int], None]
-# A loss this many times its running mean is a broken batch, not a hard one.
-SPIKE_RATIO = 20.0
-MAX_SKIPPED_STEPS = 5
+WHOLE_MODELS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 class Trainable(Protocol):
@@ -98,7 +100,8 @@ def train(
     called again with the same arguments, it ends with the same weights, bit for bit on a CPU.
 
     Raises:
-        CookbookError: there is nothing to train on, or the loss keeps being no number.
+        CookbookError: there is nothing to train on, step after step is broken, a row does not fit
+            into memory, or accelerate is configured to split the model.
     """
     if not len(examples.tokens):
         raise CookbookError("Training needs at least one row with a target, and none came.")
@@ -119,11 +122,22 @@ def train(
     run = _Run(accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots)
     if checkpoints is not None:
         run.resume(checkpoints)
-    with forward.attention():
-        run.train_steps(schedule, checkpoints, progress)
+    try:
+        with forward.attention():
+            run.train_steps(schedule, checkpoints, progress)
+    finally:
+        recompute_layers(scorer.model, on=False)
     scorer.model.train(False)
     use_attention(scorer.model, training=False)
     return run.report(sum(len(rows) for rows in schedule))
+
+
+def recompute_layers(model: PreTrainedModel, *, on: bool) -> None:
+    """Gradient checkpointing: keep each layer's input alone, and compute the rest anew backward."""
+    for layer in layers(plain_model(model)):
+        # What transformers' own switch sets; that one has another name from release to release.
+        vars(layer)["_gradient_checkpointing_func"] = partial(checkpoint, use_reentrant=False)
+        vars(layer)["gradient_checkpointing"] = on
 
 
 def learning_rate_factor(step: int, steps: int, optimization: Optimization) -> float:
@@ -148,27 +162,19 @@ class _Run:
     plan: Forward
     slots: int
     step: int = 0
-    skipped: int = 0
-    first_loss: float = math.nan
-    mean_loss: float = math.nan
+    recomputes: bool = False
+    watch: StepWatch = field(default_factory=StepWatch)
 
     def resume(self, folder: Path) -> None:
         state = load_checkpoint(folder, self.scorer.model, self.optimizer)
         if state is not None:
-            self.step, self.skipped = state["step"], state["skipped"]
-            self.first_loss, self.mean_loss = state["first_loss"], state["mean_loss"]
-            self.slots = state["slots"]
+            self.step, self.slots = state["step"], state["slots"]
+            self.watch = StepWatch(**state["watch"])
             logger.info("Training goes on at step %d.", self.step)
 
     def save(self, folder: Path) -> None:
         if self.accelerator.is_main_process:
-            state = {
-                "step": self.step,
-                "skipped": self.skipped,
-                "first_loss": self.first_loss,
-                "mean_loss": self.mean_loss,
-                "slots": self.slots,
-            }
+            state = {"step": self.step, "slots": self.slots, "watch": asdict(self.watch)}
             save_checkpoint(folder, self.scorer.model, self.optimizer, state)
 
     def train_steps(
@@ -191,20 +197,15 @@ class _Run:
         self.step += 1
         largest = self.optimization.max_grad_norm
         norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), largest))
-        if self._broken(value) or not math.isfinite(norm):
-            self._skip(value)
-            return
-        self.optimizer.step()
+        if self.watch.passes(self.step, value, norm):
+            self.optimizer.step()
         self.optimizer.zero_grad()
-        self.first_loss = value if math.isnan(self.first_loss) else self.first_loss
-        previous = value if math.isnan(self.mean_loss) else self.mean_loss
-        self.mean_loss = 0.98 * previous + 0.02 * value
 
     def _backward(self, rows: Rows) -> float:
         """Gradients of the step's mean loss; returns the loss.
 
         Out of memory, passes become half as large and the step starts anew: the effective
-        batch stays, and with it what is learned.
+        batch stays, and with it what is learned. Last, activations are computed twice.
         """
         while True:
             try:
@@ -213,7 +214,7 @@ class _Run:
                 if not should_reduce_batch_size(error):
                     raise
                 self.optimizer.zero_grad()
-                self._halve_passes(rows, error)
+                self._save_memory(rows, error)
 
     def _gradient(self) -> StepGradient:
         return StepGradient(self.accelerator, self.model, self._logits, self._loss)
@@ -225,16 +226,26 @@ class _Run:
         slots = min(self.slots, each) if self.accelerator.num_processes > 1 else self.slots
         return self.plan.plan(self.examples.tokens, rows, slots)
 
-    def _halve_passes(self, rows: Rows, error: RuntimeError) -> None:
+    def _save_memory(self, rows: Rows, error: RuntimeError) -> None:
         longest = int(self.examples.tokens.take(rows).lengths.max())
-        if self.accelerator.num_processes > 1 or self.slots <= longest:
+        alone = self.accelerator.num_processes == 1
+        if alone and self.slots > longest:
+            self.slots = max(longest, self.slots // 2)
+            logger.warning("Out of memory: a pass has %d token slots from here on.", self.slots)
+        elif alone and not self.recomputes:
+            self.recomputes = True
+            recompute_layers(self.scorer.model, on=True)
+            logger.warning(
+                "Out of memory with a single row a pass: gradient checkpointing is on from here "
+                "on, so every layer is computed twice."
+            )
+        else:
             raise CookbookError(
                 f"Training needs more memory than there is for passes of {self.slots} token "
-                f"slots, and they can be no shorter (a row has {longest}; with several processes "
-                "they stay as they are). Lower tokens_per_batch or max_tokens."
+                f"slots, and they can be no smaller (a row has {longest}, and gradient "
+                "checkpointing is on; with several processes passes stay as they are). "
+                "Lower tokens_per_batch or max_tokens."
             ) from error
-        self.slots = max(longest, self.slots // 2)
-        logger.warning("Out of memory: a pass has %d token slots from here on.", self.slots)
 
     def _logits(self, rows: Rows) -> Tensor:
         batch = self.plan.batch(self.examples.tokens, rows, self.accelerator.device)
@@ -247,29 +258,24 @@ class _Run:
         targets = {k: v[index].to(logits.device) for k, v in self.examples.targets.items()}
         return self.loss(logits.float(), targets)
 
-    def _broken(self, value: float) -> bool:
-        if not math.isfinite(value):
-            return True
-        return self.step > 20 and value > SPIKE_RATIO * max(self.mean_loss, 1e-3)
-
-    def _skip(self, value: float) -> None:
-        self.optimizer.zero_grad()
-        self.skipped += 1
-        logger.warning("Step %d is skipped: its loss is %s.", self.step, value)
-        if self.skipped > MAX_SKIPPED_STEPS:
-            raise CookbookError(
-                f"Training needs finite losses, and {self.skipped} steps had none (last: {value}). "
-                "Lower the learning rate, or look for broken rows in the training data."
-            )
-
     def report(self, rows: int) -> TrainingReport:
-        return TrainingReport(self.step, rows, self.skipped, self.first_loss, self.mean_loss)
+        watch = self.watch
+        return TrainingReport(self.step, rows, watch.skipped, watch.first_loss, watch.mean_loss)
 
 
 def _accelerator() -> Accelerator:
     device = best_device()
     mixed = "bf16" if compute_dtype(device) == torch.bfloat16 else "no"
-    return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    accelerator = Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    kind = accelerator.distributed_type
+    if kind not in WHOLE_MODELS:
+        raise CookbookError(
+            "Training shares rows out over processes that each hold the whole model (DDP); the "
+            f"configuration of accelerate asks for {kind.value}, which splits the "
+            "model, and a checkpoint would keep one process's part of it. Configure accelerate for "
+            "several CPUs or GPUs, and train adapters where the model is too large for one."
+        )
+    return accelerator
 
 
 def _schedule(groups: Rows, optimization: Optimization) -> list[Rows]:

@@ -41,19 +41,30 @@ def action_kl(student: Tensor, teacher: Tensor, *, temperature: float, weights: 
     return temperature**2 * masked_mean(kl, weights).mean()
 
 
-def listwise_kl(student: Tensor, teacher: Tensor, queries: Tensor, *, temperature: float) -> Tensor:
+def listwise_kl(
+    student: Tensor,
+    teacher: Tensor,
+    queries: Tensor,
+    *,
+    temperature: float,
+    weights: Tensor | None = None,
+) -> Tensor:
     """T^2 KL between two softmaxes over each query's candidates, averaged over the queries.
 
     ``student`` and ``teacher`` are scores (B,), ``queries`` numbers each row's query (B,).
     A query with one candidate has a certain softmax and teaches nothing: it is left out.
+    A candidate of the weight w > 0 counts in both softmaxes as w candidates, so the least is
+    still where both agree; a query weighs the mean of its candidates' weights.
     """
     numbers, members = torch.unique(queries, return_inverse=True)
     size = torch.bincount(members, minlength=len(numbers))
-    log_p = _grouped_log_softmax(teacher / temperature, members, len(numbers))
-    log_q = _grouped_log_softmax(student / temperature, members, len(numbers))
-    kl = torch.zeros(len(numbers), dtype=student.dtype, device=student.device)
-    kl = kl.index_add(0, members, log_p.exp() * (log_p - log_q))
-    return temperature**2 * masked_mean(kl, (size > 1).to(kl.dtype))
+    none = torch.zeros(len(numbers), dtype=student.dtype, device=student.device)
+    weights = torch.ones_like(student) if weights is None else weights
+    log_p = _grouped_log_softmax(teacher / temperature + weights.log(), members, len(numbers))
+    log_q = _grouped_log_softmax(student / temperature + weights.log(), members, len(numbers))
+    kl = none.index_add(0, members, log_p.exp() * (log_p - log_q))
+    of_query = none.index_add(0, members, weights) / size
+    return temperature**2 * masked_mean(kl, of_query * (size > 1))
 
 
 def _grouped_log_softmax(scores: Tensor, members: Tensor, groups: int) -> Tensor:
@@ -65,24 +76,31 @@ def _grouped_log_softmax(scores: Tensor, members: Tensor, groups: int) -> Tensor
     return shifted - total.log()[members]
 
 
-def margin_mse(student: Tensor, teacher: Tensor, queries: Tensor) -> Tensor:
+def margin_mse(
+    student: Tensor, teacher: Tensor, queries: Tensor, *, weights: Tensor | None = None
+) -> Tensor:
     """Mean squared gap between the two models' margins, over the candidate pairs of a query.
 
     ``student`` and ``teacher`` are scores (B,); a margin is the difference of two candidates.
+    A pair weighs the product of its rows' ``weights`` (B,), which are 1 where there are none.
 
     Source: Hofstaetter et al., arXiv 2010.02666, section 3.
     """
     first, second = _pairs(queries)
     gaps = (student[first] - student[second]) - (teacher[first] - teacher[second])
-    return masked_mean(gaps.square(), torch.ones_like(gaps))
+    weights = torch.ones_like(student) if weights is None else weights
+    return masked_mean(gaps.square(), weights[first] * weights[second])
 
 
-def lambda_rank(student: Tensor, teacher: Tensor, queries: Tensor) -> Tensor:
+def lambda_rank(
+    student: Tensor, teacher: Tensor, queries: Tensor, *, weights: Tensor | None = None
+) -> Tensor:
     """Pairwise logistic loss, each pair weighted by the NDCG that swapping the two would cost.
 
     ``teacher`` holds grades (B,), which may be fractions (below 0 they gain nothing),
     ``student`` scores (B,). Ranks come from the student's scores and carry no gradient.
-    Averaged over the queries that have any pair of unlike grades.
+    Averaged over the queries that have any pair of unlike grades. A pair weighs the product of its
+    rows' ``weights`` (B,) besides, which are 1 where there are none.
 
     Source: Burges, MSR-TR-2010-82, section 4; as a bound of NDCG: Wang et al., CIKM 2018.
     """
@@ -98,6 +116,8 @@ def lambda_rank(student: Tensor, teacher: Tensor, queries: Tensor) -> Tensor:
     best = best.index_add(0, members, gains * ideal)[members[better]]
     swap = (gains[better] - gains[worse]) * (discounts[better] - discounts[worse]).abs() / best
     losses = swap * F.softplus(student[worse] - student[better])
+    if weights is not None:
+        losses = losses * weights[better] * weights[worse]
     return losses.sum() / max(1, len(torch.unique(members[better])))
 
 

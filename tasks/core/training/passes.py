@@ -1,7 +1,7 @@
 """Passes: which rows go through a model together, and the logits of one pass.
 
-Encoders read padded rows of similar length. Causal models read packed ones, where rows that
-begin alike share their beginning and nothing is spent on padding.
+Encoders read padded rows of similar length, and score them by the first token. Causal models read
+packed ones, where rows that begin alike share their beginning and nothing is spent on padding.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.core.training.architecture import family, plain_model
+from tasks.core.training.first_token import reading_first_tokens
 from tasks.core.training.shared_prefix import (
     PackedBatch,
     distinct_heads,
@@ -54,8 +55,10 @@ class Forward(nn.Module):
         return [rows[chunk] for chunk in chunks_by_tokens(lengths, slots)]
 
     def attention(self) -> AbstractContextManager[None]:
-        """What passes run in."""
-        return sharing_prefixes(self.model) if self.is_causal else nullcontext()
+        """What passes run in; entered in training, it is training's."""
+        if self.is_causal:
+            return sharing_prefixes(self.model)
+        return nullcontext() if self.model.training else reading_first_tokens(self.model)
 
 
 def packed_passes(tokens: Tokenized, rows: Rows, slots: int) -> Iterator[Rows]:

@@ -6,11 +6,11 @@ the outputs and the calibration. Another engine that loads the folder gives the 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ from tasks.core.training.precision import autocast, best_device, compute_dtype, 
 from tasks.core.training.tokens import Tokenized, tokenize
 
 CARD = "cookbook.json"
+# What a scorer can be taught; the outputs of a goal that it was not taught say nothing.
+Goal = Literal["grades", "actions"]
+GOALS: tuple[Goal, ...] = ("grades", "actions")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Outputs:
 
 @dataclass
 class PairScorer:
-    """A model with its tokenizer, template and outputs."""
+    """A model with its tokenizer, template and outputs; ``taught`` are the goals of these."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -56,6 +59,7 @@ class PairScorer:
     outputs: Outputs
     base_model: str
     calibration: dict[str, Any] = field(default_factory=dict)
+    taught: tuple[Goal, ...] = GOALS
 
     def tokenize(self, pairs: Sequence[PairText]) -> Tokenized:
         return tokenize(self.tokenizer, self.template, pairs)
@@ -96,7 +100,7 @@ class PairScorer:
         self.write_card(folder)
 
     def write_card(self, folder: Path) -> None:
-        """Write the template, outputs and calibration beside the model's files."""
+        """Write the template, outputs, goals and calibration beside the model's files."""
         card = {
             "template": self.template.to_json(),
             "grade_count": self.outputs.grade_count,
@@ -104,6 +108,7 @@ class PairScorer:
             "base_model": self.base_model,
             "parameters": self.parameters(),
             "calibration": self.calibration,
+            "taught": list(self.taught),
         }
         (folder / CARD).write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
 
@@ -125,7 +130,13 @@ class PairScorer:
             outputs=Outputs(card["grade_count"], tuple(card["actions"])),
             base_model=card["base_model"],
             calibration=card["calibration"],
+            taught=goals_of(card),
         )
+
+
+def goals_of(card: Mapping[str, Any]) -> tuple[Goal, ...]:
+    """The goals a scorer's card says it was taught; both where it is too old to say."""
+    return tuple(card.get("taught", GOALS))
 
 
 def grade_probabilities(

@@ -157,10 +157,23 @@ _FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend
 def _attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scaling: float) -> Tensor:
     """All (batch, length, heads, width); without ``seen`` each token sees those before it."""
     q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    grouped = q.shape[1] != k.shape[1]
+    if grouped and seen is not None and _repeats_groups(q.device):
+        k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], dim=1) for part in (k, v))
+        grouped = False
     found = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=seen, is_causal=seen is None, scale=scaling, enable_gqa=True
+        q, k, v, attn_mask=seen, is_causal=seen is None, scale=scaling, enable_gqa=grouped
     )
     return found.transpose(1, 2)
+
+
+def _repeats_groups(device: torch.device) -> bool:
+    """Whether masked attention gets keys and values once for each head of the queries.
+
+    On CUDA torch's flash kernel takes no mask and its memory-efficient one no groups: with both
+    all scores would be written out.
+    """
+    return device.type == "cuda"
 
 
 AttentionInterface.register(ATTENTION, _attend)

@@ -61,6 +61,7 @@ def train_policy_teacher(
     With ``listwise_weight`` the order of first-stage retrieval, (pairs,), is a second, listwise
     teacher: what the encoder knew about similarity would otherwise be lost in fine-tuning.
     """
+    scorer.taught = ("grades",)
     grades = scorer.outputs.grade_count
     targets = {
         "probabilities": torch.tensor(grade_probabilities, dtype=torch.float32),
@@ -99,10 +100,11 @@ def train_click_teacher(
     checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingReport:
-    """Learn the actions, shape (pairs, actions), in place; the grade logits are left alone.
+    """Learn the actions, shape (pairs, actions), in place; the grade logits have no target.
 
     ``weights`` of the same shape carry 1/propensity and the mask of rare actions.
     """
+    scorer.taught = ("actions",)
     grades = scorer.outputs.grade_count
     targets = {
         "actions": torch.tensor(actions, dtype=torch.float32),

@@ -1,6 +1,6 @@
 """Tokens of pairs: encoded once, batched by length, padded only to the longest of a batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,22 @@ from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
 
 Rows = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
 # Token ids before the left side, between the sides, and after the right one.
-Frame = tuple[list[int], list[int], list[int]]
+Frame = tuple[Ids, Ids, Ids]
 # Texts encoded together: a tokenizer's answer takes ten times the room of the ids kept of it.
 _AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Token ids of each pair; ``left_lengths`` counts the tokens of segment 0."""
+    """Token ids of each pair.
 
-    token_ids: list[npt.NDArray[np.int32]]
+    ``left_lengths`` counts the tokens of segment 0; without segments, those of the beginning that a
+    row may share with others (``_beginnings``).
+    """
+
+    token_ids: list[Ids]
     left_lengths: Rows
     segmented: bool
 
@@ -52,13 +57,59 @@ def tokenize(
     if not pairs:
         return Tokenized([], np.zeros(0, dtype=np.int64), False)
     segmented = tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
-    frame = _frame(tokenizer, template, segmented)
-    left = _ids(tokenizer, [pair.left for pair in pairs])
-    right = _ids(tokenizer, [pair.right for pair in pairs])
-    both = zip(left, right, strict=True)
-    framed = [_framed(*one, frame, template.max_tokens) for one in both]
-    rows, left_lengths = zip(*framed, strict=True)
-    return Tokenized(list(rows), np.array(left_lengths, dtype=np.int64), segmented)
+    frame, most = _frame(tokenizer, template, segmented), template.max_tokens
+    left = _distinct_ids(tokenizer, (pair.left for pair in pairs), most)
+    right = _distinct_ids(tokenizer, (pair.right for pair in pairs), most)
+    both = ((left[pair.left], right[pair.right]) for pair in pairs)
+    rows, cuts = zip(*(_framed(*one, frame, most) for one in both), strict=True)
+    kept = np.array(cuts, dtype=np.int64)
+    start, middle, _ = frame
+    if segmented:
+        left_lengths = len(start) + kept + len(middle)
+    else:
+        left_lengths = _beginnings([p.left for p in pairs], kept, len(start), len(middle))
+    return Tokenized(list(rows), left_lengths, segmented)
+
+
+def _beginnings(lefts: Sequence[str], kept: Rows, start: int, middle: int) -> Rows:
+    """Tokens of each row's beginning: as many as the rows of its left side have in common.
+
+    ``kept`` (rows,) counts the left side's tokens after its cut, which falls where the candidate
+    needs it; ``start`` and ``middle`` those of the template around it. Each row's own head would
+    leave candidates of unlike lengths nothing to share.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, left in enumerate(lefts):
+        rows_of.setdefault(left, []).append(row)
+    found = start + kept + middle
+    for rows in rows_of.values():
+        for group in _alike(np.array(rows), kept, middle):
+            least = kept[group].min()
+            if kept[group].max() > least:
+                found[group] = start + least
+    return found
+
+
+def _alike(rows: Rows, kept: Rows, middle: int) -> Iterator[Rows]:
+    """The rows by what is kept, longest first, parted where a head more costs fewer tokens.
+
+    A row far shorter than the others would else take their beginning from them all.
+    """
+    group: Rows | None = None
+    for level in np.unique(kept[rows])[::-1]:
+        one = rows[kept[rows] == level]
+        if group is None:
+            group = one
+            continue
+        # Joined, all but one of the group read once more what they have beyond this level.
+        lost = (len(group) - 1) * (kept[group].min() - level) + (len(group) + len(one)) * middle
+        if lost > level + middle:
+            yield group
+            group = one
+        else:
+            group = np.concatenate([group, one])
+    if group is not None:
+        yield group
 
 
 def token_ids(
@@ -69,10 +120,23 @@ def token_ids(
         yield from tokenizer(list(texts[start : start + _AT_ONCE]), **options)["input_ids"]
 
 
-def _framed(
-    left: list[int], right: list[int], frame: Frame, max_tokens: int
-) -> tuple[npt.NDArray[np.int32], int]:
-    """A pair's ids between the template's, cut to fit, and how many come before the right side."""
+def _distinct_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], most: int
+) -> dict[str, Ids]:
+    """The first ``most`` ids of each text, more than which no pair can hold.
+
+    Pairs share queries and documents: each text is encoded once, however many pairs have it.
+    """
+    distinct = list(dict.fromkeys(texts))
+    found = _ids(tokenizer, distinct)
+    return {
+        text: np.array(ids[:most], dtype=np.int32)
+        for text, ids in zip(distinct, found, strict=True)
+    }
+
+
+def _framed(left: Ids, right: Ids, frame: Frame, max_tokens: int) -> tuple[Ids, int]:
+    """A pair's ids between the template's, cut to fit, and how many of them are the left side's."""
     start, middle, end = frame
     own = len(start) + len(middle) + len(end)
     room = max_tokens - own
@@ -82,9 +146,8 @@ def _framed(
             f"{max_tokens}. Raise max_tokens."
         )
     kept_left = left[: max(room // 2, room - len(right))]
-    head = [*start, *kept_left, *middle]
     kept_right = right[: room - len(kept_left)]
-    return np.array([*head, *kept_right, *end], dtype=np.int32), len(head)
+    return np.concatenate([start, kept_left, middle, kept_right, end]), len(kept_left)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Iterator[list[int]]:
@@ -93,9 +156,11 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Iterator[l
 
 def _frame(tokenizer: PreTrainedTokenizerBase, template: InputTemplate, segmented: bool) -> Frame:
     if segmented:
-        return [tokenizer.cls_token_id], [tokenizer.sep_token_id], [tokenizer.sep_token_id]
-    prefix, newline, suffix = _ids(tokenizer, [template.prefix, "\n", template.suffix])
-    return prefix, newline, suffix
+        parts = [[tokenizer.cls_token_id], [tokenizer.sep_token_id], [tokenizer.sep_token_id]]
+    else:
+        parts = [*_ids(tokenizer, [template.prefix, "\n", template.suffix])]
+    before, between, after = (np.array(part, dtype=np.int32) for part in parts)
+    return before, between, after
 
 
 def chunks_by_tokens(lengths: Rows, tokens_per_batch: int) -> Iterator[Rows]:

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import rankdata
 
 from tasks.core.distillation.conflicts import (
+    Rule,
     agreement,
     audit,
     discordance,
@@ -84,17 +85,21 @@ def test_rules_weigh_rows_and_leave_targets_alone() -> None:
     by_rank = settle_conflicts(teachers(), QUERIES, "agreement")
     for found in by_rank:
         assert found.row_weights == pytest.approx([0, 2 / 3, 2 / 3, 0, 0, 0, 1], abs=1e-6)
-    policy, click = settle_conflicts(teachers(), QUERIES, "vote")
-    assert policy.row_weights is not None
-    assert policy.row_weights.tolist() == [1.0] * 7
+    retrieval = Teacher("retrieval", "listwise", 0.2, 1.0, FIRST[:, None].astype(np.float32))
+    policy, click, third = settle_conflicts([*teachers(), retrieval], QUERIES, "vote")
+    for agreeing in (policy, third):
+        assert agreeing.row_weights is not None
+        assert agreeing.row_weights.tolist() == [1.0] * 7
     assert click.row_weights is not None
     assert click.row_weights.tolist() == [0.0] * 6 + [1.0]
     assert np.array_equal(replace(click, row_weights=None).targets, teachers()[1].targets)
 
 
-def test_one_teacher_has_nobody_to_disagree_with() -> None:
-    (alone,) = settle_conflicts(teachers()[:1], QUERIES, "vote")
-    assert alone.row_weights is None
+@pytest.mark.parametrize(("rule", "number"), [("agreement", 1), ("vote", 1), ("vote", 2)])
+def test_fewer_teachers_than_a_rule_needs_are_left_as_they_are(rule: Rule, number: int) -> None:
+    """Of two voters the heavier one would always win; of two equal ones neither ever would."""
+    found = settle_conflicts(teachers()[:number], QUERIES, rule)
+    assert [one.row_weights for one in found] == [None] * number
 
 
 def test_the_audit_by_hand() -> None:

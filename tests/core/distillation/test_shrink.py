@@ -15,6 +15,7 @@ from tasks.core.distillation.shrink import cut_mlps, keep_layers, prune_mlps, sp
 from tasks.core.training.architecture import layers, mlp
 from tasks.core.training.base_models import Source
 from tasks.core.training.scorer import PairScorer
+from tasks.core.training.tokens import pad
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
 
 
@@ -102,8 +103,12 @@ def units_of(scorer: PairScorer, output: nn.Linear) -> Tensor:
     """Hidden units (tokens, units) that an MLP's output reads, one pair at a time: no padding."""
     seen: list[Tensor] = []
     hook = output.register_forward_pre_hook(lambda _, x: seen.append(x[0].detach().flatten(0, 1)))
-    for pair in pairs_of(10):
-        scorer.logits([pair])
+    for pair in pairs_of(10):  # by the model itself: what scores leaves out what no score reads
+        tokens = scorer.tokenize([pair])
+        with torch.inference_mode():
+            scorer.model(
+                **pad(tokens, np.zeros(1, np.int64), scorer.tokenizer, torch.device("cpu"))
+            )
     hook.remove()
     return torch.cat(seen).double()
 
@@ -126,6 +131,17 @@ def test_padding_does_not_enter_the_calibration(source: Source) -> None:
     cut_mlps(reference.model, 0.5, second_moments(reference))
     for name, value in reference.model.state_dict().items():
         torch.testing.assert_close(scorer.model.state_dict()[name], value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_a_layer_runs_as_often_in_a_deep_model_as_in_a_shallow_one(source: Source) -> None:
+    """One pass through all; then each for its moments, and cut, for what the next one reads."""
+    scorer, runs = lively_scorer(source), dict.fromkeys(range(3), 0)
+    for place, layer in enumerate(layers(scorer.model)):
+        counted = lambda *_, place=place: runs.update({place: runs[place] + 1})  # noqa: E731
+        layer.register_forward_pre_hook(counted)
+    prune_mlps(scorer, 0.5, pairs_of(10))
+    assert runs == {0: 3, 1: 3, 2: 2}  # nothing reads what the last one gives
 
 
 @pytest.mark.parametrize("source", FAMILIES)

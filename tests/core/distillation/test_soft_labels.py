@@ -34,8 +34,10 @@ def score(teacher: PairScorer, root: Path, seen: list[tuple[int, int]] | None = 
         teacher,
         IDS,
         PAIRS,
+        scorer_digest="the teacher's",
         out=out,
         scratch=scratch,
+        earlier=root / "earlier",
         progress=lambda done, total: record((done, total)),
     )
     assert count == len(list(out.glob("shard-*.parquet"))) == 3
@@ -52,7 +54,7 @@ def test_shards_hold_what_the_whole_has(teacher: PairScorer, tmp_path: Path) -> 
 def test_a_resumed_run_scores_only_the_shards_it_lacks(teacher: PairScorer, tmp_path: Path) -> None:
     """The finished shard is given other numbers: scored again, they would be gone."""
     score(teacher, tmp_path)
-    kept, lost = (tmp_path / "scratch" / f"shard-0000{number}.parquet" for number in (0, 1))
+    kept, lost, _ = sorted((tmp_path / "scratch").glob("shard-*.parquet"))
     marks = np.full((4, 4), 7.0, dtype=np.float32)
     write_table(kept, {"pair_id": IDS[:4], "logits": list(marks)})
     lost.unlink()
@@ -62,15 +64,17 @@ def test_a_resumed_run_scores_only_the_shards_it_lacks(teacher: PairScorer, tmp_
 
 
 def test_a_half_written_shard_is_scored_again(teacher: PairScorer, tmp_path: Path) -> None:
-    (tmp_path / "scratch").mkdir()
-    (tmp_path / "scratch" / ".shard-00001.parquet").write_bytes(b"PAR1 torn")
+    score(teacher, tmp_path)
+    torn = sorted((tmp_path / "scratch").glob("shard-*.parquet"))[1]
+    torn.with_name(f".{torn.name}").write_bytes(b"PAR1 torn")
+    torn.unlink()
     found = read_soft_labels(score(teacher, tmp_path), IDS)
     np.testing.assert_allclose(found, teacher.logits(PAIRS), atol=1e-6)
 
 
 def test_logits_are_stored_raw(teacher: PairScorer, tmp_path: Path) -> None:
     """Before temperature and softmax, so that neither needs the teacher again."""
-    table = read_table(score(teacher, tmp_path) / "shard-00000.parquet")
+    table = read_table(sorted(score(teacher, tmp_path).glob("shard-*.parquet"))[0])
     stored = np.array(table["logits"].to_pylist())
     np.testing.assert_allclose(stored, teacher.logits(PAIRS[:4]), atol=1e-6)
     assert (stored < 0).any()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tasks.core.distillation.students import Kind, Teacher, distill, distillation_loss
+from tasks.core.distillation.students import Kind, Teacher, distill, distillation_loss, taught_by
 from tasks.core.training.base_models import Source
 from tasks.core.training.loop import Optimization
 from tasks.core.training.losses import action_kl, expected_grade, grade_kl
@@ -87,6 +87,41 @@ def test_a_row_without_weight_gets_no_gradient(kind: Kind) -> None:
     assert logits.grad is not None
     assert not logits.grad[2].any()
     assert logits.grad[[0, 1, 3, 4, 5]].abs().sum(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("kind", ["grades", "actions", "listwise", "margin", "lambda_rank"])
+def test_a_row_of_less_weight_moves_the_student_less(kind: Kind) -> None:
+    """Of one query whose teachers agree less, against another of full weight."""
+    targets = {"grades": normal(3), "actions": normal(2)}.get(kind, normal(1).abs())
+    moved = []
+    for weight in (1.0, 0.5, 0.1):
+        weights = np.array([weight] * 3 + [1.0] * 3, dtype=np.float32)
+        teacher = replace(teacher_of(kind, targets), row_weights=weights)
+        logits = normal(5, seed=1).requires_grad_()
+        loss_of([teacher], logits).backward()
+        assert logits.grad is not None
+        moved.append((logits.grad[:3].norm() / logits.grad[3:].norm()).item())
+    assert moved[1] < 0.6 * moved[0]
+    assert moved[2] < 0.15 * moved[0]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_weights_ask_nothing_of_a_student_that_agrees(number: int) -> None:
+    """Weighing rows must not move the place of the least loss."""
+    weights = np.array([1.0, 0.2, 0.7, 0.4, 1.0, 0.1], dtype=np.float32)
+    logits = normal(5).requires_grad_()
+    loss = loss_of([replace(agreeing(normal(5))[number], row_weights=weights)], logits)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+
+
+def test_the_goals_that_teachers_with_a_weight_have_are_the_ones_taught() -> None:
+    grades, actions = agreeing(normal(5))[:2]
+    assert taught_by([actions, grades]) == ("grades", "actions")
+    assert taught_by([replace(grades, weight=0.0), actions]) == ("actions",)
+    assert taught_by([agreeing(normal(5))[2]]) == ("grades",)
 
 
 def test_one_unknown_action_leaves_the_other_action_its_target() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.domain.member_files import files_holding
+from tasks.core.domain.member_files import files_holding, possible_pairs
 from tasks.core.errors import CookbookError
 from tasks.core.tables import write_table
+from tasks.core.text import pair_id
 
 
 @pytest.fixture
@@ -51,3 +52,11 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_one_without_the_member(
     (tmp_path / "members.jsonl").write_text('{"member_id": "m2"}\n{"member_id": "m1"')
     with pytest.raises(CookbookError, match=r"members\.jsonl, line 2"):
         files_holding(tmp_path, "m1")
+
+
+def test_the_members_queries_are_paired_with_every_document(golden: Path) -> None:
+    (golden / "queries.csv").write_text("query_id,query,member_id\nq2,a,m1\nq3,a,m10\nq4,a,\n")
+    (golden / "documents.jsonl").write_text('{"doc_id": "d"}\n{"doc_id": "e"}\n')
+    asked = [("q", "d"), ("q", "e"), ("q2", "d"), ("q2", "e")]
+    assert possible_pairs(golden, "m1") == {pair_id(query, "m1", doc) for query, doc in asked}
+    assert possible_pairs(golden, "m9") == set()

@@ -221,3 +221,22 @@ def test_the_same_rows_are_resampled_alike_for_every_tier():
     (student,) = gap_draws("student", scores**3, labels, groups, member, metrics=["auc"])
     # A monotone change keeps every rank, so paired draws differ by nothing at all.
     assert (teacher.draws == student.draws).all()
+
+
+def test_a_group_that_stands_lower_is_not_called_overrated():
+    """Both groups are clicked by half if looked at; the second is looked at half as often."""
+    n = 400
+    groups = [{"kind": "upper"}] * n + [{"kind": "lower"}] * n
+    clicked = np.concatenate([np.tile([1.0, 0.0], n // 2), np.tile([1.0, 0.0, 0.0, 0.0], n // 4)])
+    weights = np.repeat([1.0, 2.0], n)
+    members = np.arange(2 * n)
+    (gap,) = gap_draws(
+        "t", np.full(2 * n, 0.5), clicked, groups, members,
+        metrics=["calibration"], targets=clicked * weights, n_resamples=50,
+    )  # fmt: skip
+    (raw,) = gap_draws(
+        "t", np.full(2 * n, 0.5), clicked, groups, members,
+        metrics=["calibration"], n_resamples=50,
+    )  # fmt: skip
+    assert gap.value == pytest.approx(0.0)
+    assert abs(raw.value) == pytest.approx(0.25)

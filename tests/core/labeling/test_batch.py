@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.budget import BudgetReachedError
-from tasks.core.labeling.journal import Journal
+from tasks.core.labeling.journal import Journal, member_mark
 from tasks.core.policy import Policy
 from tests.core.labeling.batch_provider import BatchProvider, open_desk
 from tests.core.labeling.conftest import make_requests
@@ -20,7 +21,7 @@ def test_answers_come_back_by_id_at_half_price(
     provider: BatchProvider, policy: Policy, journal: Journal, tmp_path: Path
 ) -> None:
     desk = open_desk(provider, journal, policy, tmp_path / "b")
-    requests = make_requests(10)
+    requests = [replace(one, member_id="m1") for one in make_requests(10)]
     assert desk.submit(requests) == 10
     assert desk.submit(requests) == 0
     provider.finish("batch-0")
@@ -35,6 +36,9 @@ def test_answers_come_back_by_id_at_half_price(
     # Neither the provider nor the folder keeps what is merged.
     assert provider.files == {}
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["batches.json"]
+    # No intent names the member of such an answer: it must say it itself.
+    results = [record for record in journal.records() if record["type"] == "result"]
+    assert {record["member"] for record in results} == {member_mark("m1")}
 
 
 def test_parts_keep_within_both_limits(

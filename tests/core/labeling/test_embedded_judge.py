@@ -1,9 +1,12 @@
 """The embedded judge speaks the protocol, on loopback, to the holder of its token alone."""
 
+import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -137,3 +140,16 @@ def test_a_model_that_fails_ends_in_quarantine_not_in_silence(
             max_quarantine_share=1.0,
         )
     assert len(done.quarantined) == 3
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_request_leaves_no_traceback(
+    scorer: CountingScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a run does that is stopped: what it says is to be one line."""
+    with serve_embedded_judge(scorer, CUTS, model_name=MODEL) as (base_url, token):
+        address = urlsplit(base_url)
+        with socket.create_connection((address.hostname, address.port)) as client:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}"
+            client.sendall(f"{head}\r\nContent-Length: 1000\r\n\r\n{{".encode())
+            time.sleep(0.3)  # the server waits for the rest
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

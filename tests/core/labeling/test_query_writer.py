@@ -9,7 +9,7 @@ import pytest
 
 from tasks.core.labeling.budget import BudgetReachedError
 from tasks.core.labeling.endpoint import Endpoint
-from tasks.core.labeling.journal import Journal
+from tasks.core.labeling.journal import Journal, member_mark
 from tasks.core.labeling.judge import Judge
 from tasks.core.labeling.prices import Price
 from tasks.core.labeling.query_writer import (
@@ -99,3 +99,15 @@ def test_the_budget_holds(server: ScriptedEndpoint, policy: Policy, tmp_path: Pa
 )
 def test_an_unusable_answer_is_no_query(bad: Reply | None) -> None:
     assert parse_queries(bad) == []
+
+
+def test_the_member_is_noted_in_the_journal_and_neither_sent_nor_paid_for_anew(
+    server: ScriptedEndpoint, policy: Policy, journal: Journal
+) -> None:
+    judge = Judge(policy, make_endpoint(server), journal)
+    write_queries(judge, REQUESTS[:1])
+    named = [replace(one, member_id="ana-17") for one in REQUESTS[:2]]
+    assert write_queries(judge, named).calls == 1
+    assert "ana-17" not in json.dumps([messages(one) for one in named])
+    marks = [record["member"] for record in journal.records() if record["type"] == "intent"]
+    assert marks == [member_mark(""), member_mark("ana-17")]

@@ -222,14 +222,18 @@ def _conflicts() -> dict[str, Any]:
         {"by": "clause", "value": f"TITLE-{n}", "pairs": 40 + 30 * n, "disagreement": 0.1 * n}
         for n in range(4)
     ]
-    return {"pairs": 9000, "disagreement": 0.214, "by": clauses}
+    between = [
+        {"teachers": ["policy", "click"], "pairs": 9000, "disagreement": 0.214, "by": clauses},
+        {"teachers": ["click", "words"], "pairs": 8000, "disagreement": 0.347, "by": []},
+    ]
+    return {"pairs": 9000, "disagreement": 0.214, "by": clauses, "between": between}
 
 
 def _biases(shift: float) -> dict[str, Any]:
     names = ("length", "keyword_stuffing", "injected_instruction")
     verdicts = ("keeps", "shrinks", "grows")
     return {
-        name: _interval(shift, 0.01, 500) | {"verdict": verdict}
+        name: _interval(shift, 0.01, 500) | {"verdict": verdict, "read_share": 1.0}
         for name, verdict in zip(names, verdicts, strict=True)
     }
 

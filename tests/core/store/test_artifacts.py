@@ -142,6 +142,17 @@ def test_scratch_outlives_a_failure_and_ends_with_success(store: Path) -> None:
     assert not list((store / "scratch").iterdir())
 
 
+def test_scratch_that_a_kill_left_beside_a_finished_artifact_goes_when_it_is_found(
+    store: Path,
+) -> None:
+    build = Builder()
+    kept = store / "scratch" / make(build).digest[:16]
+    kept.mkdir()
+    (kept / "checkpoint").write_text("weights")
+    assert make(build).reused
+    assert not kept.exists()
+
+
 def test_an_artifact_is_small_and_has_a_json_form() -> None:
     artifact = make(Builder())
     assert len(json.dumps(vars(artifact))) < 1000

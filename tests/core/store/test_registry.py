@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -45,6 +47,13 @@ def register(registry: Registry, scorer: Path, weights: str) -> str:
     return registry.register({"scorer": scorer}, {"weights": weights})
 
 
+def offer(registry: Registry, scorer: Path, weights: str) -> str:
+    """A candidate that passed the gates."""
+    version = register(registry, scorer, weights)
+    registry.offer(version, reason="passes every gate", by="run")
+    return version
+
+
 def test_a_version_holds_copies_that_outlive_their_source(registry: Registry, scorer: Path) -> None:
     version = register(registry, scorer, "one")
     (scorer / "model.safetensors").write_text("two")
@@ -62,9 +71,21 @@ def test_the_same_files_and_card_are_the_same_version(registry: Registry, scorer
 
 
 def test_nothing_serves_before_a_promotion(registry: Registry, scorer: Path) -> None:
-    register(registry, scorer, "one")
+    offer(registry, scorer, "one")
     assert registry.current() is None
     assert registry.waiting() == ["v0001"]
+
+
+def test_a_candidate_that_no_gate_has_judged_does_not_wait_and_is_not_approved(
+    registry: Registry, scorer: Path
+) -> None:
+    version = register(registry, scorer, "one")
+    assert registry.waiting() == []
+    assert registry.undecided() == [version]
+    with pytest.raises(CookbookError, match="held to no gate: run the cookbook again"):
+        registry.approve(version, reason="looks good", by="ana")
+    registry.refuse(version, reason="the run was a mistake", by="ana")
+    assert registry.undecided() == []
 
 
 def test_a_promotion_moves_the_pointer_and_says_why(registry: Registry, scorer: Path) -> None:
@@ -100,6 +121,18 @@ def test_rollbacks_step_back_through_what_served(registry: Registry, scorer: Pat
         registry.rollback(reason="further", by="ana")
     registry.promote("v0003", reason="it was the data", by="ana")
     assert registry.rollback(reason="no, it was not", by="ana").version == "v0001"
+
+
+def test_the_same_rollback_given_twice_is_one(registry: Registry, scorer: Path) -> None:
+    """A command killed after the pointer moved has said nothing, and is given again."""
+    for weights in ("one", "two", "three"):
+        registry.promote(register(registry, scorer, weights), reason="better", by="run")
+    for _ in range(2):
+        assert registry.rollback(reason="members complain", by="ana").version == "v0002"
+    assert [entry["event"] for entry in registry.log()].count("rolled_back") == 1
+    assert registry.rollback(reason="members complain", by="ben").version == "v0001"
+    registry.promote("v0003", reason="it was the data", by="ana")
+    assert registry.rollback(reason="members complain", by="ana").version == "v0001"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +189,7 @@ def test_rolling_back_to_a_damaged_version_keeps_the_one_in_service(
 
 
 def test_a_candidate_waits_until_someone_decides(registry: Registry, scorer: Path) -> None:
-    first, second = (register(registry, scorer, weights) for weights in ("one", "two"))
+    first, second = (offer(registry, scorer, weights) for weights in ("one", "two"))
     assert registry.waiting() == [first, second]
     registry.refuse(first, reason="fairness", by="ana")
     registry.approve(second, reason="good", by="ana")
@@ -170,10 +203,14 @@ def test_a_candidate_waits_until_someone_decides(registry: Registry, scorer: Pat
 def test_a_candidate_that_is_too_old_is_refused(tmp_path: Path, scorer: Path) -> None:
     clock = Clock()
     registry = Registry(tmp_path / "registry", now=clock)
-    version = register(registry, scorer, "one")
+    version = offer(registry, scorer, "one")
+    clock.time = START + timedelta(days=2)
+    with pytest.raises(CookbookError, match="within 1 days"):
+        registry.approve(version, reason="good", by="ana", maximum_age=timedelta(days=1))
     clock.time = START + timedelta(days=14, seconds=1)
-    with pytest.raises(CookbookError, match="within 14 days"):
-        registry.approve(version, reason="good", by="ana")
+    for asked in (14, 365):  # two weeks are the most, whatever is asked for
+        with pytest.raises(CookbookError, match="within 14 days"):
+            registry.approve(version, reason="good", by="ana", maximum_age=timedelta(days=asked))
     clock.time = START - timedelta(hours=1)  # a clock that was set back harms nobody
     assert registry.approve(version, reason="good", by="ana").version == version
 
@@ -181,10 +218,66 @@ def test_a_candidate_that_is_too_old_is_refused(tmp_path: Path, scorer: Path) ->
 def test_a_candidate_is_approved_only_against_the_model_it_was_compared_with(
     registry: Registry, scorer: Path
 ) -> None:
-    first, second = (register(registry, scorer, weights) for weights in ("one", "two"))
+    first, second = (offer(registry, scorer, weights) for weights in ("one", "two"))
     registry.approve(second, reason="good", by="ana")
     with pytest.raises(CookbookError, match="compared with no model, and v0002"):
         registry.approve(first, reason="also good", by="ana")
+
+
+def test_a_promotion_just_before_an_approval_gets_the_lock_is_not_overwritten(
+    registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (offer(registry, scorer, weights) for weights in ("one", "two"))
+    run, alone = Registry(registry.folder, now=Clock()), registry.writing
+
+    def after_the_run() -> AbstractContextManager[None]:
+        run.promote(second, reason="gains", by="run")
+        return alone()
+
+    monkeypatch.setattr(registry, "writing", after_the_run)
+    with pytest.raises(CookbookError, match="compared with no model, and v0002"):
+        registry.approve(first, reason="good", by="ana")
+    assert registry.served_version() == second
+
+
+@pytest.fixture
+def cut_off(registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """v0001 serves; the approval of v0002 ended between the log and the pointer."""
+    registry.promote(register(registry, scorer, "one"), reason="first", by="run")
+    version = offer(registry, scorer, "two")
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            registry.approve(version, reason="good", by="ana")
+    assert (registry.served_version(), registry.log()[-1]["event"]) == ("v0001", "promoted")
+    return registry
+
+
+def test_an_approval_that_was_cut_off_waits_and_is_repeated(cut_off: Registry) -> None:
+    assert cut_off.waiting() == cut_off.undecided() == ["v0002"]
+    assert cut_off.approve("v0002", reason="good", by="ana").version == "v0002"
+    assert cut_off.served_version() == "v0002"
+    assert cut_off.waiting() == []
+    assert cut_off.rollback(reason="worse", by="ana").version == "v0001"
+    assert cut_off.waiting() == []
+
+
+def test_an_approval_that_was_cut_off_may_be_taken_back_and_leaves_no_trace_in_rollbacks(
+    cut_off: Registry, scorer: Path
+) -> None:
+    cut_off.refuse("v0002", reason="on second thoughts", by="ana")
+    assert cut_off.waiting() == []
+    cut_off.promote(register(cut_off, scorer, "three"), reason="gains", by="run")
+    assert cut_off.rollback(reason="worse", by="ana").version == "v0001"
+
+
+def test_an_approval_that_was_cut_off_ends_with_another_promotion(
+    cut_off: Registry, scorer: Path
+) -> None:
+    cut_off.promote(register(cut_off, scorer, "three"), reason="gains", by="run")
+    assert cut_off.waiting() == []
+    with pytest.raises(CookbookError, match="waits"):
+        cut_off.approve("v0002", reason="good", by="ana")
 
 
 def test_a_torn_last_line_of_the_log_harms_neither_reading_nor_the_next_line(
@@ -275,7 +368,7 @@ def test_a_candidate_that_is_offered_anew_counts_as_compared_anew(
     clock = Clock()
     registry = Registry(tmp_path / "registry", now=clock)
     first = register(registry, scorer, "one")
-    second = register(registry, scorer, "two")
+    second = offer(registry, scorer, "two")
     registry.refuse(first, reason="below a gate", by="run")
     registry.approve(second, reason="good", by="ana")
     clock.time = START + timedelta(days=30)

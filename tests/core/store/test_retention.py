@@ -108,7 +108,7 @@ def test_a_version_whose_files_went_comes_back_under_its_own_name(tmp_path: Path
     (tmp_path / "weights").write_text("one")
     assert registry.register({"scorer/w": tmp_path / "weights"}, {"weight": "one"}) == "v0001"
     assert registry.model("v0001").file("scorer/w").read_text() == "one"
-    assert registry.waiting() == ["v0001"]  # a candidate again, to be decided about anew
+    assert registry.undecided() == ["v0001"]  # a candidate again, to be decided about anew
 
 
 def test_what_made_a_version_without_files_goes_too(tmp_path: Path) -> None:

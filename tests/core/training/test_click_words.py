@@ -1,6 +1,7 @@
 """A linear click model of words, next to scikit-learn's."""
 
 import numpy as np
+import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
@@ -52,3 +53,12 @@ def test_the_word_that_decides_is_named_and_heavy_ridge_leaves_words_nothing() -
     found = top_words(model, said, ["clicked"], count=1)["clicked"]
     assert found == {"more": ["remote"], "less": ["office"]}
     assert np.abs(fitted(2000, l2=1e7).by_word).max() < 1e-3
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_word_that_all_say_tells_nothing() -> None:
+    vocabulary, said = words_said([text + " now" for text in TEXTS[:9]])
+    model = ClickWords(vocabulary, np.ones((len(vocabulary), 1)), np.zeros((2, 1)))
+    found = top_words(model, said, ["clicked"], count=len(vocabulary))["clicked"]
+    assert found["less"] == []
+    assert sorted(found["more"]) == sorted(word for word in vocabulary if word != "now")

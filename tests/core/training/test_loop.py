@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from tasks.core.errors import CookbookError
 from tasks.core.inputs import PairText
 from tasks.core.training.architecture import head_name
 from tasks.core.training.base_models import Source
+from tasks.core.training.broken_steps import MAX_SKIPPED_IN_A_ROW
 from tasks.core.training.loop import (
-    MAX_SKIPPED_STEPS,
     Examples,
     Optimization,
     Targets,
+    TrainingReport,
     learning_rate_factor,
     train,
 )
@@ -157,21 +159,29 @@ def infinite_gradient(logits: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "broken", [lambda z: z.sum() * math.nan, lambda z: z.sum() * math.inf, infinite_gradient]
+    ("broken", "fault"),
+    [
+        (lambda z: z.sum() * math.nan, "the loss is nan"),
+        (lambda z: z.sum() * math.inf, "the loss is -?inf"),
+        (infinite_gradient, "the gradient's norm is nan, at a loss of 0"),
+    ],
 )
-def test_a_broken_step_moves_no_weight_and_too_many_stop_the_run(broken) -> None:  # type: ignore[no-untyped-def]
+def test_a_broken_step_moves_no_weight_and_too_many_stop_the_run(
+    broken: Callable[[Tensor], Tensor], fault: str
+) -> None:
     scorer = tiny_scorer("random_decoder")
     before = states(scorer)
     calls: list[int] = []
 
     def loss(logits: Tensor, batch: Targets) -> Tensor:
         calls.append(len(logits))
-        result: Tensor = broken(logits)
-        return result
+        return broken(logits)
 
-    with pytest.raises(CookbookError, match="Training needs finite losses, and 6 steps had none"):
+    with pytest.raises(
+        CookbookError, match=f"6 steps in a row had none such; of the last, {fault}"
+    ):
         train(scorer, examples_of(scorer), loss, OPTIMIZATION)
-    assert len(calls) == MAX_SKIPPED_STEPS + 1
+    assert len(calls) == MAX_SKIPPED_IN_A_ROW + 1
     assert not changed_names(before, scorer)
 
 
@@ -201,6 +211,30 @@ def test_a_spike_is_skipped() -> None:
         epochs=5, learning_rate=1e-4, head_learning_rate=1e-4, rows_per_step=4, list_size=4
     )
     assert train(scorer, examples_of(scorer), loss, optimization).skipped_steps == 1
+
+
+def spiking(spikes: set[int]) -> TrainingReport:
+    """Trained for 60 steps, of which these have a thousand times their loss."""
+    scorer, calls = tiny_scorer("random_decoder"), iter(range(1, 61))
+
+    def loss(logits: Tensor, batch: Targets) -> Tensor:
+        return cross_entropy(logits, batch) * (1000.0 if next(calls) in spikes else 1.0)
+
+    optimization = Optimization(
+        epochs=10, learning_rate=1e-4, head_learning_rate=1e-4, rows_per_step=4, list_size=4
+    )
+    return train(scorer, examples_of(scorer), loss, optimization)
+
+
+def test_skipped_steps_far_apart_do_not_end_a_run() -> None:
+    spikes = set(range(24, 60, 3))
+    assert len(spikes) > MAX_SKIPPED_IN_A_ROW + 1
+    assert spiking(spikes).skipped_steps == len(spikes)
+
+
+def test_spikes_in_a_row_end_a_run_and_are_called_spikes() -> None:
+    with pytest.raises(CookbookError, match="of the last, the loss .* is over 20 times its mean"):
+        spiking(set(range(24, 40)))
 
 
 @pytest.mark.parametrize("source", FAMILIES)

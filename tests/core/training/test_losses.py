@@ -107,6 +107,30 @@ def test_listwise_kl_by_hand() -> None:
     assert ours.item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), rel=1e-12)
 
 
+def test_a_listwise_candidate_of_weight_three_counts_as_three() -> None:
+    student, teacher = normal(2), normal(2, seed=1)
+    queries = torch.zeros(4, dtype=torch.long)
+    copies = torch.tensor([0, 1, 1, 1])
+    ours = listwise_kl(
+        student, teacher, queries[:2], temperature=2.0, weights=torch.tensor([1.0, 3.0]).double()
+    )
+    plain = listwise_kl(student[copies], teacher[copies], queries, temperature=2.0)
+    assert ours.item() == pytest.approx(plain.item())
+
+
+def test_weights_of_pairs_are_the_products_of_their_rows() -> None:
+    """By hand: margins off by 1, 1 and 2 in the pairs (0, 1), (1, 2) and (0, 2)."""
+    teacher = torch.tensor([2.0, 1.0, 0.0]).double()
+    weights = torch.tensor([1.0, 0.5, 0.2]).double()
+    queries = torch.zeros(3, dtype=torch.long)
+    found = margin_mse(torch.zeros(3).double(), teacher, queries, weights=weights)
+    assert found.item() == pytest.approx((0.5 * 1 + 0.1 * 1 + 0.2 * 4) / 0.8)
+    two, one = torch.tensor([0.0, 1.0]).double(), torch.tensor([1.0, 0.0]).double()
+    plain = lambda_rank(two, one, queries[:2])
+    weighed = lambda_rank(two, one, queries[:2], weights=weights[:2])
+    assert weighed.item() == pytest.approx(0.5 * plain.item())
+
+
 def test_listwise_kl_leaves_queries_with_one_candidate_out_of_the_mean() -> None:
     """Their softmax is certain: counted, they would shrink the loss and teach nothing."""
     student, teacher = normal(5, seed=1), normal(5)

@@ -4,15 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from safetensors.numpy import load_file
 from torch import Tensor
 
 from tasks.core.errors import CookbookError
+from tasks.core.training import loop
+from tasks.core.training.architecture import layers
 from tasks.core.training.base_models import Source
 from tasks.core.training.loop import Examples, Optimization, Targets, train
 from tasks.core.training.losses import grade_cross_entropy, listwise_kl
@@ -27,6 +32,7 @@ OPTIMIZATION = Optimization(
     list_size=4,
     tokens_per_batch=400,
 )
+SINGLE_ROWS = replace(OPTIMIZATION, tokens_per_batch=1)
 
 
 UNSEEN = pairs_of(20, seed=7)
@@ -56,10 +62,15 @@ def examples_of(scorer: PairScorer) -> Examples:
     return Examples(scorer.tokenize(pairs_of(25)), groups, targets)
 
 
-def trained(source: Source, prepare: Callable[[PairScorer], None] = lambda _: None) -> PairScorer:
+def trained(
+    source: Source,
+    prepare: Callable[[PairScorer], None] = lambda _: None,
+    *,
+    optimization: Optimization = OPTIMIZATION,
+) -> PairScorer:
     scorer = tiny_scorer(source)
     prepare(scorer)
-    train(scorer, examples_of(scorer), loss, OPTIMIZATION)
+    train(scorer, examples_of(scorer), loss, optimization)
     return scorer
 
 
@@ -89,6 +100,30 @@ def test_out_of_memory_halves_the_passes_and_keeps_the_effective_batch(
 def test_where_not_even_one_row_fits_the_message_says_what_to_lower() -> None:
     with pytest.raises(CookbookError, match="Lower tokens_per_batch or max_tokens"):
         trained("random_encoder", small_memory(4))
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_where_a_single_row_is_too_large_layers_are_computed_twice_for_the_same_weights(
+    source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To the last bit, beside single rows that fit; memory holds no layer's activations here."""
+
+    def no_room_for_activations(scorer: PairScorer) -> None:
+        layer = layers(scorer.model)[1]
+
+        def check(*_: object) -> None:
+            kept = torch.is_grad_enabled() and not getattr(layer, "gradient_checkpointing", False)
+            if scorer.model.training and kept:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        layer.register_forward_pre_hook(check)
+
+    whole = trained(source, optimization=SINGLE_ROWS)
+    twice = trained(source, no_room_for_activations, optimization=SINGLE_ROWS)
+    assert "gradient checkpointing is on" in caplog.text
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(twice.model.state_dict()[name], value), name
+    assert not layers(twice.model)[1].gradient_checkpointing
 
 
 def test_another_error_is_not_taken_for_memory() -> None:
@@ -147,3 +182,14 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path: Path) -> None:
     for source in FAMILIES:
         found = load_file(tmp_path / f"{source}.safetensors")["logits"]
         assert_same_function(found, trained(source), source)
+
+
+@pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
+def test_a_split_model_is_refused_before_it_trains(
+    kind: DistributedType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main process alone writes checkpoints: of a split model they would hold a part."""
+    split = SimpleNamespace(distributed_type=kind)
+    monkeypatch.setattr(loop, "Accelerator", lambda **_: split)
+    with pytest.raises(CookbookError, match=f"asks for {kind.value}, which splits the model"):
+        trained("random_encoder")

@@ -73,7 +73,12 @@ def elsewhere(code: str, folders: Path) -> dict[str, np.ndarray[tuple[int, int],
     done = subprocess.run(
         [sys.executable, "-c", code, *FAMILIES],
         cwd=folders,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
+        # As many threads as here: sums of another order differ in their last bit.
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -1,14 +1,23 @@
 """Shared prefixes: the same scores and gradients for less work, and candidates never meet."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from tasks.core.inputs import PairText
+from tasks.core.training import shared_prefix
 from tasks.core.training.architecture import with_lora
 from tasks.core.training.scorer import PairScorer
-from tasks.core.training.shared_prefix import pack, shared_prefix_logits, sharing_prefixes
+from tasks.core.training.shared_prefix import (
+    distinct_heads,
+    pack,
+    shared_prefix_logits,
+    sharing_prefixes,
+)
 from tests.core.training.tiny import lively_scorer, pairs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -43,6 +52,22 @@ def test_scores_equal_unshared_ones() -> None:
     assert expected.std(dim=0).min() > 0.05
 
 
+def test_scores_equal_unshared_ones_where_each_candidate_cuts_the_query_elsewhere() -> None:
+    """A long member profile: the rows agree in their first tokens and in no whole left side."""
+    scorer = lively_scorer("random_decoder")
+    pairs = [PairText("nurse by night " * 4, "pilot" * 3 + "s" * length) for length in range(8)]
+    tokens, rows = scorer.tokenize(pairs), np.arange(8)
+    assert len({bytes(ids[: 48 - 14]) for ids in tokens.token_ids}) > 1
+    assert len(distinct_heads(tokens, rows)[0]) == 1
+    with torch.inference_mode(), sharing_prefixes(scorer.model):
+        found = shared_prefix_logits(scorer.model, pack(tokens, rows, CPU))
+        wholes = [torch.from_numpy(ids).long()[None] for ids in tokens.token_ids]
+    with torch.inference_mode():
+        expected = torch.cat([scorer.model(whole).logits for whole in wholes])
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert expected.std(dim=0).min() > 0.01
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_equal_unshared_ones(training: bool) -> None:
     scorer = lively_scorer("random_decoder")
@@ -68,6 +93,38 @@ def test_gradients_through_adapters_equal_unshared_ones() -> None:
     for one, reference in zip(found, expected, strict=True):
         scale = max(1.0, float(reference.abs().max()))
         torch.testing.assert_close(one / scale, reference / scale, atol=1e-4, rtol=0)
+
+
+def test_keys_repeated_for_a_kernel_without_groups_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a mask that kernel is handed as many heads of keys as of queries, and no groups."""
+    scorer, calls = lively_scorer("random_decoder"), []
+    plain = F.scaled_dot_product_attention
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
+        if options["attn_mask"] is not None:
+            calls.append((q.shape[1] // k.shape[1], q.shape[1] // v.shape[1]))
+            assert options["enable_gqa"] == (q.shape[1] != k.shape[1])
+        return plain(q, k, v, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", attention)
+    grouped = shared(scorer)
+    expected = gradients(scorer, grouped)
+    assert set(calls) == {(2, 2)}
+    calls.clear()
+    monkeypatch.setattr(shared_prefix, "_repeats_groups", lambda device: True)
+    repeated = shared(scorer)
+    torch.testing.assert_close(repeated, grouped, atol=1e-5, rtol=0)
+    for found, reference in zip(gradients(scorer, repeated), expected, strict=True):
+        scale = max(1.0, float(reference.abs().max()))
+        torch.testing.assert_close(found / scale, reference / scale, atol=1e-5, rtol=0)
+    assert set(calls) == {(1, 1)}
+
+
+def test_groups_are_repeated_on_a_gpu_alone() -> None:
+    assert shared_prefix._repeats_groups(torch.device("cuda"))
+    assert not shared_prefix._repeats_groups(CPU)
 
 
 def test_a_changed_candidate_leaves_all_others_as_they_were() -> None:

@@ -1,5 +1,8 @@
 """Tokens: the right side alone gives way, the suffix always stays, padding is never seen."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,8 @@ from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.training import tokens
 from tasks.core.training.base_models import Source, byte_tokenizer
-from tasks.core.training.tokens import chunks_by_tokens, pad, tokenize
+from tasks.core.training.shared_prefix import distinct_heads
+from tasks.core.training.tokens import Tokenized, chunks_by_tokens, pad, tokenize
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
 
 CAUSAL = InputTemplate(max_tokens=24, prefix="Q: ", suffix=" Grade: ")
@@ -50,6 +54,60 @@ def test_the_suffix_survives_every_pair(left: str, right: str) -> None:
 def test_a_template_that_leaves_no_room_is_refused() -> None:
     with pytest.raises(CookbookError, match="own 12 tokens; max_tokens is 13"):
         tokenize(byte_tokenizer(), InputTemplate(13, prefix="Q: ", suffix=" Grade: "), pairs_of(1))
+
+
+def read_once(tokens: Tokenized) -> int:
+    """Tokens that packed passes compute where all rows lie in one."""
+    heads, _ = distinct_heads(tokens, np.arange(len(tokens)))
+    return sum(map(len, heads)) + int((tokens.lengths - tokens.left_lengths).sum())
+
+
+def test_candidates_of_unlike_lengths_share_a_beginning_that_is_cut_for_each() -> None:
+    """The template takes 8 of 512 tokens: 309 to 354 of the query's 400 stay, 309 for all."""
+    template = InputTemplate(512, prefix="Q: ", suffix="?  ?")
+    pairs = [PairText("q" * 400, "c" * length) for length in range(150, 200, 5)]
+    tokens = tokenize(byte_tokenizer(), template, pairs)
+    heads, _ = distinct_heads(tokens, np.arange(10))
+    assert [len(head) for head in heads] == [len("Q: ") + 309]
+    assert read_once(tokens) == 312 + 10 * 200
+
+
+def test_one_long_candidate_does_not_take_the_others_beginning() -> None:
+    """Its query is cut to 252 tokens; the nine others would each read 148 of theirs again."""
+    template = InputTemplate(512, prefix="Q: ", suffix="?  ?")
+    pairs = [PairText("q" * 400, "c" * length) for length in [50] * 9 + [400]]
+    heads, owners = distinct_heads(tokenize(byte_tokenizer(), template, pairs), np.arange(10))
+    assert [len(head) for head in heads] == [404, 256]
+    assert owners.tolist() == [0] * 9 + [1]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ab" * 9, "cd" * 20, "b"]), st.text("xy", max_size=40)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_company_changes_no_token_and_sharing_never_costs_any(texts: list[tuple[str, str]]) -> None:
+    pairs = [PairText(*text) for text in texts]
+    tokens = tokenize(byte_tokenizer(), CAUSAL, pairs)
+    alone = [tokenize(byte_tokenizer(), CAUSAL, [pair]) for pair in pairs]
+    assert [row.tolist() for row in tokens.token_ids] == [
+        one.token_ids[0].tolist() for one in alone
+    ]
+    own_heads = np.concatenate([one.left_lengths for one in alone])
+    assert (tokens.left_lengths <= own_heads).all()
+    assert read_once(tokens) <= read_once(Tokenized(tokens.token_ids, own_heads, False))
+
+
+@pytest.mark.parametrize("max_tokens", [32, 9])
+def test_an_encoders_segments_are_each_rows_own(max_tokens: int) -> None:
+    tokenizer = tiny_scorer("random_encoder").tokenizer
+    pairs = [PairText("flight nurse on a rescue helicopter", "nurse " * n) for n in range(1, 8)]
+    together = tokenize(tokenizer, InputTemplate(max_tokens), pairs).left_lengths
+    alone = [tokenize(tokenizer, InputTemplate(max_tokens), [p]).left_lengths[0] for p in pairs]
+    assert together.tolist() == alone
 
 
 @pytest.mark.parametrize("max_tokens", [32, 9])
@@ -118,3 +176,20 @@ def test_pairs_encoded_block_by_block_are_those_encoded_at_once(
     blocks = tokenize(byte_tokenizer(), CAUSAL, pairs)
     assert [row.tolist() for row in blocks.token_ids] == [row.tolist() for row in whole.token_ids]
     assert blocks.left_lengths.tolist() == whole.left_lengths.tolist()
+
+
+def test_each_text_is_encoded_once_however_many_pairs_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three queries and two documents make six pairs, and five texts to encode."""
+    encoded: list[str] = []
+    plain = tokens.token_ids
+
+    def counted(tokenizer: Any, texts: Sequence[str], **options: Any) -> Iterator[list[int]]:
+        encoded.extend(texts)
+        return plain(tokenizer, texts, **options)
+
+    monkeypatch.setattr(tokens, "token_ids", counted)
+    pairs = [PairText(left, right) for left in ("a", "b", "c") for right in ("x", "y")]
+    tokenize(tiny_scorer("random_encoder").tokenizer, InputTemplate(32), pairs)
+    assert sorted(encoded) == ["a", "b", "c", "x", "y"]

@@ -1,6 +1,7 @@
 """Tiny scorers of both families, and pairs for them, that every test of training shares."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,3 +56,17 @@ def pairs_of(count: int, *, seed: int = 0) -> list[PairText]:
         )
         for _ in range(count)
     ]
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Pairs of every call of a teacher."""
+    seen: list[int] = []
+    whole = PairScorer.logits
+
+    def logits(self: PairScorer, pairs: Any, **options: Any) -> Any:
+        seen.append(len(pairs))
+        return whole(self, pairs, **options)
+
+    monkeypatch.setattr(PairScorer, "logits", logits)
+    return seen

@@ -24,6 +24,8 @@ _TERMS = {
     "Reliability diagram": "said probability against what happened; on the diagonal both agree.",
     "ECE": "the average distance from the diagonal; 0 is perfect.",
     "Grade": "the probability of a grade in the upper half of the scale.",
+    "Actions": "the probability for a candidate that is looked at, as the first of a list is. What "
+    "was taken counts as many times as its position is overlooked, so a bin may be above 100%.",
 }
 _WIDTH, _HEIGHT = 240, 238
 
@@ -83,7 +85,7 @@ def _error(errors: Mapping[str, Any] | None) -> Child:
 
 def _diagram(role: str, output: str, bins: Mapping[str, Sequence[Sequence[float]]]) -> Html:
     highest = max((max(b[0], b[1]) for rows in bins.values() for b in rows), default=1.0)
-    top = min(1.0, max(0.1, 1.08 * highest))
+    top = max(0.1, highest, min(1.0, 1.08 * highest))
     x, y = Scale(0, top, 38, 222), Scale(0, top, 198, 26)
     ticks = [percent(tick, 0) for tick in x.ticks()]
     drawing = figure(

@@ -41,7 +41,9 @@ def front_figure(mixes: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any
     points = front + list(_missing_ends(mixes, baselines))
     x = scale_over([b for p in points for b in bounds(p.ndcg)], _LEFT, _RIGHT)
     y = scale_over([b for p in points for b in bounds(p.clicks)], _BOTTOM, _TOP)
-    path = " ".join(f"{_at(point, x, y)[0]:.1f},{_at(point, x, y)[1]:.1f}" for point in front)
+    # The curve is over alpha: a rule for conflicts is a point beside it.
+    plain = [_at(_mix(mix), x, y) for mix in mixes if mix.get("conflicts", "none") == "none"]
+    path = " ".join(f"{across:.1f},{up:.1f}" for across, up in plain)
     drawing = figure(
         "front",
         "Click AUC against NDCG@10 for each mix of the two teachers",
@@ -58,11 +60,16 @@ def front_figure(mixes: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any
     return join(drawing, legend({key: name for key, name in _NAMES.items() if key in present}))
 
 
+def mix_name(mix: Mapping[str, Any]) -> str:
+    """Its alpha, and its rule for conflicts where it has one."""
+    rule = mix.get("conflicts", "none")
+    return f"{mix['alpha']:g}" + (f", {rule}" if rule != "none" else "")
+
+
 def _mix(mix: Mapping[str, Any]) -> _Mix:
-    alpha = float(mix["alpha"])
-    _, end = _ENDS.get(alpha, ("", ""))
+    _, end = _ENDS.get(float(mix["alpha"]), ("", ""))
     series = "chosen" if mix.get("chosen") else "end" if end else "relevance"
-    return _Mix(end or f"{alpha:g}", series, mix["ndcg_at_10"], mix["click_auc"])
+    return _Mix(end or mix_name(mix), series, mix["ndcg_at_10"], mix["click_auc"])
 
 
 def _missing_ends(

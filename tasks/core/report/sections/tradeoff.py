@@ -7,7 +7,7 @@ from tasks.core.report.blocks import not_measured, panel, section, side_by_side,
 from tasks.core.report.markup import Html, element
 from tasks.core.report.quantities import Interval, decimal, percent, span
 from tasks.core.report.schema import Report
-from tasks.core.report.sections.front_figure import front_figure
+from tasks.core.report.sections.front_figure import front_figure, mix_name
 from tasks.core.report.tables import Column, table
 
 # Values seen on fewer pairs are left out: their shares are noise.
@@ -18,6 +18,8 @@ _TERMS = {
     "other.",
     "Opposite order": "of the other candidates of the same query, the share that the two teachers "
     "put on different sides of this one.",
+    "Agreement, vote": "rules for candidates on which teachers disagree: they weigh less, or the "
+    "teachers that the majority outvotes are left out.",
     "Chosen": "the mix that the served student was trained with.",
 }
 
@@ -51,7 +53,7 @@ def _finding(mixes: Sequence[Mapping[str, Any]]) -> str:
         for goal in ("ndcg_at_10", "click_auc")
     )
     return (
-        f"The chosen mix, alpha {chosen['alpha']:g}, gives up {decimal(ndcg)} NDCG@10 against the "
+        f"The chosen mix, alpha {mix_name(chosen)}, gives up {decimal(ndcg)} NDCG@10 against the "
         f"most relevant mix and {decimal(clicks)} AUC against the best one at clicks."
     )
 
@@ -59,7 +61,7 @@ def _finding(mixes: Sequence[Mapping[str, Any]]) -> str:
 def _numbers(mixes: Sequence[Mapping[str, Any]]) -> Html:
     rows = [
         [
-            f"{mix['alpha']:g}{' (chosen)' if mix.get('chosen') else ''}",
+            f"{mix_name(mix)}{' (chosen)' if mix.get('chosen') else ''}",
             _interval(mix["ndcg_at_10"]),
             _interval(mix["click_auc"]),
         ]
@@ -83,7 +85,24 @@ def _conflicts(conflicts: Mapping[str, Any] | None) -> Html | None:
     ]
     columns = [Column("Where"), Column("Opposite order", number=True), Column("Pairs", number=True)]
     title = f"Where the teachers disagree: {percent(conflicts['disagreement'])} of all candidates"
-    return panel(title, table("The most disputed first.", columns, rows))
+    return panel(
+        title,
+        table("Policy against clicks, the most disputed first.", columns, rows),
+        _every_two(conflicts.get("between", ())),
+    )
+
+
+def _every_two(between: Sequence[Mapping[str, Any]]) -> Html | None:
+    """Every two teachers, those furthest apart first; nothing where there are only two."""
+    measured = [one for one in between if one["disagreement"] is not None]
+    if len(measured) < 2:
+        return None
+    rows = [
+        [" and ".join(one["teachers"]), percent(one["disagreement"]), f"{one['pairs']:,}"]
+        for one in sorted(measured, key=lambda one: -float(one["disagreement"]))
+    ]
+    columns = [Column("Teachers"), Column("Opposite order", number=True)]
+    return table("Every two teachers.", [*columns, Column("Pairs", number=True)], rows)
 
 
 def _interval(interval: Interval | None) -> Html:

@@ -1,5 +1,6 @@
 """The sentence under each heading says what the numbers say, whichever way they lie."""
 
+import re
 from typing import Any
 
 import pytest
@@ -102,20 +103,68 @@ def test_the_most_disputed_values_stand_first_and_rare_ones_not_at_all(
     assert "disagree: 21.4% of all candidates" in words
     assert words.index("TITLE-3") < words.index("TITLE-2") < words.index("TITLE-1")
     assert "TITLE-0" not in words  # 40 pairs
+    assert words.index("click and words") < words.index("policy and click")
+    assert "34.7%" in words
+
+
+def test_a_rule_for_conflicts_is_named_and_stands_beside_the_curve(report: dict[str, Any]) -> None:
+    without = tradeoff(report)
+    point = {**report["tradeoff"][2], "conflicts": "vote"}
+    report["tradeoff"].append(point)
+    page = tradeoff(report)
+    assert "0.5, vote" in read_page(page).words
+    assert "0.5, vote" not in read_page(without).words
+    curve = re.compile(r'<polyline[^>]*points="([^"]+)"')
+    assert len(curve.findall(page)) == 1
+    assert curve.findall(page) == curve.findall(without)
 
 
 def test_the_greatest_bias_is_named_and_each_tier_has_a_verdict(report: dict[str, Any]) -> None:
     words = read_page(biases(report)).words
     assert "changes no candidate's worth is 0.080" in words
     assert words.count("grows") >= 5
+    assert "at least 100% of the candidates" in words
+    for one in report["biases"].values():
+        unread = dict.fromkeys(("value", "low", "high")) | {"n": 0, "read_share": 0.0}
+        one["length"] |= unread | {"verdict": "not measured"}
+    words = read_page(biases(report)).words
+    assert words.count("not measured") == len(report["biases"])
+    assert "0.080. Every edit was read of at least 0% of" in words
     report["biases"] = None
     assert "Not measured." in read_page(biases(report)).words
+
+
+def test_the_judge_comes_first_and_tiers_as_they_were_taught(report: dict[str, Any]) -> None:
+    one = next(iter(report["biases"].values()))
+    own = {bias: {**shift, "verdict": "reference"} for bias, shift in one.items()}
+    alphabetical = sorted([*report["biases"], "policy_only"])  # as JSON is written
+    report["biases"] = {role: report["biases"].get(role, one) for role in alphabetical}
+    report["biases"]["judge"] = own
+    words = read_page(biases(report)).words
+    assert words.count("reference") >= 3
+    order = ["Judge", "Policy teacher", "Assistant", "Student", "Pruned student", "Policy only"]
+    found = [re.search(rf"{name} \S?0\.\d", words) for name in order]
+    places = [one.start() if one else None for one in found]
+    assert None not in places
+    assert places == sorted(places)
 
 
 def test_a_gain_whose_interval_holds_zero_is_not_sold_as_one(report: dict[str, Any]) -> None:
     assert "could not be chance" not in read_page(personalization(report)).words
     report["personalization"]["gain"] |= {"value": 0.002, "low": -0.003}
     assert "no difference that could not be chance" in read_page(personalization(report)).words
+
+
+def test_a_bin_of_clicks_that_count_more_than_once_stays_in_its_diagram(
+    report: dict[str, Any],
+) -> None:
+    role = report["tiers"][-1]["role"]
+    report["reliability"] = {role: {"clicked": {"after": [[0.2, 0.1, 9], [0.8, 1.5, 9]]}}}
+    page = calibration(report)
+    heights = [float(found) for found in re.findall(r'cy="([-\d.]+)"', page)]
+    assert len(heights) == 2
+    assert min(heights) == pytest.approx(26, abs=0.1)  # the upper end of the axis
+    assert "happened 150.0%" in page
 
 
 def test_positions_stand_in_the_order_of_the_list_not_of_the_alphabet(
