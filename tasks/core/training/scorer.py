@@ -121,6 +121,7 @@ class PairScorer:
         """
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+        own_weights(model)
         if for_scoring:
             model.to(best_device()).to(compute_dtype(best_device()))
         return cls(
@@ -132,6 +133,17 @@ class PairScorer:
             calibration=card["calibration"],
             taught=goals_of(card),
         )
+
+
+def own_weights(model: PreTrainedModel) -> None:
+    """Copies the weights out of the mapped file into memory aligned as torch aligns its own.
+
+    A processor's kernels sum in another order where memory is not aligned, so a scorer would
+    score otherwise in the last bit than the one that was saved; and a file that shrinks under
+    its mapping kills the process.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def goals_of(card: Mapping[str, Any]) -> tuple[Goal, ...]:
