@@ -12,6 +12,7 @@ from flows.alarms import told
 from flows.approve import approve
 from flows.form_limits import check_places
 from flows.forms import Help
+from flows.intents import intents_in_ui
 from flows.label import label
 from flows.personalize import personalize
 from flows.places import DomainName
@@ -54,6 +55,7 @@ def deployments() -> list[RunnerDeployment]:
         _deployment(label, "label", queue, ["labels"]),
         _deployment(score, "score", queue, ["serving"]),
         _deployment(approve, "approve", queue, ["decision"]),
+        _deployment(intents_in_ui, "intents", queue, ["classification"]),
     ]
 
 

@@ -46,14 +46,11 @@ def intents(
 
 
 def _show(found: dict[str, Any], console: Console) -> None:
+    from flows.intents import intents_line
+
     table = Table("actual", *(escape(name) for name in found["intents"]), title="predicted")
     for name, row in zip(found["intents"], found["confusion"], strict=True):
         table.add_row(escape(name), *map(str, row))
     console.print(table)
-    one = found["accuracy"]
-    console.print(
-        f"Accuracy {one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f}) on {one['n']} "
-        f"queries; always the commonest intent: {found['most_common']:.3f}.",
-        highlight=False,
-    )
+    console.print(intents_line(found), highlight=False, soft_wrap=True)
     console.print(f"Model: {found['folder']}", markup=False, highlight=False, soft_wrap=True)

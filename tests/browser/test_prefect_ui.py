@@ -33,7 +33,7 @@ def test_the_six_deployments_are_listed_with_their_schedules(
     served: Served, browser: webdriver.Chrome, screenshots: Path
 ) -> None:
     browser.get(f"{served.address}/deployments")
-    for name in ("cookbook", "retrain", "personalize", "label", "score", "approve"):
+    for name in ("cookbook", "retrain", "personalize", "label", "score", "approve", "intents"):
         assert shown(browser, name).is_displayed()
     assert shown(browser, "At 04:00 AM every day").is_displayed()
     browser.save_screenshot(str(screenshots / "deployments.png"))

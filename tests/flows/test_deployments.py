@@ -1,4 +1,4 @@
-"""What the UI offers: six deployments with forms, limits, and schedules with a time zone."""
+"""What the UI offers: deployments with forms, limits, and schedules with a time zone."""
 
 from typing import Any
 
@@ -20,10 +20,11 @@ def properties(deployment: RunnerDeployment) -> dict[str, Any]:
     return found
 
 
-def test_all_six_are_offered_with_a_description_and_tags(
+def test_all_are_offered_with_a_description_and_tags(
     offered: dict[str, RunnerDeployment],
 ) -> None:
-    assert set(offered) == {"cookbook", "retrain", "personalize", "label", "score", "approve"}
+    runs = {"cookbook", "retrain", "personalize", "label", "score", "approve", "intents"}
+    assert set(offered) == runs
     assert all(len(str(one.description)) > 60 and one.tags for one in offered.values())
 
 
