@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tasks.core.report.markup import Child, Html, element
 
-_FITS_A_PHONE = 4
+_FITS_A_PHONE = 3
 
 
 @dataclass(frozen=True)
