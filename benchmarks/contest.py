@@ -112,14 +112,15 @@ def finish(
     left_out: Sequence[str] = (),
 ) -> None:
     """Print the table for people, then the JSON object; only called once results were equal."""
+    wide = 2 + max(map(len, (*ratios, *left_out)), default=0)
     for peer, metrics in ratios.items():
         for metric, value in metrics.items():
             span = f"{value['median']:8.2f}  ({value['low']:.2f} to {value['high']:.2f})"
-            print(f"{peer:32}{metric:28}{span}")
+            print(f"{peer:{wide}}{metric:28}{span}")
     for metric, figure in figures.items():
-        print(f"{'':32}{metric:28}{figure:8.2f}")
+        print(f"{metric:{wide + 28}}{figure:8.2f}")
     for peer in left_out:
-        print(f"{peer:32}left out: no environment given (--peer-python)")
+        print(f"{peer:{wide}}left out: no environment given (--peer-python)")
     result = {
         "name": name,
         "equal": True,

@@ -145,7 +145,9 @@ class EvaluationSettings(Branch):
     """How tiers are measured."""
 
     n_resamples: int = Field(default=1000, ge=100, description="Bootstrap resamples.")
-    latency_requests: int = Field(default=30, ge=5, description="Requests timed per tier.")
+    latency_requests: int = Field(
+        default=100, ge=5, description="Requests timed per tier; below 100, a p99 is a guess."
+    )
     candidates_per_request: int = Field(default=20, ge=1)
     bias_pairs: int = Field(
         default=0, ge=0, description="Gate pairs edited to find biases taken over; 0: none."
