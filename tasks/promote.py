@@ -77,8 +77,13 @@ def promote(
     current = registry.current()
     # A refresh of the effects changes the version in service, and not whose scorer it is.
     if current is not None and version in (current.version, current.card.get("scorer_of")):
-        reason = "This model is in service already: nothing changed."
-        return {"decision": "promoted", "changed": False, "version": version, "reasons": [reason]}
+        since = "" if version == current.version else f", as {current.version} with newer effects"
+        return {
+            "decision": "promoted",
+            "changed": False,
+            "version": current.version,
+            "reasons": [f"This model is in service already{since}: nothing changed."],
+        }
     decision, reasons = decide(
         _candidate(domain, impressions, gate, scorer, effects, current, settings),
         _gates(settings),

@@ -8,7 +8,7 @@ import pyarrow as pa
 from tasks.asking import open_judge
 from tasks.core.domain.catalog import Catalog
 from tasks.core.labeling.outgoing import outgoing_document, outgoing_member
-from tasks.core.labeling.query_aims import Aim, aims_at_holes, aims_in_turn
+from tasks.core.labeling.query_aims import Aim, aims_at_holes, aims_in_turn, lasting_draws
 from tasks.core.labeling.query_writer import PER_REQUEST, WriteRequest, write_queries
 from tasks.core.policy import Policy, parse_policy
 from tasks.core.retrieval.query_kinds import query_kinds
@@ -91,19 +91,19 @@ def _aims(
 def _requests(
     aims: Sequence[Aim], catalog: Catalog, settings: JudgeSettings, synthesis: SynthesisSettings
 ) -> list[WriteRequest]:
-    """One request for each aim."""
-    generator = np.random.default_rng(synthesis.seed)
-    documents, members = list(catalog.documents.values()), list(catalog.members.values())
-    asked = []
-    for clause, kind in aims:
-        document = documents[int(generator.integers(len(documents)))]
-        member = members[int(generator.integers(len(members)))] if members else None
-        request = WriteRequest(
+    """One request for each aim; a catalog that grows leaves most of them as they were."""
+    count, seed = len(aims), synthesis.seed
+    shown = lasting_draws([*catalog.documents], count, [seed, 0])
+    asking = (
+        lasting_draws([*catalog.members], count, [seed, 1]) if catalog.members else [""] * count
+    )
+    return [
+        WriteRequest(
             clause=clause,
-            document=outgoing_document(document, allowed=settings.sent_attributes),
-            member=outgoing_member(member) if member else "",
+            document=outgoing_document(catalog.documents[doc_id], allowed=settings.sent_attributes),
+            member=outgoing_member(catalog.members[member_id]) if member_id else "",
             kind=kind,
-            member_id=member["member_id"] if member else "",
+            member_id=member_id,
         )
-        asked.append(request)
-    return asked
+        for (clause, kind), doc_id, member_id in zip(aims, shown, asking, strict=True)
+    ]

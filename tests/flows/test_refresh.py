@@ -117,8 +117,10 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     assert served.card["refresh"]["gain"] == found["gain"]
     again = smoke_run(root, own_store)
     assert again.returncode == 0, again.stderr[-3000:]
-    assert report_of(own_store)["promotion"]["reasons"] == [
-        "This model is in service already: nothing changed."
+    promotion = report_of(own_store)["promotion"]
+    assert promotion["version"] == "v0003"
+    assert promotion["reasons"] == [
+        "This model is in service already, as v0003 with newer effects: nothing changed."
     ]
     now = registry_of(own_store).current()
     assert now is not None

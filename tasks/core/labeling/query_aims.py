@@ -10,6 +10,8 @@ from itertools import cycle, islice
 
 import numpy as np
 
+from tasks.core.personalization.entities import hash_ids
+
 Aim = tuple[str, str]  # the text of a clause, a kind of query
 
 
@@ -34,3 +36,15 @@ def aims_at_holes(
     wanted = max(len(texts), len(lacking))
     pairs = zip(cycle(texts or clauses.values()), cycle(lacking or kinds), strict=False)
     return list(islice(pairs, min(wanted, count)))
+
+
+def lasting_draws(ids: Sequence[str], count: int, entropy: Sequence[int]) -> list[str]:
+    """Some of ``ids``, by chance, with replacement; ``entropy`` are the generator's seeds.
+
+    An id that comes takes its share of the draws and leaves the others as they were, and one that
+    goes frees its own alone: what was asked and paid for about the rest is not asked again.
+
+    Source: rendezvous hashing, Thaler and Ravishankar, IEEE/ACM Transactions on Networking 1998.
+    """
+    seeds = np.random.SeedSequence(entropy).generate_state(count, np.uint64)
+    return [ids[int(hash_ids(ids, int(seed)).argmax())] for seed in seeds]

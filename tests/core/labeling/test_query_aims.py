@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.core.labeling.query_aims import aims_at_holes, aims_in_turn
+from tasks.core.labeling.query_aims import aims_at_holes, aims_in_turn, lasting_draws
 
 CLAUSES = {"PAY-1": "pay", "PAY-2": "hourly pay", "WORK-1": "work"}
 KINDS = ["place", "title", "title+place"]
@@ -32,3 +32,22 @@ def test_without_holes_nobody_is_asked() -> None:
 def test_no_more_is_asked_than_was_allowed() -> None:
     holes = [f"clause {name}" for name in CLAUSES]
     assert len(aims_at_holes(CLAUSES, KINDS, holes, 2)) == 2
+
+
+def test_a_new_id_takes_its_share_of_draws_and_one_that_goes_frees_its_own_alone() -> None:
+    """What was paid for about the others is not asked again."""
+    ids = [f"d{number}" for number in range(50)]
+    before, more = lasting_draws(ids, 500, [7, 0]), lasting_draws([*ids, "new"], 500, [7, 0])
+    assert {new for old, new in zip(before, more, strict=True) if old != new} == {"new"}
+    assert 1 <= more.count("new") <= 30  # 500 / 51 is 9.8
+    less = lasting_draws(ids[1:], 500, [7, 0])
+    assert {old for old, new in zip(before, less, strict=True) if old != new} == {"d0"}
+
+
+def test_draws_are_even_differ_by_seed_and_go_on_where_fewer_ended() -> None:
+    ids = [f"d{number}" for number in range(5)]
+    drawn = lasting_draws(ids, 2000, [7, 0])
+    # 400 each, with a standard deviation of 18.
+    assert all(300 < drawn.count(one) < 500 for one in ids)
+    assert lasting_draws(ids, 2000, [7, 1]) != drawn
+    assert lasting_draws(ids, 100, [7, 0]) == drawn[:100]
