@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, PreTrainedModel
 
 from tasks.core.training.architecture import plain_model
+from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
 
 ATTENTION = "shared_prefix"
@@ -142,9 +143,8 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Attention of (1, heads, T, width) as the layout says; the result is (1, T, heads, width)."""
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
-    # The fused kernel's backward pass is slow on a CPU (architecture.use_attention).
-    plain = module.training and query.device.type == "cpu"
-    with sdpa_kernel([SDPBackend.MATH] if plain else _FUSED):
+    written_out = module.training and plain_attention_trains_faster(query.device)
+    with sdpa_kernel([SDPBackend.MATH] if written_out else _FUSED):
         heads = _attention(q[layout.heads], k[layout.heads], v[layout.heads], None, scaling)
         tails = _attention(q[layout.tails], k[layout.keys], v[layout.keys], layout.seen, scaling)
     both = torch.cat([heads.flatten(0, 1), tails.flatten(0, 1)])
