@@ -2,11 +2,13 @@
 
     python -m benchmarks.load FOLDER
 
-The large domain has 50,000 documents and 1,000,000 impressions, of which as many as their split
-allows train, and 100,000 pairs are labeled. Both domains are made in FOLDER, by the simulator,
-unless they lie there. Each runs in a process of its own; a stage's peak
-is that of the process's resident memory, mapped files included, between its start and its end
-(Linux alone can tell). A share of 20 in time is linear growth.
+The large domain has 50,000 documents and 1,000,000 impressions, all of them read, filtered and
+counted, those of the members that personalize scored and fitted, and 100,000 pairs are labeled. A
+model's training reads 20,000 rows at most (a thousand in the small one): its memory depends on a
+step's tokens. Both domains are made in FOLDER, by the simulator, unless they lie there. Each runs
+in a process of its own; a stage's peak is that of the process's resident memory, mapped files
+included, between its start and its end (Linux alone can tell). A share of 20 in time is linear
+growth.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from tasks.settings import DistillationSettings, Settings, TeacherSettings
 PROJECT = Path(__file__).resolve().parents[1]
 AnyRole = TypeVar("AnyRole", TeacherSettings, DistillationSettings)
 TIMES = 20
-SCALE, PAIRS, IMPRESSIONS = 16.7, 100_000, 1_000_000
+SCALE, PAIRS, IMPRESSIONS, TRAINED = 16.7, 100_000, 1_000_000, 20_000
 SIZES = {"small": 1 / TIMES, "large": 1.0}
 
 
@@ -92,19 +94,26 @@ def cut_log(path: Path, rows: int) -> None:
 
 
 def settings_for(share: float) -> Settings:
-    """The smoke profile with every limit of rows lifted to the domain's size."""
-    rows, smoke = round(IMPRESSIONS * share), profile("smoke")
-    uses = ("training", "calibration", "evaluation", "personalization", "later")
+    """The smoke profile with every limit of rows lifted to the domain's size, on tiny encoders."""
+    rows, trained, smoke = round(IMPRESSIONS * share), round(TRAINED * share), profile("smoke")
+    limits = {f"{use}_rows": trained for use in ("training", "calibration", "evaluation")}
+    limits |= {f"{use}_rows": rows for use in ("personalization", "later")}
     roles = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
-    return changed(
+    settings = changed(
         smoke,
         synthesis=changed(smoke.synthesis, max_pairs=round(PAIRS * share)),
-        impressions=changed(smoke.impressions, **{f"{use}_rows": rows for use in uses}),
-        **{role: _unlimited(getattr(smoke, role), rows) for role in roles},
+        impressions=changed(smoke.impressions, **limits),
+        **{role: _sized(getattr(smoke, role), trained) for role in roles},
     )
+    base = changed(settings.policy_teacher.base, source="random_encoder")
+    teachers = {
+        role: changed(getattr(settings, role), base=base)
+        for role in ("policy_teacher", "click_teacher")
+    }
+    return changed(settings, **teachers)
 
 
-def _unlimited(role: AnyRole, rows: int) -> AnyRole:
+def _sized(role: AnyRole, rows: int) -> AnyRole:
     return changed(
         role, training=changed(role.training, max_rows=rows, checkpoint_every_steps=1000)
     )
