@@ -4,7 +4,7 @@
 
 The large domain has 50,000 documents and 1,000,000 impressions, all of them read, filtered and
 counted, those of the members that personalize scored and fitted, and 100,000 pairs are labeled. A
-model's training reads 20,000 rows at most (a thousand in the small one): its memory depends on a
+model's training reads 5,000 rows at most (250 in the small one): its memory depends on a
 step's tokens. Both domains are made in FOLDER, by the simulator, unless they lie there. Each runs
 in a process of its own; a stage's peak is that of the process's resident memory, mapped files
 included, between its start and its end (Linux alone can tell). A share of 20 in time is linear
@@ -33,7 +33,7 @@ from tasks.settings import DistillationSettings, Settings, TeacherSettings
 PROJECT = Path(__file__).resolve().parents[1]
 AnyRole = TypeVar("AnyRole", TeacherSettings, DistillationSettings)
 TIMES = 20
-SCALE, PAIRS, IMPRESSIONS, TRAINED = 16.7, 100_000, 1_000_000, 20_000
+SCALE, PAIRS, IMPRESSIONS, TRAINED = 16.7, 100_000, 1_000_000, 5_000
 SIZES = {"small": 1 / TIMES, "large": 1.0}
 
 
