@@ -179,7 +179,8 @@ def import_teacher(
         shutil.copytree(folder, bench.out / SCORER, copy_function=shutil.copyfile)
         return {"files": len(hashes)}
 
-    return make("further_teacher", build, module=__name__, outside=hashes)
+    named = {"name": settings.name}  # by which `explain` tells what it said
+    return make("further_teacher", build, module=__name__, settings=named, outside=hashes)
 
 
 def check_teaches(

@@ -1,6 +1,7 @@
 """Where a pair's score comes from: the model's parts of it, and all that the model came of."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def lineage(run: FinishedRun, model: Model | None) -> dict[str, Any]:
         steps.setdefault(entry["step"], []).append(entry["digest"])
         path = run.store / "artifacts" / entry["step"] / entry["digest"] / "manifest.json"
         if path.is_file():
-            data |= json.loads(path.read_text(encoding="utf-8"))["key"]["outside"]
+            data |= _json(path)["key"]["outside"]
     return {
         "model": None if model is None else model.version,
         "effects_refreshed_from": None if model is None else model.card.get("made_from"),
@@ -115,20 +116,39 @@ def _clauses(run: FinishedRun, label: Row | None) -> dict[str, str]:
 
 def _teachers(run: FinishedRun, pair_id: str) -> dict[str, Any]:
     """What each teacher said of the pair: raw logits, and what they mean for what it teaches."""
-    steps = {entry["digest"]: entry["step"] for entry in run.report["lineage"]}
-    taught = run.manifest["settings"]["student"]["teachers"]
-    goals = {f"{one['name']}_teacher": one["kind"] for one in taught}
+    goals = {one["name"]: one["kind"] for one in run.manifest["settings"]["student"]["teachers"]}
     found = {}
+    for said, name, card in _said(run):
+        row = _row([said], "shard-*.parquet", pair_id)
+        # Retrieval's order is no model's: it stands with the pair.
+        if row is not None and name in goals:
+            shown = f"{name}_teacher" if name in ("policy", "click") else name
+            found[shown] = _meaning(row["logits"], card, goals[name])
+    return found
+
+
+def _said(run: FinishedRun) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Folders of soft labels, each with its teacher's name among the settings' and its card."""
+    for folder in run.folders("click_words"):
+        (impressions,) = run.folders("impressions")
+        yield folder, "words", _json(impressions / "propensities.json")
+    digests = {entry["digest"]: entry["step"] for entry in run.report["lineage"]}
     for entry in run.report["lineage"]:
         if entry["step"] != "soft_labels":
             continue
-        folder = run.store / "artifacts" / "soft_labels" / entry["digest"]
-        teacher = next((d for d in entry["inputs"] if steps.get(d, "") in goals), None)
-        row = _row([folder], "shard-*.parquet", pair_id)
-        if row is not None and teacher is not None:
-            name = steps[teacher]
-            card = run.store / "artifacts" / name / teacher / "scorer" / CARD
-            found[name] = _meaning(row["logits"], json.loads(card.read_text()), goals[name])
+        for digest in entry["inputs"]:
+            if not (step := digests.get(digest, "")).endswith("_teacher"):
+                continue
+            teacher = run.store / "artifacts" / step / digest
+            name = step.removesuffix("_teacher")
+            if step == "further_teacher":
+                name = _json(teacher / "manifest.json")["key"]["settings"]["name"]
+            soft_labels = run.store / "artifacts" / "soft_labels" / entry["digest"]
+            yield soft_labels, name, _json(teacher / "scorer" / CARD)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 

@@ -50,6 +50,11 @@ def teacher(bench: Workbench) -> dict[str, int]:
     return {}
 
 
+def actions(bench: Workbench) -> dict[str, int]:
+    (bench.out / "propensities.json").write_text('{"actions": ["clicked"]}')
+    return {}
+
+
 def soft_labels(teacher: Artifact) -> Artifact:
     # Two grades as likely as not, and a click of log(3): three to one.
     build = table("shard-00000.parquet", {"logits": [[0.5, 0.5, float(np.log(3))]]})
@@ -66,8 +71,14 @@ def run(tmp_path: Path) -> FinishedRun:
             materialize("transfer_set", table("transfer.parquet", {}), settings={}),
             materialize("policy_teacher", teacher, settings={}),
             materialize("click_teacher", teacher, settings={}),
+            materialize("further_teacher", teacher, settings={"name": "older"}),
+            materialize("impressions", actions, settings={}),
         ]
-        made += [soft_labels(made[4]), soft_labels(made[5])]
+        made += [soft_labels(one) for one in made[4:7]]
+        # Words know nothing of grades, and say log(4): four to one.
+        logits = [[float("nan"), float("nan"), float(np.log(4))]]
+        words = table("shard-00000.parquet", {"logits": logits})
+        made.append(materialize("click_words", words, settings={}, upstream=[made[7]]))
     report = {
         "lineage": [
             {"step": one.kind, "digest": one.digest[:16], "inputs": [i[:16] for i in one.inputs]}
@@ -78,7 +89,8 @@ def run(tmp_path: Path) -> FinishedRun:
         "run_key": "ab",
         "environment": {"commit": "c0ffee"},
     }
-    teachers = [{"name": "policy", "kind": "grades"}, {"name": "click", "kind": "actions"}]
+    teachers = [{"name": name, "kind": "actions"} for name in ("click", "words")]
+    teachers += [{"name": name, "kind": "grades"} for name in ("policy", "older")]
     manifest = {"settings": {"student": {"teachers": teachers}}, "lock": "its lock"}
     return FinishedRun(report, manifest, tmp_path)
 
@@ -104,6 +116,9 @@ def test_a_teacher_is_told_by_what_it_was_taught_alone(run: FinishedRun) -> None
     click = teachers["click_teacher"]
     assert click.keys() == {"action_probabilities"}
     assert click["action_probabilities"] == {"clicked": pytest.approx(0.75)}
+    assert teachers["words"] == {"action_probabilities": {"clicked": pytest.approx(0.8)}}
+    assert teachers["older"] == {"grade_probabilities": pytest.approx([0.5, 0.5])}
+    assert len(teachers) == 4
 
 
 def test_a_score_leads_back_to_data_code_and_judge(run: FinishedRun, model: Model) -> None:
