@@ -1,5 +1,6 @@
 """The order that first-stage retrieval gives a query's candidates: nearness, and common words."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,9 +36,14 @@ def retrieval_scores(
     """BM25 and cosine of each row's query and document, both (rows,), whoever found the pair."""
     index = Bm25Index(catalog.retrieval_texts())
     places = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
-    lexical = {query: index.scores(query) for query in {row["query"] for row in rows}}
-    bm25 = [float(lexical[row["query"]][places[row["doc_id"]]]) for row in rows]
-    return bm25, _cosines(encoder, catalog, rows)
+    asked: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        asked[row["query"]].append(number)
+    bm25 = np.empty(len(rows))
+    # One query at a time: scores of all documents for all queries of a log would take gigabytes.
+    for query, numbers in asked.items():
+        bm25[numbers] = index.scores(query)[[places[rows[n]["doc_id"]] for n in numbers]]
+    return bm25.tolist(), _cosines(encoder, catalog, rows)
 
 
 def _cosines(encoder: TextEncoder, catalog: Catalog, rows: Sequence[Row]) -> list[float]:
