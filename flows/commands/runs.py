@@ -124,14 +124,18 @@ def forget(
     from tasks.core.domain.member_files import possible_pairs
     from tasks.core.domain.paths import valid_name
     from tasks.core.forgetting import forget_member
+    from tasks.core.labeling.forgetting import count_unmarked
     from tasks.core.store.lock import run_lock
 
     existing_store(store, valid_name(domain, "domain"))
     golden = root / "golden_data" / domain
     for line in _own_files(golden, member_id):
         print(line, flush=True)
-    pair_ids = possible_pairs(golden, member_id)
     with run_lock(store):
+        # All pairs of the member's queries and any document, for answers that name nobody.
+        journal = store / domain / "labels" / "journal.jsonl"
+        unnamed = journal.exists() and count_unmarked(journal)
+        pair_ids = possible_pairs(golden, member_id) if unnamed else ()
         found = forget_member(store, domain, member_id, pair_ids=pair_ids)
     print(f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}.")
     print(f"Removed answers of the judge: {found.answers}.")

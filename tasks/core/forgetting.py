@@ -14,7 +14,7 @@ from tasks.core.errors import CookbookError
 from tasks.core.labeling.forgetting import count_unmarked, forget_pairs
 from tasks.core.personalization.game_files import load_game
 from tasks.core.store.artifacts import MANIFEST
-from tasks.core.store.files import remove_half_files, write_atomically
+from tasks.core.store.files import being_written, remove_half_files, write_atomically
 from tasks.core.store.leftovers import discard, remove_leftovers
 from tasks.core.store.registry import Registry
 
@@ -50,12 +50,14 @@ def forget_member(
         pair_ids: further pairs of the member, for answers that do not say whom they are about.
 
     Raises:
-        CookbookError: no member is named.
+        CookbookError: no member is named, or scores are being written.
     """
     if not member_id:
         raise CookbookError("A member is forgotten by id; came an empty one. Name the member.")
+    scoring = store / domain / "scoring"
+    _check_nothing_is_scored(scoring)
     remove_leftovers(store)
-    remove_half_files(store / domain / "scoring")
+    remove_half_files(scoring)
     artifacts = _artifacts(store, domain)
     holding = [path for path in artifacts if _holds(path, member_id)]
     # The answers go first, since the artifacts name their pairs.
@@ -65,8 +67,7 @@ def forget_member(
     for folder in doomed:
         discard(folder)
     shutil.rmtree(store / "scratch", ignore_errors=True)
-    scoring = sorted((store / domain / "scoring").glob("*.jsonl"))
-    scores = sum(_forget_lines(path, member_id) for path in scoring)
+    scores = sum(_forget_lines(path, member_id) for path in sorted(scoring.glob("*.jsonl")))
     registry = Registry(store / domain / "registry")
     effects = [
         version
@@ -75,6 +76,15 @@ def forget_member(
     ]
     kinds = sorted({folder.parent.name for folder in doomed})
     return Forgotten(kinds, answers, unmarked, scores, effects, registry.versions())
+
+
+def _check_nothing_is_scored(folder: Path) -> None:
+    """Scoring needs no hold of the store, and what it writes at this moment may name the member."""
+    for path, process in being_written(folder):
+        raise CookbookError(
+            f"Nothing may be scored while a member is forgotten, and process {process} writes "
+            f"{path.name} in {folder}. Give the command again when it has ended."
+        )
 
 
 def _artifacts(store: Path, domain: str) -> list[Path]:
@@ -98,7 +108,9 @@ def _forget_answers(domain: Path, member_id: str, pair_ids: set[str]) -> tuple[i
 
 def _forget_lines(path: Path, member_id: str) -> int:
     """Take the member's lines out of a file of pairs or scores; returns how many there were."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # By line feeds alone: texts may hold what else Unicode ends a line with.
+    with path.open(encoding="utf-8", newline="\n") as file:
+        lines = list(file)
     kept = [line for line in lines if not _names(line, member_id)]
     if len(kept) < len(lines):
         write_atomically(path, "".join(kept).encode(), mode=0o600)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,33 @@ def test_the_members_scores_go_and_those_of_others_stay_byte_by_byte(tmp_path: P
     assert (folder / "scores.jsonl").read_text() == others
     assert (folder / "scores.jsonl").stat().st_mode & 0o777 == 0o600
     assert (folder / "pairs.jsonl").read_text() == others
+
+
+def test_a_line_is_what_a_line_feed_ends_whatever_its_text_holds(tmp_path: Path) -> None:
+    """A score's text may hold Unicode's own line ends, written as they are."""
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    mine, other = (
+        json.dumps({"member_id": name, "text": "one\u2028two\u0085"}, ensure_ascii=False) + "\n"
+        for name in ("m1", "m2")
+    )
+    (folder / "scores.jsonl").write_text(mine + other)
+    assert forget_member(tmp_path, "jobs", "m1").scores == 1
+    assert (folder / "scores.jsonl").read_text() == other
+
+
+def test_scores_that_are_being_written_stop_it_and_those_of_the_dead_go(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    writer = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    half = folder / f".scores.jsonl.{writer.pid}.tmp"
+    half.write_text('{"member_id": "m1"')
+    with pytest.raises(CookbookError, match=f"process {writer.pid} writes"):
+        forget_member(tmp_path, "jobs", "m1")
+    assert half.exists()
+    writer.communicate()
+    forget_member(tmp_path, "jobs", "m1")
+    assert not half.exists()
 
 
 def left(store: Path) -> list[str]:

@@ -13,6 +13,8 @@ import numpy as np
 from tasks.core.personalization.entities import hash_ids
 
 Aim = tuple[str, str]  # the text of a clause, a kind of query
+# Of each id on the ring of draws: the more, the more even are the ids' chances.
+_POINTS = 16
 
 
 def aims_in_turn(
@@ -44,7 +46,12 @@ def lasting_draws(ids: Sequence[str], count: int, entropy: Sequence[int]) -> lis
     An id that comes takes its share of the draws and leaves the others as they were, and one that
     goes frees its own alone: what was asked and paid for about the rest is not asked again.
 
-    Source: rendezvous hashing, Thaler and Ravishankar, IEEE/ACM Transactions on Networking 1998.
+    Source: consistent hashing, Karger and others, STOC 1997: each id at several points of a ring,
+    a draw at one, and the next id's it is.
     """
-    seeds = np.random.SeedSequence(entropy).generate_state(count, np.uint64)
-    return [ids[int(hash_ids(ids, int(seed)).argmax())] for seed in seeds]
+    seats = np.random.SeedSequence([*entropy, 0]).generate_state(_POINTS, np.uint64)
+    points = np.concatenate([hash_ids(ids, int(seat)) for seat in seats])
+    order = np.argsort(points, kind="stable")
+    drawn = np.random.SeedSequence([*entropy, 1]).generate_state(count, np.uint64)
+    nearest = np.searchsorted(points[order], drawn) % len(points)
+    return [ids[int(place)] for place in order[nearest] % len(ids)]

@@ -72,6 +72,9 @@ class DecisionLog:
             if entry["event"] == "rolled_back" and version in history:
                 del history[history.index(version) + 1 :]
             elif entry["event"] == "promoted":
+                if history and entry["instead_of"] in (None, *history[:-1]):
+                    # The one before never served: its promotion was cut off.
+                    history.pop()
                 history = [other for other in history if other != version] + [version]
             elif entry["event"] == "refused" and entry["instead_of"] != version:
                 # Refused as the latest that came: its promotion was cut off, and it never served.

@@ -39,15 +39,15 @@ def test_a_new_id_takes_its_share_of_draws_and_one_that_goes_frees_its_own_alone
     ids = [f"d{number}" for number in range(50)]
     before, more = lasting_draws(ids, 500, [7, 0]), lasting_draws([*ids, "new"], 500, [7, 0])
     assert {new for old, new in zip(before, more, strict=True) if old != new} == {"new"}
-    assert 1 <= more.count("new") <= 30  # 500 / 51 is 9.8
+    assert 1 <= more.count("new") <= 30  # 500 / 51 is 9.8, a share that varies by a quarter
     less = lasting_draws(ids[1:], 500, [7, 0])
     assert {old for old, new in zip(before, less, strict=True) if old != new} == {"d0"}
 
 
-def test_draws_are_even_differ_by_seed_and_go_on_where_fewer_ended() -> None:
+def test_every_id_has_its_chance_and_draws_differ_by_seed_and_go_on_where_fewer_ended() -> None:
     ids = [f"d{number}" for number in range(5)]
     drawn = lasting_draws(ids, 2000, [7, 0])
-    # 400 each, with a standard deviation of 18.
-    assert all(300 < drawn.count(one) < 500 for one in ids)
+    # 400 each on average; 16 points of a ring make a share that varies by a quarter.
+    assert all(150 < drawn.count(one) < 700 for one in ids)
     assert lasting_draws(ids, 2000, [7, 1]) != drawn
     assert lasting_draws(ids, 100, [7, 0]) == drawn[:100]

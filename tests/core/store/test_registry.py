@@ -278,6 +278,8 @@ def test_an_approval_that_was_cut_off_ends_with_another_promotion(
     assert cut_off.waiting() == []
     with pytest.raises(CookbookError, match="waits"):
         cut_off.approve("v0002", reason="good", by="ana")
+    # v0002 never served: nobody goes back to it.
+    assert cut_off.rollback(reason="worse", by="ana").version == "v0001"
 
 
 def test_a_torn_last_line_of_the_log_harms_neither_reading_nor_the_next_line(
