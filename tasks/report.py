@@ -194,7 +194,7 @@ def _mixes(mix: Artifact) -> list[dict[str, Any]]:
         }
         for one in found["students"]
     ]
-    return sorted(points, key=lambda point: point["alpha"])
+    return _with_front(points)
 
 
 def _tradeoff(settings: Settings, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -224,7 +224,19 @@ def _tradeoff(settings: Settings, figures: Mapping[str, Any]) -> list[dict[str, 
                     "chosen": False,
                 }
             )
-    return sorted(points, key=lambda point: point["alpha"])
+    return _with_front(points)
+
+
+def _with_front(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By alpha, each marked whether it is on the front: no other is as good at both and better."""
+    goals = ("ndcg_at_10", "click_auc")
+    at = [tuple(point[goal]["value"] for goal in goals) for point in points]
+    marked = [
+        point
+        | {"on_front": not any(a >= mine[0] and b >= mine[1] and (a, b) != mine for a, b in at)}
+        for point, mine in zip(points, at, strict=True)
+    ]
+    return sorted(marked, key=lambda point: float(point["alpha"]))
 
 
 def _fairness(fairness: Artifact | None) -> dict[str, Any]:

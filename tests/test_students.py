@@ -219,6 +219,20 @@ def test_every_mix_tried_is_reported_with_its_rule(tmp_path: Path) -> None:
     ]
 
 
+def test_a_mix_that_another_equals_at_one_goal_and_beats_at_the_other_is_off_the_front(
+    tmp_path: Path,
+) -> None:
+    tried = {"a": (0.5, 0.7), "b": (0.6, 0.6), "beaten": (0.6, 0.5), "equal": (0.6, 0.6)}
+    points = [
+        {"name": name, "alpha": number / 4, "conflicts": "none"}
+        | {"ndcg_at_10": {"value": ndcg}, "click_auc": {"value": auc}}
+        for number, (name, (ndcg, auc)) in enumerate(tried.items())
+    ]
+    (tmp_path / MIX).write_text(json.dumps({"chosen": "a", "students": points}))
+    rows = rows_of(artifact("mix", str(tmp_path)))
+    assert [row["on_front"] for row in rows] == [True, True, False, True]
+
+
 def test_cuts_one_by_one_are_taught_one_by_one(teach: Teach) -> None:
     """Layers first; the last one is the role that serves, with all that its settings say."""
     whole = smoke().pruned_student

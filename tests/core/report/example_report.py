@@ -190,6 +190,8 @@ def _tier_without_clicks(number: int) -> dict[str, Any]:
             "high": ndcg + 0.016,
             "n_queries": 148,
             "queries_left_out": 6,
+            "mrr": round(0.9 * ndcg, 3),
+            "precision_at_10": 0.5,
         },
         "clicks": None,
         "calibration": {"grade": {"ece_before": 0.061 + 0.009 * number, "ece_after": 0.018}},
@@ -253,6 +255,8 @@ def _tradeoff() -> list[dict[str, Any]]:
             "ndcg_at_10": _interval(ndcg, 0.014, 148),
             "click_auc": _interval(auc, 0.008, 4200),
             "chosen": alpha == 0.7,
+            # At 1.0 relevance is no better than at 0.85, and clicks are worse.
+            "on_front": alpha < 1.0,
         }
         for alpha, ndcg, auc in points
     ]

@@ -41,9 +41,8 @@ def front_figure(mixes: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any
     points = front + list(_missing_ends(mixes, baselines))
     x = scale_over([b for p in points for b in bounds(p.ndcg)], _LEFT, _RIGHT)
     y = scale_over([b for p in points for b in bounds(p.clicks)], _BOTTOM, _TOP)
-    # The curve is over alpha: a rule for conflicts is a point beside it.
-    plain = [_at(_mix(mix), x, y) for mix in mixes if mix.get("conflicts", "none") == "none"]
-    path = " ".join(f"{across:.1f},{up:.1f}" for across, up in plain)
+    best = [_at(_mix(mix), x, y) for mix in mixes if mix.get("on_front", True)]
+    path = " ".join(f"{across:.1f},{up:.1f}" for across, up in sorted(best))
     drawing = figure(
         "front",
         "Click AUC against NDCG@10 for each mix of the two teachers",

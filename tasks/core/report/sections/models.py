@@ -19,6 +19,9 @@ _TERMS = {
     "Chance-corrected": "the same after taking away what a random order would get.",
     "Kappa": "agreement with people's grades; 0 is chance, 1 is perfect.",
     "Click AUC": "how often a clicked result scores above one that was not; 0.5 is chance.",
+    "MRR": "one divided by the place of the first relevant result, on average: 1 is always first.",
+    "Precision@10": "the share of relevant results among the first ten. Relevant is the upper half "
+    "of the grades.",
     "95% interval": "where the value would lie in 95 of 100 repeats with other queries or members.",
     "p50, p99": "half of the requests, and 99 of 100, are answered within this time.",
 }
@@ -35,6 +38,7 @@ def models(report: Report) -> Html:
         _finding(report),
         tier_table(tiers),
         _figures(tiers),
+        _first_hits(tiers),
         _actions(tiers),
         terms=_TERMS,
     )
@@ -59,6 +63,21 @@ def _figures(tiers: Sequence[Mapping[str, Any]]) -> Html | None:
         panel("Quality kept, by number of weights", kept_figure(tiers, "parameters")),
         panel("Quality kept, by speed", kept_figure(tiers, "pairs_per_second")),
     )
+
+
+def _first_hits(tiers: Sequence[Mapping[str, Any]]) -> Html | None:
+    """Where relevant results stand; nothing for a report of a version that did not measure it."""
+    if not all("mrr" in tier["golden"] for tier in tiers):
+        return None
+    columns = [Column("Model"), Column("MRR", number=True), Column("Precision@10", number=True)]
+    rows = [
+        [
+            words(tier["role"]),
+            *(decimal(tier["golden"][name]) for name in ("mrr", "precision_at_10")),
+        ]
+        for tier in tiers
+    ]
+    return table("Where relevant results stand, by model.", columns, rows, compact=True)
 
 
 def _actions(tiers: Sequence[Mapping[str, Any]]) -> Html | None:

@@ -14,8 +14,8 @@ from tasks.core.report.tables import Column, table
 _LEAST_PAIRS, _MOST_DISPUTED = 50, 8
 _TERMS = {
     "Alpha": "the share of the relevance goal in the mix: 1 is relevance alone, 0 clicks alone.",
-    "Front": "right is more relevant, up is better at clicks; along it, one is bought with the "
-    "other.",
+    "Front": "right is more relevant, up is better at clicks. The line joins the mixes that no "
+    "other beats at both; along it, one is bought with the other.",
     "Opposite order": "of the other candidates of the same query, the share that the two teachers "
     "put on different sides of this one.",
     "Agreement, vote": "rules for candidates on which teachers disagree: they weigh less, or the "
@@ -61,7 +61,7 @@ def _finding(mixes: Sequence[Mapping[str, Any]]) -> str:
 def _numbers(mixes: Sequence[Mapping[str, Any]]) -> Html:
     rows = [
         [
-            f"{mix_name(mix)}{' (chosen)' if mix.get('chosen') else ''}",
+            f"{mix_name(mix)}{_standing(mix)}",
             _interval(mix["ndcg_at_10"]),
             _interval(mix["click_auc"]),
         ]
@@ -69,6 +69,13 @@ def _numbers(mixes: Sequence[Mapping[str, Any]]) -> Html:
     ]
     columns = [Column("Alpha"), Column("NDCG@10", number=True), Column("Click AUC", number=True)]
     return table("By alpha, with 95% intervals.", columns, rows)
+
+
+def _standing(mix: Mapping[str, Any]) -> str:
+    said = [
+        name for key, name in (("chosen", "chosen"), ("on_front", "on the front")) if mix.get(key)
+    ]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _conflicts(conflicts: Mapping[str, Any] | None) -> Html | None:

@@ -107,16 +107,22 @@ def test_the_most_disputed_values_stand_first_and_rare_ones_not_at_all(
     assert "34.7%" in words
 
 
-def test_a_rule_for_conflicts_is_named_and_stands_beside_the_curve(report: dict[str, Any]) -> None:
-    without = tradeoff(report)
-    point = {**report["tradeoff"][2], "conflicts": "vote"}
-    report["tradeoff"].append(point)
-    page = tradeoff(report)
-    assert "0.5, vote" in read_page(page).words
-    assert "0.5, vote" not in read_page(without).words
-    curve = re.compile(r'<polyline[^>]*points="([^"]+)"')
-    assert len(curve.findall(page)) == 1
-    assert curve.findall(page) == curve.findall(without)
+def test_the_line_joins_the_mixes_that_no_other_beats_at_both(report: dict[str, Any]) -> None:
+    def line() -> list[str]:
+        (points,) = re.findall(r'<polyline[^>]*points="([^"]+)"', tradeoff(report))
+        return points.split()
+
+    before = line()
+    assert len(before) == 5  # of six: alpha 1 is beaten
+    assert before == sorted(before, key=lambda point: float(point.split(",")[0]))
+    beaten = {**report["tradeoff"][2], "conflicts": "vote", "on_front": False}
+    report["tradeoff"].append(beaten)
+    assert line() == before
+    page = read_page(tradeoff(report)).words
+    assert "0.5, vote" in page
+    assert "0.7 (chosen, on the front)" in page
+    report["tradeoff"][-1]["on_front"] = True
+    assert len(line()) == 6
 
 
 def test_the_greatest_bias_is_named_and_each_tier_has_a_verdict(report: dict[str, Any]) -> None:
