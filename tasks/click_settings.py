@@ -9,7 +9,9 @@ class ImpressionSettings(Branch):
     """How logged impressions are cleaned, weighed and divided."""
 
     training_rows: Count = Field(default=6000, description="Rows that train the click teacher.")
-    calibration_rows: Count = 2000
+    calibration_rows: Count = Field(
+        default=2000, description="Rows of members who train no weights; they calibrate clicks."
+    )
     evaluation_rows: Count = Field(default=4000, description="Rows of held-out members.")
     personalization_rows: Count = Field(
         default=12000, description="Rows for effects, whole members."

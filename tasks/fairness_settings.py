@@ -20,7 +20,11 @@ class MitigationSettings(Branch):
 class FairnessSettings(Branch):
     """Fairness by group."""
 
-    n_resamples: int = Field(default=500, ge=100)
+    n_resamples: int = Field(
+        default=500,
+        ge=100,
+        description="Bootstrap resamples behind each gap's interval; more are steadier and slower.",
+    )
     minimum_group_clusters: int = Field(
         default=20, ge=2, description="Groups with fewer queries or members are named small."
     )

@@ -10,9 +10,13 @@ from tasks.branch import Branch, Seed, Share
 class PriceSettings(Branch):
     """What an endpoint bills, in US dollars per million tokens; 0 for a server of one's own."""
 
-    input_usd: float = Field(ge=0)
-    cached_input_usd: float = Field(ge=0, description="For a prompt's prefix it remembers.")
-    output_usd: float = Field(ge=0)
+    input_usd: float = Field(
+        ge=0, description="Per million tokens of prompts that the endpoint did not remember."
+    )
+    cached_input_usd: float = Field(ge=0, description="The same for a prefix that it remembered.")
+    output_usd: float = Field(
+        ge=0, description="Per million tokens of answers; what a model thinks is billed so too."
+    )
 
 
 class AnswerSettings(Branch):
@@ -126,10 +130,17 @@ class JudgeSettings(Branch):
         default=0.5, description="Least share of the human raters' own kappa."
     )
     concurrency: int = Field(default=32, ge=1, le=1024, description="Requests in flight.")
-    requests_per_minute: int = Field(default=0, ge=0, description="0: no limit.")
-    tokens_per_minute: int = Field(default=0, ge=0, description="0: no limit.")
+    requests_per_minute: int = Field(
+        default=0, ge=0, description="Requests sent per minute at most; 0: no limit."
+    )
+    tokens_per_minute: int = Field(
+        default=0, ge=0, description="Tokens sent and asked for per minute at most; 0: no limit."
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Seconds for one request.")
-    max_quarantine_share: Share = 0.05
+    max_quarantine_share: Share = Field(
+        default=0.05,
+        description="Largest share of pairs without a usable answer; beyond it labeling stops.",
+    )
     sent_attributes: tuple[str, ...] | None = Field(
         default=None,
         description="Attributes of documents that a judge may read. None: all but those that say "

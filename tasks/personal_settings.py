@@ -72,7 +72,13 @@ class PersonalizationSettings(Branch):
     tuning_trials: int = Field(
         default=0, ge=0, le=200, description="Bayesian search of one l2_weight a kind; 0: none."
     )
-    embedding_dimensions: int = Field(default=8, ge=0, le=64)
+    embedding_dimensions: int = Field(
+        default=8,
+        ge=0,
+        le=64,
+        description="Numbers kept of a document's embedding, those that vary most, as features of "
+        "effects; 0: the score alone.",
+    )
     shards: ShardSettings = ShardSettings()
     seed: Seed = 0
 
@@ -85,7 +91,9 @@ class RefreshSettings(Branch):
     testing_share: float = Field(
         default=0.2, gt=0, lt=1, description="Latest share of the new rows, which tests."
     )
-    passes: int = Field(default=2, ge=1, le=20)
+    passes: int = Field(
+        default=2, ge=1, le=20, description="Passes over all kinds of effects, all of them made."
+    )
     minimum_rows: Count = Field(default=500, description="Fewer new rows: nothing is refreshed.")
     prior_weight: float = Field(
         default=1.0, gt=0, description="Weight of what is known; below 1 forgets faster."

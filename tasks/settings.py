@@ -4,7 +4,7 @@ A step's digest depends on its own branch alone. Values come from a run profile 
 flows/profiles.py; the code never asks which profile it is in.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ from tasks.personal_settings import EffectSettings as EffectSettings
 from tasks.personal_settings import PersonalizationSettings as PersonalizationSettings
 from tasks.personal_settings import RefreshSettings as RefreshSettings
 from tasks.personal_settings import ShardSettings as ShardSettings
+from tasks.promotion_settings import PromotionSettings as PromotionSettings
 from tasks.training_settings import CLICK_ACTIONS as CLICK_ACTIONS
 from tasks.training_settings import POLICY_GRADES as POLICY_GRADES
 from tasks.training_settings import SHIPPED_TEACHERS as SHIPPED_TEACHERS
@@ -35,8 +36,14 @@ from tasks.training_settings import TrainingSettings as TrainingSettings
 class GoldenSettings(Branch):
     """How golden queries are split where golden.csv has no split column."""
 
-    tune_share: Share = 0.5
-    gate_share: Share = 0.2
+    tune_share: Share = Field(
+        default=0.5, description="Share of the queries that choose settings and may teach."
+    )
+    gate_share: Share = Field(
+        default=0.2,
+        description="Share of the queries that decide on promotion; those left are sealed, for "
+        "the report alone.",
+    )
 
 
 class PeopleSettings(Branch):
@@ -148,7 +155,9 @@ class EvaluationSettings(Branch):
     latency_requests: int = Field(
         default=100, ge=5, description="Requests timed per tier; below 100, a p99 is a guess."
     )
-    candidates_per_request: int = Field(default=20, ge=1)
+    candidates_per_request: int = Field(
+        default=20, ge=1, description="Documents scored in each request whose latency is timed."
+    )
     bias_pairs: int = Field(
         default=0, ge=0, description="Gate pairs edited to find biases taken over; 0: none."
     )
@@ -159,46 +168,13 @@ class EvaluationSettings(Branch):
     seed: Seed = 0
 
 
-class PromotionSettings(Branch):
-    """When a candidate may serve."""
-
-    served_role: Literal["student", "pruned_student"] = "pruned_student"
-    minimum_kappa: float = Field(default=0.3, ge=-1, le=1)
-    minimum_ndcg: Share = 0.5
-    minimum_kept_ndcg: float = Field(default=0.9, ge=0, description="Share of the teacher's NDCG.")
-    minimum_click_auc: Share = Field(
-        default=0.5, description="On members nobody learned from; 0.5 is chance."
-    )
-    margin_ndcg: float = Field(default=0.01, ge=0, description="Loss to the served model allowed.")
-    margin_slice_ndcg: float = Field(
-        default=0.05, ge=0, description="Loss to the served model allowed on one kind of query."
-    )
-    margin_click_auc: float = Field(
-        default=0.05, ge=0, description="Loss of click AUC to the served model allowed."
-    )
-    require_gain: bool = Field(
-        default=False, description="A later model must also be better than the one in service."
-    )
-    reference_pairs: Count = Field(
-        default=400, description="Training pairs kept as a measure for drift of later traffic."
-    )
-    approval: Literal["automatic", "required"] = "automatic"
-    fairness: Literal["report", "refuse"] = Field(
-        default="report",
-        description="What a gap beyond its limit does; refuse also refuses what is not measured.",
-    )
-    fairness_limits: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default={"ndcg_at_10": 0.1, "calibration": 0.1},
-        description="Largest gap between two groups on the gate split, by metric.",
-    )
-    n_resamples: int = Field(default=2000, ge=100)
-    seed: Seed = 0
-
-
 class Settings(Branch):
     """All of a run's settings."""
 
-    profile: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    profile: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        description="Name under which the report shows these settings; it chooses nothing.",
+    )
     golden: GoldenSettings = GoldenSettings()
     people: PeopleSettings = PeopleSettings()
     synthesis: SynthesisSettings = SynthesisSettings()

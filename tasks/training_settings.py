@@ -21,26 +21,57 @@ class BaseModelSettings(Branch):
 class TrainingSettings(Branch):
     """One role's optimization."""
 
-    epochs: float = Field(gt=0, le=100)
+    epochs: float = Field(
+        gt=0, le=100, description="Passes over the training rows; 0.5 is half of one pass."
+    )
     epochs_without_log: float | None = Field(
         default=None, gt=0, le=100, description="Passes where no click log teaches too."
     )
-    learning_rate: float = Field(gt=0, lt=1)
-    head_learning_rate: float = Field(default=1e-3, gt=0, lt=1)
-    rows_per_step: Count = 32
+    learning_rate: float = Field(
+        gt=0,
+        lt=1,
+        description="Peak step of AdamW for all weights but the head's, no unit. Lower it where "
+        "the loss jumps or a trained model scores everything alike.",
+    )
+    head_learning_rate: float = Field(
+        default=1e-3,
+        gt=0,
+        lt=1,
+        description="The same for the head, the last layer, which makes the scores.",
+    )
+    rows_per_step: Count = Field(
+        default=32,
+        description="Pairs of query and document behind one update of the weights; memory "
+        "depends on tokens_per_batch instead.",
+    )
     list_size: int = Field(default=16, ge=2, description="Candidates of a query per list.")
     tokens_per_batch: int = Field(default=4096, ge=64, description="Token slots per pass.")
     max_rows: Count = Field(default=100_000, description="Rows used at most, per source.")
-    weight_decay: float = Field(default=0.01, ge=0)
-    checkpoint_every_steps: int = Field(default=100, ge=0, description="0: never.")
+    weight_decay: float = Field(
+        default=0.01,
+        ge=0,
+        description="AdamW's pull of weight matrices towards zero, times the learning rate at "
+        "each step; 0: none.",
+    )
+    checkpoint_every_steps: int = Field(
+        default=100,
+        ge=0,
+        description="Steps between two checkpoints, from which a killed run goes on; 0: never.",
+    )
     seed: Seed = 0
 
 
 class LoraSettings(Branch):
     """Low-rank adapters (peft): the update is scaled by alpha / rank."""
 
-    rank: Count = 16
-    alpha: Count = 32
+    rank: Count = Field(
+        default=16,
+        description="Width of each adapter: more can learn more, and takes more memory.",
+    )
+    alpha: Count = Field(
+        default=32,
+        description="Scale of the adapters' update: it is multiplied by alpha / rank.",
+    )
 
 
 class TeacherSettings(Branch):
@@ -89,7 +120,13 @@ class SoftTeacherSettings(Branch):
     kind: Literal["grades", "actions", "listwise", "margin", "lambda_rank"] = Field(
         description="What is matched: grade or action probabilities, or the candidates' order."
     )
-    temperature: float = Field(default=1.0, gt=0, le=20)
+    temperature: float = Field(
+        default=1.0,
+        gt=0,
+        le=20,
+        description="Above 1 softens what teacher and student say, so that unlikely answers count "
+        "more; 1: as they are. margin and lambda_rank do not use it.",
+    )
     weight: float = Field(default=1.0, ge=0, description="Weight beside others of its goal.")
     live: bool = Field(
         default=False,
@@ -110,7 +147,10 @@ class SoftTeacherSettings(Branch):
 class FurtherTeacherSettings(Branch):
     """A scorer from elsewhere that scores the transfer set too."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        description="Name by which a student's teachers list it; none of those that ship.",
+    )
     folder: str = Field(description="Folder of a saved scorer, with its cookbook.json.")
 
 

@@ -26,6 +26,7 @@ SHARED = {
     "llm_judge",
     "past_labels",
     "personal_settings",
+    "promotion_settings",
     "run",
     "settings",
     "step",

@@ -68,6 +68,21 @@ def test_every_field_of_every_form_says_what_it_is_for(
     assert [field for field, text in said.items() if len(text) < 30] == []
 
 
+def test_every_setting_of_a_form_says_what_it_is_for(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    """A field that opens a branch may lack a text: the branch's own stands above its fields."""
+    said = {
+        f"{branch}.{field}": text.get("description", "")
+        for one in offered.values()
+        for branch, schema in one._parameter_openapi_schema.definitions.items()
+        for field, text in schema.get("properties", {}).items()
+        if "$ref" not in text
+    }
+    assert {"Settings.profile", "TrainingSettings.epochs", "PriceSettings.input_usd"} <= set(said)
+    assert [field for field, text in said.items() if len(text) < 15] == []
+
+
 def test_artifact_keys_are_what_prefect_allows() -> None:
     assert artifact_key("evaluated_policy_teacher") == "evaluated-policy-teacher"
     assert artifact_key("A  b_") == "a-b"
