@@ -1,4 +1,7 @@
-"""Step: where teachers order candidates oppositely, by clause, query kind and group."""
+"""Step: where teachers order candidates oppositely, by clause, query kind, source and group.
+
+Groups of documents and members name rows here that were scored without them; no model reads it.
+"""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -10,8 +13,11 @@ import numpy.typing as npt
 from tasks.core.distillation.conflicts import audit, discordance
 from tasks.core.distillation.soft_labels import read_soft_labels
 from tasks.core.distillation.students import Teacher
-from tasks.core.domain.catalog import DOCUMENTS, group_values
+from tasks.core.domain.catalog import Catalog
+from tasks.core.fairness.attributes import attributes_of
+from tasks.core.fairness.evidence import row_groups
 from tasks.core.policies.parse import parse_policy
+from tasks.core.retrieval.query_kinds import QueryKinds
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import Row, read_rows
@@ -105,16 +111,28 @@ def _columns(
 ) -> Columns:
     """What rows are told apart by; a pair that the judge never saw has no clause."""
     judged = {row["pair_id"]: row for row in judged_rows(judgments, "train")}
-    kinds = {row["pair_id"]: "graded by people" for row in graded_by_people(people, "train")}
-    kinds |= {pair_id: row["source"] for pair_id, row in judged.items()}
-    groups = group_values(read_rows(domain.catalog.file(DOCUMENTS)), "doc_id")
-    columns: dict[str, list[list[str]]] = {
+    sources = {row["pair_id"]: "graded by people" for row in graded_by_people(people, "train")}
+    sources |= {pair_id: row["source"] for pair_id, row in judged.items()}
+    catalog = Catalog.load(domain.catalog.folder)
+    return {
         "clause": [list(judged.get(row["pair_id"], {}).get("clauses") or []) for row in rows],
-        "query kind": [[kinds.get(row["pair_id"], "shown")] for row in rows],
+        "query kind": _kinds(catalog, rows),
+        "pair source": [[sources.get(row["pair_id"], "shown")] for row in rows],
+        **_groups(catalog, rows),
     }
-    for name in sorted({name for one in groups.values() for name in one}):
-        columns[f"group {name}"] = [
-            [str(groups[row["doc_id"]][name])] if name in groups[row["doc_id"]] else []
-            for row in rows
-        ]
-    return columns
+
+
+def _kinds(catalog: Catalog, rows: list[Row]) -> list[list[str]]:
+    """By query and member: one query_id may be asked by several, whom it does not fit alike."""
+    kinds = QueryKinds(catalog.documents.values())
+    asked = [(row["query"], row["member_id"]) for row in rows]
+    found = {one: kinds.kind(one[0], catalog.member_text(one[1])) for one in {*asked}}
+    return [[found[one]] for one in asked]
+
+
+def _groups(catalog: Catalog, rows: list[Row]) -> Columns:
+    """Each attribute that documents or members state; a row that states none has no value."""
+    return {
+        f"group {one.name}": [[one.groups[code]] if code >= 0 else [] for code in one.codes]
+        for one in attributes_of(row_groups(catalog, rows))
+    }

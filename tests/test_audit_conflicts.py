@@ -1,4 +1,4 @@
-"""The audit of conflicts: who graded what, and every two teachers."""
+"""The audit of conflicts: by kind of query, source and group, and between every two teachers."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,13 @@ from tasks.run import open_run
 from tests.test_distill import made
 
 PROJECT = Path(__file__).resolve().parents[1]
-MEMBER = {"member_id": "m0", "text": "surgeon", "attributes": "{}", "groups": "{}"}
+MEMBER_ROWS = [
+    {"member_id": "m0", "text": "surgeon", "attributes": "{}", "groups": '{"branch": "care"}'},
+    {"member_id": "m1", "text": "nurse", "attributes": "{}", "groups": '{"branch": null}'},
+    {"member_id": "m2", "text": "asks nothing", "attributes": "{}", "groups": '{"branch": "law"}'},
+]
+# Who asks the one query, pair by pair; the last pair is asked by nobody known.
+ASKED_BY = {"a": "m0", "b": "m0", "c": "m1", "d": ""}
 UP = np.array([0.0, 1.0, 2.0, 3.0])
 # By teacher: what it says of the pairs a to d of one query.
 SAID = {"policy": UP, "click": -UP, "words": UP, "older": -UP}
@@ -26,12 +32,12 @@ BY_PEOPLE = [{"pair_id": name, "grade": 1, "weight": 3.0, "use": "train"} for na
 
 def write_catalog(folder: Path) -> None:
     rows = [
-        {"doc_id": f"d{number}", "title": "work", "text": "", "attributes": "{}"}
+        {"doc_id": f"d{number}", "title": "nurse", "text": "", "attributes": "{}"}
         | {"groups": json.dumps({"place": "oslo" if number < 2 else "lima"})}
         for number in range(4)
     ]
     write_table(folder / DOCUMENTS, columns_of(rows))
-    write_table(folder / MEMBERS, columns_of([MEMBER]))
+    write_table(folder / MEMBERS, columns_of(MEMBER_ROWS))
 
 
 def write_transfer(folder: Path) -> None:
@@ -39,12 +45,12 @@ def write_transfer(folder: Path) -> None:
         {
             "pair_id": name,
             "query_id": "q0",
-            "query": "jobs",
-            "member_id": "",
+            "query": "nurse",
+            "member_id": member,
             "doc_id": f"d{number}",
         }
         | {"bm25": float(number), "cosine": float(number)}
-        for number, name in enumerate("abcd")
+        for number, (name, member) in enumerate(ASKED_BY.items())
     ]
     write_table(folder / TRANSFER, columns_of(rows))
 
@@ -79,18 +85,38 @@ def audited(store: Path, *names: str) -> dict[str, Any] | None:
     return None if found is None else found.json(CONFLICTS)
 
 
-def test_pairs_that_people_alone_graded_are_not_taken_for_impressions(tmp_path: Path) -> None:
-    found = audited(tmp_path, "policy", "click")
+def pairs_by(found: dict[str, Any] | None) -> dict[str, dict[str, int]]:
+    """How many pairs each value of each column has."""
     assert found is not None
-    pairs = {(one["by"], one["value"]): one["pairs"] for one in found["by"]}
-    assert pairs == {
-        ("query kind", "generated_query"): 1,  # the judge saw it too
-        ("query kind", "graded by people"): 1,
-        ("query kind", "shown"): 2,
-        ("clause", "TITLE-1"): 1,
-        ("group place", "oslo"): 2,
-        ("group place", "lima"): 2,
+    by: dict[str, dict[str, int]] = {}
+    for one in found["by"]:
+        by.setdefault(one["by"], {})[one["value"]] = one["pairs"]
+    return by
+
+
+def test_pairs_that_people_alone_graded_are_not_taken_for_impressions(tmp_path: Path) -> None:
+    by = pairs_by(audited(tmp_path, "policy", "click"))
+    assert by["pair source"] == {
+        "generated_query": 1,  # the judge saw it too
+        "graded by people": 1,
+        "shown": 2,
     }
+    assert by["clause"] == {"TITLE-1": 1}
+
+
+def test_a_querys_kind_is_of_its_words_and_of_who_asks_whatever_the_pairs_source(
+    tmp_path: Path,
+) -> None:
+    """One query_id that several members ask is of another kind for each."""
+    by = pairs_by(audited(tmp_path, "policy", "click"))
+    assert by["query kind"] == {"title, aspirational": 2, "title, existing": 1, "title": 1}
+
+
+def test_groups_of_documents_and_of_who_asks_are_told_apart(tmp_path: Path) -> None:
+    """A null states no group, and a group whose members ask nothing has no pairs."""
+    by = pairs_by(audited(tmp_path, "policy", "click"))
+    groups = {name: values for name, values in by.items() if name.startswith("group ")}
+    assert groups == {"group place": {"oslo": 2, "lima": 2}, "group member branch": {"care": 2}}
 
 
 def test_every_two_teachers_are_compared_by_what_they_were_taught(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def audit(
 ) -> list[dict[str, Any]]:
     """Mean disagreement by each value of each column, the most disputed first.
 
-    ``columns`` gives every row its values: the clauses cited, the kind of query, groups.
+    ``columns`` gives every row its values: the clauses cited, the query's kind, groups ...
     """
     rows = []
     for column, values in columns.items():

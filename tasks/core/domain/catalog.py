@@ -1,7 +1,6 @@
 """Documents and members by id, and the texts that models and judges read of them."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +81,3 @@ class Catalog:
 def doc_positions(catalog: Catalog) -> dict[str, int]:
     """Position of each document in the catalog's order."""
     return {doc_id: position for position, doc_id in enumerate(catalog.documents)}
-
-
-def group_values(rows: Sequence[Mapping[str, str]], key: str) -> dict[str, Mapping[str, str]]:
-    """Groups by id: ``rows`` have an id under ``key`` and their groups as JSON."""
-    return {row[key]: json.loads(row["groups"]) for row in rows}

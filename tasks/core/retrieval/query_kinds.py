@@ -3,7 +3,7 @@
 No label and no list of kinds is needed. A query names a title, a place, a company ... where its
 words are a value of that field which several documents share; it is existing where the member
 who asks has the title's words in the profile, and aspirational where not. Both are guesses by
-words: good enough to spread a sample by, not to report a figure on.
+words: good enough to spread a sample by and to look for conflicts, not to judge a model on.
 """
 
 import json

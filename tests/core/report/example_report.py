@@ -222,13 +222,23 @@ def _baselines() -> dict[str, Any]:
 def _conflicts() -> dict[str, Any]:
     clauses = [
         {"by": "clause", "value": f"TITLE-{n}", "pairs": 40 + 30 * n, "disagreement": 0.1 * n}
-        for n in range(4)
+        for n in range(5)
     ]
+    rest = [
+        {"by": "query kind", "value": "title, existing", "pairs": 80, "disagreement": 0.09},
+        {"by": "pair source", "value": "retrieved", "pairs": 70, "disagreement": 0.08},
+        *(
+            {"by": f"group {name}", "value": f"g{n}", "pairs": 60, "disagreement": 0.05 + n / 100}
+            for name in ("place", "member branch")
+            for n in range(2)
+        ),
+    ]
+    by = clauses + rest
     between = [
-        {"teachers": ["policy", "click"], "pairs": 9000, "disagreement": 0.214, "by": clauses},
+        {"teachers": ["policy", "click"], "pairs": 9000, "disagreement": 0.214, "by": by},
         {"teachers": ["click", "words"], "pairs": 8000, "disagreement": 0.347, "by": []},
     ]
-    return {"pairs": 9000, "disagreement": 0.214, "by": clauses, "between": between}
+    return {"pairs": 9000, "disagreement": 0.214, "by": by, "between": between}
 
 
 def _biases(shift: float) -> dict[str, Any]:

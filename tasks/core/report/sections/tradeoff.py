@@ -1,5 +1,6 @@
 """Relevance against clicks: what each mix of the two teachers gives."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,19 @@ from tasks.core.report.sections.front_figure import front_figure, mix_name
 from tasks.core.report.tables import Column, table
 
 # Values seen on fewer pairs are left out: their shares are noise.
-_LEAST_PAIRS, _MOST_DISPUTED = 50, 8
+_LEAST_PAIRS = 50
+# Of clauses, of query kinds and so on: else the many clauses would crowd out the few groups.
+_MOST_DISPUTED_OF_EACH = 3
 _TERMS = {
     "Alpha": "the share of the relevance goal in the mix: 1 is relevance alone, 0 clicks alone.",
     "Front": "right is more relevant, up is better at clicks. The line joins the mixes that no "
     "other beats at both; along it, one is bought with the other.",
     "Opposite order": "of the other candidates of the same query, the share that the two teachers "
     "put on different sides of this one.",
+    "Query kind": "the fields of documents that a query names, and whether its title is in the "
+    "profile of who asks (existing) or not (aspirational): a guess by words.",
+    "Pair source": "where a pair came from: retrieved, a hard negative, a generated query, graded "
+    "by people, or only shown.",
     "Agreement, vote": "rules for candidates on which teachers disagree: they weigh less, or the "
     "teachers that the majority outvotes are left out.",
     "Chosen": "the mix that the served student was trained with.",
@@ -82,21 +89,31 @@ def _conflicts(conflicts: Mapping[str, Any] | None) -> Html | None:
     """Where the two teachers order a query's candidates oppositely: the most disputed values."""
     if not conflicts or conflicts["disagreement"] is None:
         return None
-    disputed = sorted(
-        (one for one in conflicts["by"] if one["pairs"] >= _LEAST_PAIRS),
-        key=lambda one: -float(one["disagreement"]),
-    )
     rows = [
         [f"{one['by']}: {one['value']}", percent(one["disagreement"]), f"{one['pairs']:,}"]
-        for one in disputed[:_MOST_DISPUTED]
+        for one in _most_disputed(conflicts["by"])
     ]
     columns = [Column("Where"), Column("Opposite order", number=True), Column("Pairs", number=True)]
     title = f"Where the teachers disagree: {percent(conflicts['disagreement'])} of all candidates"
     return panel(
         title,
-        table("Policy against clicks, the most disputed first.", columns, rows),
+        table("Policy against clicks, the most disputed of each sort first.", columns, rows),
         _every_two(conflicts.get("between", ())),
     )
+
+
+def _most_disputed(by: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first few clauses, query kinds, sources and groups, all of them in one order."""
+    often = [one for one in by if one["pairs"] >= _LEAST_PAIRS]
+    shown: Counter[str] = Counter()
+    found = []
+    for one in sorted(often, key=lambda one: -float(one["disagreement"])):
+        # All groups are one sort, whatever attribute they are of.
+        sort = "group" if one["by"].startswith("group ") else one["by"]
+        shown[sort] += 1
+        if shown[sort] <= _MOST_DISPUTED_OF_EACH:
+            found.append(one)
+    return found
 
 
 def _every_two(between: Sequence[Mapping[str, Any]]) -> Html | None:

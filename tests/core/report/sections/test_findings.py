@@ -101,8 +101,11 @@ def test_the_most_disputed_values_stand_first_and_rare_ones_not_at_all(
 ) -> None:
     words = read_page(tradeoff(report)).words
     assert "disagree: 21.4% of all candidates" in words
-    assert words.index("TITLE-3") < words.index("TITLE-2") < words.index("TITLE-1")
-    assert "TITLE-0" not in words  # 40 pairs
+    assert words.index("TITLE-4") < words.index("TITLE-3") < words.index("TITLE-2")
+    report["conflicts"]["by"][4]["pairs"] = 49
+    words = read_page(tradeoff(report)).words
+    assert "TITLE-4" not in words
+    assert "TITLE-1" in words
     assert words.index("click and words") < words.index("policy and click")
     assert "34.7%" in words
 
@@ -123,6 +126,17 @@ def test_the_line_joins_the_mixes_that_no_other_beats_at_both(report: dict[str, 
     assert "0.7 (chosen, on the front)" in page
     report["tradeoff"][-1]["on_front"] = True
     assert len(line()) == 6
+
+
+def test_many_disputed_clauses_crowd_out_neither_kinds_of_queries_nor_groups(
+    report: dict[str, Any],
+) -> None:
+    words = read_page(tradeoff(report)).words
+    assert "TITLE-1" not in words  # the fourth most disputed clause
+    for shown in ("query kind: title, existing", "pair source: retrieved", "member branch: g1"):
+        assert shown in words
+    assert words.count("group ") == 3  # of the four, whatever attribute they are of
+    assert words.index("group place: g1") < words.index("group place: g0")
 
 
 def test_the_greatest_bias_is_named_and_each_tier_has_a_verdict(report: dict[str, Any]) -> None:
