@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ BROKEN = {"name": "idna", "version": "3.1", "vulns": [{"id": "PYSEC-2024-60"}]}
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="NOT RUN: there is no make")
 
 
-def checked(folder: Path, packages: list[dict[str, object]] | None, code: int) -> tuple[int, str]:
+def checked(
+    folder: Path, packages: Sequence[Mapping[str, object]] | None, code: int
+) -> tuple[int, str]:
     """Exit code and words of ``make check``, where lint and types have nothing to say."""
     shutil.copy(PROJECT / "Makefile", folder)
     tools = ("bin/ruff", "bin/mypy", "bin/lint-imports", "bin/python", ".installed")
