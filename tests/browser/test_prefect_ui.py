@@ -29,7 +29,7 @@ pytestmark = IN_BROWSER
 RUN_S, DRAWN_S = 900, 3.0
 
 
-def test_the_six_deployments_are_listed_with_their_schedules(
+def test_the_deployments_are_listed_with_their_schedules(
     served: Served, browser: webdriver.Chrome, screenshots: Path
 ) -> None:
     browser.get(f"{served.address}/deployments")

@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from flows.deployments import deployments
 from tests.flows.smoke import COOKBOOK, PROJECT, environment
 
+OFFERED = len(deployments())
 ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 
@@ -62,7 +64,7 @@ class Served:
                 self.reports = line.split()[1]
             if line.startswith("Ctrl-C"):
                 break
-        wait_for(600, "all deployments", lambda: self.api("/deployments/count", {}) == 6)
+        wait_for(600, "all deployments", lambda: self.api("/deployments/count", {}) == OFFERED)
 
     def stop(self) -> None:
         assert self.process is not None
