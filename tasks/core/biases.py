@@ -62,7 +62,9 @@ def edited_inputs(scorer: PairScorer, pairs: Sequence[PairText], queries: Sequen
     longest = max((len(edit) for some in edits.values() for edit in some), default=0)
     shorter = replace(template, max_tokens=template.max_tokens - longest)
     plain = tokenize(scorer.tokenizer, shorter, pairs)
-    return Edited(plain, {bias: _with(plain, some) for bias, some in edits.items()})
+    # Where candidates share a beginning it ends before their left side: each alone tells its own.
+    ends = [int(tokenize(scorer.tokenizer, shorter, [pair]).left_lengths[0]) for pair in pairs]
+    return Edited(plain, {bias: _with(plain, ends, some) for bias, some in edits.items()})
 
 
 def _cut(scorer: PairScorer, texts: Iterable[str], most: int) -> list[list[int]]:
@@ -70,10 +72,10 @@ def _cut(scorer: PairScorer, texts: Iterable[str], most: int) -> list[list[int]]
     return [ids[:most] for ids in found]
 
 
-def _with(plain: Tokenized, edits: Sequence[Sequence[int]]) -> Tokenized:
-    """Each edit between the left side and the candidate."""
-    rows = zip(plain.token_ids, plain.left_lengths, edits, strict=True)
-    edited = [np.insert(ids, left, edit).astype(np.int32) for ids, left, edit in rows]
+def _with(plain: Tokenized, ends: Sequence[int], edits: Sequence[Sequence[int]]) -> Tokenized:
+    """Each edit between the left side, which ends at ``ends`` (pairs,), and the candidate."""
+    rows = zip(plain.token_ids, ends, edits, strict=True)
+    edited = [np.insert(ids, end, edit).astype(np.int32) for ids, end, edit in rows]
     return replace(plain, token_ids=edited)
 
 

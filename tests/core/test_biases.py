@@ -62,6 +62,36 @@ def test_an_edit_is_read_whole_or_in_part_and_nothing_else_changes(source, max_t
     assert len(plain) + longest == max_tokens
 
 
+def test_an_edit_stands_before_the_candidate_whoever_shares_its_left_side() -> None:
+    """64 byte tokens, 12 of them the template's and 17 the edit's: 35 for both sides.
+
+    "Nurse." leaves 29 to the left side, "Nurse in Lisbon" 20, and 20 is what the two share.
+    """
+    scorer = _reading("random_decoder", 64)
+    left = "night nurse | a member of long standing"
+    pairs = [PairText(left, "Nurse."), PairText(left, "Nurse in Lisbon")]
+    inputs = edited_inputs(scorer, pairs, ["nurse"] * 2)
+    decode, edited = scorer.tokenizer.decode, inputs.by_bias["keyword_stuffing"]
+    assert [decode(ids) for ids in edited.token_ids] == [
+        "Q: night nurse | a member of lon\nnurse nurse nurseNurse. Grade: ",
+        "Q: night nurse | a memb\nnurse nurse nurseNurse in Lisbon Grade: ",
+    ]
+    # Packed passes go on reading what the two share but once.
+    shared = [len("Q: night nurse | a memb")] * 2
+    assert edited.left_lengths.tolist() == inputs.plain.left_lengths.tolist() == shared
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_company_changes_no_shift(source) -> None:
+    scorer = _reading(source, 64)
+    pairs = [PairText(LONG.left, text) for text in ("Nurse.", "Nurse in Lisbon", LONG.right)]
+    together = relevance_shifts(scorer, pairs, ["nurse"] * 3)
+    for row, pair in enumerate(pairs):
+        alone = relevance_shifts(scorer, [pair], ["nurse"])
+        for bias in BIASES:
+            assert together[bias][row] == pytest.approx(alone[bias][0], abs=1e-5)
+
+
 @pytest.mark.parametrize("source", FAMILIES)
 def test_long_candidates_are_shifted_by_every_edit(source) -> None:
     scorer = _reading(source, 48)
