@@ -27,7 +27,7 @@ def measure_biases(
     """Shifts of relevance under three edits of gate pairs; None where settings ask for no pairs.
 
     ``scorers`` are tiers that grade, by role, the policy teacher among them: it is what the others
-    are held against where ``edited``, the judge's own shifts, is None.
+    are held against where ``edited``, the judge's own shifts, is None or has no answer.
     """
     present = {role: one for role, one in scorers.items() if one is not None}
     if not settings.bias_pairs:

@@ -8,9 +8,11 @@ import pytest
 from tasks.core.biases import (
     BIASES,
     FILLER,
+    NOT_COMPARED,
     NOT_MEASURED,
     ORDER,
     PLAIN,
+    REFERENCE,
     bias_figures,
     edited_inputs,
     edited_texts,
@@ -62,6 +64,36 @@ def test_an_edit_is_read_whole_or_in_part_and_nothing_else_changes(source, max_t
     assert len(plain) + longest == max_tokens
 
 
+def test_an_edit_stands_before_the_candidate_whoever_shares_its_left_side() -> None:
+    """64 byte tokens, 12 of them the template's and 17 the edit's: 35 for both sides.
+
+    "Nurse." leaves 29 to the left side, "Nurse in Lisbon" 20, and 20 is what the two share.
+    """
+    scorer = _reading("random_decoder", 64)
+    left = "night nurse | a member of long standing"
+    pairs = [PairText(left, "Nurse."), PairText(left, "Nurse in Lisbon")]
+    inputs = edited_inputs(scorer, pairs, ["nurse"] * 2)
+    decode, edited = scorer.tokenizer.decode, inputs.by_bias["keyword_stuffing"]
+    assert [decode(ids) for ids in edited.token_ids] == [
+        "Q: night nurse | a member of lon\nnurse nurse nurseNurse. Grade: ",
+        "Q: night nurse | a memb\nnurse nurse nurseNurse in Lisbon Grade: ",
+    ]
+    # Packed passes go on reading what the two share but once.
+    shared = [len("Q: night nurse | a memb")] * 2
+    assert edited.left_lengths.tolist() == inputs.plain.left_lengths.tolist() == shared
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_company_changes_no_shift(source) -> None:
+    scorer = _reading(source, 64)
+    pairs = [PairText(LONG.left, text) for text in ("Nurse.", "Nurse in Lisbon", LONG.right)]
+    together = relevance_shifts(scorer, pairs, ["nurse"] * 3)
+    for row, pair in enumerate(pairs):
+        alone = relevance_shifts(scorer, [pair], ["nurse"])
+        for bias in BIASES:
+            assert together[bias][row] == pytest.approx(alone[bias][0], abs=1e-5)
+
+
 @pytest.mark.parametrize("source", FAMILIES)
 def test_long_candidates_are_shifted_by_every_edit(source) -> None:
     scorer = _reading(source, 48)
@@ -101,12 +133,42 @@ def test_where_the_template_leaves_no_room_nothing_is_claimed() -> None:
         assert (found["value"], found["n"], found["read_share"]) == (None, 0, 0.0)
 
 
-def test_only_candidates_whose_edit_was_read_count() -> None:
-    taught = {"length": np.array([0.2, 0.2, np.nan, 0.4])}
-    tier = {"length": np.array([0.5, 0.7, 0.9, np.nan])}
-    found = against(taught, tier, n_resamples=50)
-    assert found["value"] == pytest.approx(0.6)
-    assert (found["n"], found["read_share"], found["verdict"]) == (2, 0.5, "grows")
+def test_a_mean_is_of_all_that_a_tier_read_and_a_verdict_of_what_both_did() -> None:
+    """The tier's mean is (0.5 + 0.7 - 1.2) / 3 = 0; of the two that both read, 0.6 beside 0.2."""
+    taught = {"length": np.array([0.2, 0.2, np.nan, 0.8])}
+    tier = {"length": np.array([0.5, 0.7, -1.2, np.nan])}
+    by_role = bias_figures({"judge": taught, "student": tier}, n_resamples=50)
+    found, judge = by_role["student"]["length"], by_role["judge"]["length"]
+    assert found["value"] == pytest.approx(0.0)
+    assert (found["n"], found["read_share"], found["verdict"]) == (3, 0.75, "grows")
+    assert judge["value"] == pytest.approx(0.4)
+    assert (judge["n"], judge["read_share"], judge["verdict"]) == (3, 0.75, REFERENCE)
+
+
+def test_where_the_judge_answered_nothing_the_policy_teacher_is_the_reference() -> None:
+    """Of that bias alone: a provider's filter may refuse every text that gives orders."""
+    length, order = BIASES[0], BIASES[2]
+    of = {
+        role: {length: np.full(9, 0.3), order: np.full(9, shift)}
+        for role, shift in (("judge", np.nan), ("policy_teacher", 0.2), ("student", 0.1))
+    }
+    of["judge"][length] = np.full(9, 0.5)
+    found = bias_figures(of, n_resamples=50)
+    assert [one[order]["verdict"] for one in found.values()] == [NOT_MEASURED, REFERENCE, "shrinks"]
+    assert [one[length]["verdict"] for one in found.values()] == [REFERENCE, "shrinks", "shrinks"]
+    assert (found["judge"][order]["value"], found["judge"][order]["read_share"]) == (None, 0.0)
+    for role, shift in (("policy_teacher", 0.2), ("student", 0.1)):
+        one = found[role][order]
+        assert (one["value"], one["low"], one["high"]) == pytest.approx((shift,) * 3)
+        assert (one["n"], one["read_share"]) == (9, 1.0)
+
+
+def test_what_shares_no_candidate_with_a_reference_is_not_compared() -> None:
+    nobody, apart = np.full(2, np.nan), np.array([np.nan, 0.3])
+    for taught in (nobody, np.array([0.2, np.nan])):
+        found = against({"length": taught}, {"length": apart}, n_resamples=50)
+        assert found["value"] == pytest.approx(0.3)
+        assert (found["n"], found["read_share"], found["verdict"]) == (1, 0.5, NOT_COMPARED)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -154,6 +154,30 @@ def test_the_greatest_bias_is_named_and_each_tier_has_a_verdict(report: dict[str
     assert "Not measured." in read_page(biases(report)).words
 
 
+def test_a_silent_judge_is_named_and_no_model_is_blamed(report: dict[str, Any]) -> None:
+    """A provider's filter refused all orders, and one text in five besides."""
+    tiers = report["biases"]
+    own = {bias: {**one, "read_share": 0.8} for bias, one in tiers["policy_teacher"].items()}
+    unread = dict.fromkeys(("value", "low", "high"))
+    silent = unread | {"n": 0, "read_share": 0.0, "verdict": "not measured"}
+    tiers["judge"] = own | {"injected_instruction": silent}
+    words = read_page(biases(report)).words
+    assert "0.080. Every edit was read of at least 100% of the candidates. " in words
+    assert "The judge answered about no candidate with: injected instruction. " in words
+    assert "Else it answered about at least 80% of them." in words
+    assert "max_tokens" not in words
+    tiers["judge"] = own
+    assert "The judge answered about at least 80% of them." in read_page(biases(report)).words
+    tiers["judge"] = {bias: {**one, "read_share": 1.0} for bias, one in own.items()}
+    assert "answered about at least" not in read_page(biases(report)).words
+    # What no model reads is blamed on max_tokens, whether or not the judge answered.
+    for tier in [one for role, one in tiers.items() if role != "judge"]:
+        tier.update(dict.fromkeys(tier, silent))
+    for judge in (own, dict.fromkeys(own, silent)):
+        tiers["judge"] = judge
+        assert "no model reads the edits, its max_tokens" in read_page(biases(report)).words
+
+
 def test_the_judge_comes_first_and_tiers_as_they_were_taught(report: dict[str, Any]) -> None:
     one = next(iter(report["biases"].values()))
     own = {bias: {**shift, "verdict": "reference"} for bias, shift in one.items()}
