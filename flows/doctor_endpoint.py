@@ -1,5 +1,6 @@
 """What `cookbook doctor` says of the LLM that would grade: its models, and a chat of one token."""
 
+import http.client
 import json
 import os
 import urllib.error
@@ -19,6 +20,17 @@ SUBJECT = "LLM endpoint"
 KEY_VARIABLE = "OPENAI_API_KEY"
 TIMEOUT_S = 20
 Asked = dict[str, tuple[JudgeSettings, list[str]]]
+# What an address raises that is away, or answers what is no HTTP or no JSON.
+FAILURES = (OSError, http.client.HTTPException, ValueError)
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key would go along, to a host that the rules never saw."""
+
+    def redirect_request(self, *_: object) -> None: ...
+
+
+_OPENER = urllib.request.build_opener(_Stay)
 
 
 def endpoint_findings(*, ask: bool) -> Iterator[Finding]:
@@ -64,7 +76,7 @@ def _asked(address: str, judges: Asked) -> Iterator[Finding]:
     except CookbookError as error:
         yield Finding("bad", SUBJECT, str(error), "See docs/llm.md, `Where the key may go`.")
         return
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*FAILURES, KeyError, TypeError) as error:
         seen = f"{address}: its list of models fails: {_why(error)}"
         yield Finding("bad", SUBJECT, seen, "Check the address, which ends in /v1, and the key.")
         return
@@ -108,9 +120,10 @@ def _chat_fails(endpoint: Endpoint, key: str) -> str:
     }
     try:
         answer = _answer(endpoint, key, "chat/completions", question)
-    except (OSError, ValueError) as error:
+    except FAILURES as error:
         return _why(error)
-    return "" if answer.get("choices") else "its answer holds no choices"
+    has_choices = isinstance(answer, dict) and answer.get("choices")
+    return "" if has_choices else "its answer holds no choices"
 
 
 def _answer(
@@ -121,7 +134,7 @@ def _answer(
         None if question is None else json.dumps(question).encode(),
         {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+    with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
         return json.load(answer)
 
 
@@ -129,7 +142,12 @@ def _why(error: Exception) -> str:
     """The status, or what went wrong; never the body, which may repeat a part of the key."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()
-        return f"HTTP {error.code}"
+        redirects = 300 <= error.code < 400
+        refused = ", a redirect, which is not followed: the key would go along" if redirects else ""
+        return f"HTTP {error.code}{refused}"
+    # The line that is no status may repeat the key too.
+    if isinstance(error, http.client.HTTPException):
+        return "the answer is no whole answer of a web server"
     return str(error) if isinstance(error, OSError) else "the answer is not what OpenAI's API gives"
 
 

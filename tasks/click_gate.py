@@ -12,11 +12,19 @@ import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import Interval, bootstrap_statistic, number_clusters
+from tasks.core.promotion import Lost
 from tasks.core.ranking import weighted_auc
 from tasks.core.store.artifacts import Artifact, Workbench
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row, read_table, write_table
-from tasks.core.training.scorer import CARD, PairScorer, grade_probabilities, relevance
+from tasks.core.training.scorer import (
+    CARD,
+    Goal,
+    PairScorer,
+    goals_of,
+    grade_probabilities,
+    relevance,
+)
 from tasks.exchange import EFFECTS, SCORER, Domain, shown_rows
 
 # Scores of the impressions that calibrate, in their order; absent without such clicks.
@@ -62,18 +70,24 @@ def click_gain(
     )
 
 
-def lost_clicks(served: Model, *, actions: Sequence[str], has_effects: bool) -> tuple[str, ...]:
-    """What the model in service learned from clicks, and the candidate could not.
+def lost_clicks(
+    served: Model, *, actions: Sequence[str], taught: Sequence[Goal], has_effects: bool
+) -> Lost | None:
+    """What the model in service learned from clicks, and the candidate could or should not.
 
     Both are asked for their outputs, not for figures of today: on the day the log is missing
-    neither has any, and members who calibrate may not have clicked at all.
+    neither has any, and members who calibrate may not have clicked at all. Outputs of actions
+    that were taught none tell that the log was there, and relevance alone was chosen; what that
+    costs in clicks the gate measures, but no figure tells that it ends personal effects.
     """
     card = json.loads((served.file(SCORER) / CARD).read_text(encoding="utf-8"))
     lacks = {
-        "clicks": card["actions"] and not actions,
+        "clicks": card["actions"] and "actions" in goals_of(card) and not actions,
         "personal effects": served.file(EFFECTS).is_dir() and not has_effects,
     }
-    return tuple(name for name, missing in lacks.items() if missing)
+    names = tuple(name for name, missing in lacks.items() if missing)
+    by_choice = bool(actions) and "actions" not in taught
+    return Lost(names, by_choice=by_choice) if names else None
 
 
 def _clicked(rows: list[Row]) -> npt.NDArray[np.float64]:

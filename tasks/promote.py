@@ -39,6 +39,7 @@ from tasks.exchange import (
     TRANSFER,
     Domain,
     golden_rows,
+    taught_goals,
 )
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
@@ -142,7 +143,10 @@ def _candidate(
         slices=slice_gains(differences, kinds, margin=settings.margin_slice_ndcg, **how),
         click_gain=click_gain(impressions, gate, served, **how),
         lost=lost_clicks(
-            current, actions=_card(scorer)["actions"], has_effects=effects is not None
+            current,
+            actions=_card(scorer)["actions"],
+            taught=taught_goals(scorer),
+            has_effects=effects is not None,
         ),
     )
 

@@ -13,12 +13,23 @@ SIGNIFICANCE = 0.025
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What the model in service learned from clicks and the candidate lacks, by name.
+
+    ``by_choice``: the click log was there, and the candidate was taught relevance alone.
+    """
+
+    names: tuple[str, ...]
+    by_choice: bool = False
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A candidate on the gate split; ``gain`` is its NDCG less the served one's, if any.
 
     ``slices`` holds the same by kind of query, tested against the slices' margin. ``click_auc``
     and ``click_gain`` are of members nothing trained on; None where the domain has no clicks.
-    ``lost`` names what the model in service learned from clicks and the candidate lacks.
+    ``lost`` is what the model in service learned from clicks and the candidate lacks, if anything.
     """
 
     kappa: float
@@ -28,7 +39,7 @@ class Candidate:
     slices: tuple[SliceGain, ...] = ()
     click_auc: float | None = None
     click_gain: Interval | None = None
-    lost: tuple[str, ...] = ()
+    lost: Lost | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ def decide(
         if candidate.click_gain is not None:
             lost = gates.margin_click_auc
             checks.append(_not_worse("click AUC", candidate.click_gain, lost, "members"))
-        if candidate.lost:
+        if candidate.lost is not None:
             checks.append((False, _lost(candidate.lost)))
         if gates.require_gain:
             checks.append(_better(candidate.gain))
@@ -137,12 +148,23 @@ def _not_worse(name: str, gain: Interval, margin: float, units: str) -> tuple[bo
     )
 
 
-def _lost(names: tuple[str, ...]) -> str:
-    """A log that is missing for a day must not take from members what was learned of them."""
+def _lost(lost: Lost) -> str:
+    """A log that is missing for a day, or a mix, must not take from members unseen."""
+    why, mend = (
+        (
+            "the chosen mix was taught relevance alone, and no clicks",
+            "Lower mix.relevance_floor or try other mix.alphas, so that a student that was taught "
+            "clicks is chosen, and run again; if relevance alone is wanted",
+        )
+        if lost.by_choice
+        else (
+            "as if the click log were missing",
+            "Bring the log back and run again; if it is gone for good",
+        )
+    )
     return (
-        f"The model in service has {' and '.join(names)}; the candidate has none, "
-        "as if the click log were missing. Bring the log back and run again; if "
-        "it is gone for good, put the candidate into service by `cookbook models promote`."
+        f"The model in service has {' and '.join(lost.names)}; the candidate has none, {why}. "
+        f"{mend}, put the candidate into service by `cookbook models promote`."
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.core.intervals import Interval, bootstrap_mean
-from tasks.core.promotion import Candidate, Gates, decide, decide_refresh
+from tasks.core.promotion import Candidate, Gates, Lost, decide, decide_refresh
 from tasks.core.query_slices import SliceGain
 
 GATES = Gates(minimum_kappa=0.3, minimum_ndcg=0.5, minimum_kept_ndcg=0.9, margin_ndcg=0.01)
@@ -67,13 +67,29 @@ def test_what_the_model_in_service_learned_from_clicks_is_not_lost_unseen():
     blind = replace(GOOD, click_auc=None, gain=Interval(0.05, 0.02, 0.08, 80))
     assert _decision(blind) == "promoted"
     for lost in (("clicks",), ("personal effects",), ("clicks", "personal effects")):
-        candidate = replace(blind, lost=lost)
+        candidate = replace(blind, lost=Lost(lost))
         decision, reasons = decide(candidate, GATES, approval_required=False)
         assert decision == "refused"
         (reason,) = reasons
         assert f"The model in service has {' and '.join(lost)};" in reason
         assert "Bring the log back" in reason
         assert decide(candidate, GATES, approval_required=True)[0] == "refused"
+
+
+def test_a_mix_that_drops_personal_effects_is_told_apart_from_a_missing_log():
+    gained = replace(GOOD, gain=Interval(0.05, 0.02, 0.08, 80))
+    said = {}
+    for by_choice in (False, True):
+        candidate = replace(gained, lost=Lost(("personal effects",), by_choice=by_choice))
+        decision, (said[by_choice],) = decide(candidate, GATES, approval_required=False)
+        assert decision == "refused"
+    for reason in said.values():
+        assert reason.startswith("The model in service has personal effects; the candidate has")
+        assert "`cookbook models promote`" in reason
+    assert "as if the click log were missing. Bring the log back" in said[False]
+    assert "the chosen mix was taught relevance alone, and no clicks." in said[True]
+    assert "mix.relevance_floor" in said[True]
+    assert "log" not in said[True]
 
 
 def test_a_person_decides_only_what_passed():

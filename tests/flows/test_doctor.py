@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -89,6 +90,9 @@ class Answers(BaseHTTPRequestHandler):
     def _answer(self, body: Any) -> None:
         path = self.path.partition("?")[0]
         self.server.asked.append((path, body))
+        if path in self.server.raw:
+            self.wfile.write(self.server.raw[path])
+            return
         status, answer = self.server.answers.get(path, (404, None))
         self.send_response(status)
         self.end_headers()
@@ -99,6 +103,7 @@ class Answers(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     answers: dict[str, tuple[int, Any]]
+    raw: dict[str, bytes]
     asked: list[tuple[str, Any]]
 
     @property
@@ -106,13 +111,19 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextmanager
+def serving() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Answers) as server:
-        server.answers, server.asked = {}, []
+        server.answers, server.raw, server.asked = {}, {}, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
 
 
 @pytest.mark.parametrize(("running", "state"), [(0, "good"), (3, "note")])
@@ -186,6 +197,7 @@ def test_an_endpoint_is_left_alone_unless_asked_for(llm: Server) -> None:
         ("/v1/models", (200, "a web page"), "its list of models fails"),
         ("/v1/chat/completions", (429, None), "is listed, but a chat of one token fails: HTTP 429"),
         ("/v1/chat/completions", (200, {}), "is listed, but a chat of one token fails"),
+        ("/v1/chat/completions", (200, ["no object"]), "a chat of one token fails: its answer"),
     ],
 )
 def test_what_failed_at_an_endpoint_is_named(
@@ -195,6 +207,30 @@ def test_what_failed_at_an_endpoint_is_named(
     (found,) = endpoint_findings(ask=True)
     assert found.state == "bad"
     assert said in found.seen
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions"])
+def test_no_redirect_takes_the_key_to_another_host(llm: Server, path: str, status: int) -> None:
+    with serving() as other:
+        where = f"{other.address}/elsewhere"
+        llm.raw[path] = f"HTTP/1.0 {status} Moved\r\nLocation: {where}\r\n\r\n".encode()
+        (found,) = endpoint_findings(ask=True)
+        assert other.asked == []
+    assert found.state == "bad"
+    assert f"HTTP {status}, a redirect, which is not followed" in found.seen
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions"])
+@pytest.mark.parametrize(
+    "answer", [b"a key is no status\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}"]
+)
+def test_what_is_no_whole_http_answer_is_a_finding(llm: Server, path: str, answer: bytes) -> None:
+    llm.raw[path] = answer
+    (found,) = endpoint_findings(ask=True)
+    assert found.state == "bad"
+    assert "no whole answer of a web server" in found.seen
+    assert "a key" not in found.seen
 
 
 def test_a_model_that_an_endpoint_does_not_have_is_named_with_those_it_has(llm: Server) -> None:
