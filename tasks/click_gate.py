@@ -56,7 +56,7 @@ def write_clicks(
 def click_gain(
     impressions: Artifact | None, mine: Artifact, theirs: Artifact, *, n_resamples: int, seed: int
 ) -> Interval | None:
-    """Of click AUC, resampled by member; None where either was taught no clicks."""
+    """Of click AUC, resampled by member; None where there are no such clicks to rank."""
     if not (mine.file(CLICKS).is_file() and theirs.file(CLICKS).is_file()):
         return None
     rows = shown_rows(impressions, "calibrate")

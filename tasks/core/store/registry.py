@@ -37,7 +37,7 @@ MAXIMUM_AGE = timedelta(days=14)
 class Registry:
     """The versions of one domain, in a folder of their own.
 
-    Writers exclude each other by a kernel lock that lasts for one call, so that a person can
+    Writers exclude each other by a kernel lock that lasts for one decision, so that a person can
     approve a candidate while a run trains the next.
     """
 
