@@ -187,6 +187,15 @@ def test_a_live_teacher_teaches_the_student_that_its_stored_labels_teach(
             },
             "policy teaches live",
         ),
+        (
+            {
+                "teachers": (
+                    {"name": "policy", "kind": "grades"},
+                    {"name": "policy", "kind": "listwise", "live": True},
+                )
+            },
+            "came policy both ways",
+        ),
     ],
 )
 def test_who_cannot_teach_live_is_refused(change: dict[str, Any], said: str) -> None:
