@@ -69,7 +69,12 @@ def cookbook(
             return {}
 
         # Teachers: one knows the policy, one the clicks, and words know the whole log.
-        # Each scores once, but for who teaches live.
+        # Each scores once, but for who teaches live. Those from elsewhere come first, so that a
+        # mistyped folder is told before hours of training.
+        further = {
+            one.name: import_teacher(data, clicks, s.asked_of(one.name), one)
+            for one in s.further_teachers
+        }
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
         click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
         transfer = gather_transfer_set(judgments, people, clicks)
@@ -83,9 +88,10 @@ def cookbook(
 
         # Students: all teachers into an assistant, a student, and a pruned student.
         labels = {"policy": by_policy, "click": by_clicks, "words": by_words}
-        for one in s.further_teachers:
-            teachers[one.name] = import_teacher(data, clicks, s.asked_of(one.name), one)
-            labels[one.name] = store_labels(one.name, data, teachers[one.name], transfer, s)
+        teachers |= further
+        labels |= {
+            name: store_labels(name, data, one, transfer, s) for name, one in further.items()
+        }
         goals = {name: s.goal_of(name) for name in labels}
         conflicts = audit_conflicts(data, judgments, people, transfer, labels, goals)
         taught = teach_students(data, transfer, labels, teachers, people, clicks, s)

@@ -167,7 +167,13 @@ def _teachers(
     settings: DistillationSettings,
 ) -> list[Teacher]:
     """The teachers that are there; where all have one goal, it has all the weight."""
-    present = [one for one in settings.teachers if one.name in opinions or one.name == RETRIEVAL]
+    # Without a click log a student has no actions to be taught, though a teacher may have some.
+    present = [
+        one
+        for one in settings.teachers
+        if (one.name in opinions or one.name == RETRIEVAL)
+        and (one.kind != "actions" or student.outputs.actions)
+    ]
     both = len({one.kind == "actions" for one in present}) == 2
     teachers = []
     for one in present:

@@ -155,14 +155,22 @@ def import_teacher(
     impressions: Artifact | None,
     kinds: frozenset[str],
     settings: FurtherTeacherSettings,
-) -> Artifact:
+) -> Artifact | None:
     """A scorer from elsewhere as an artifact, known by its files' hashes.
 
-    ``kinds`` are the targets that students want of it.
+    ``kinds`` are the targets that students want of it. Without a click log nobody is taught
+    actions: a teacher of them alone is None, as the click teacher is.
 
     Raises:
         CookbookError: the folder holds no scorer, or one that was not taught these targets.
     """
+    if impressions is None and "actions" in kinds:
+        current_run().skip(
+            "further_teacher", f"{settings.name} teaches no actions: the domain has no impressions"
+        )
+        kinds -= {"actions"}
+        if not kinds:
+            return None
     folder = Path(settings.folder)
     if not (folder / CARD).is_file():
         raise CookbookError(

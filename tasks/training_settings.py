@@ -210,6 +210,17 @@ class DistillationSettings(Branch):
         return self
 
     @model_validator(mode="after")
+    def _teachers_are_live_or_stored(self) -> Self:
+        """A name is one opinion: the live one would stand in the stored labels' place unseen."""
+        live = {one.name for one in self.teachers if one.live}
+        if both := sorted(live & {one.name for one in self.teachers if not one.live}):
+            raise ValueError(
+                f"A teacher of a role is asked live or read from stored labels, for all of its "
+                f"kinds; came {', '.join(both)} both ways. Set live alike on each of its entries."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rule_has_its_teachers(self) -> Self:
         self.check_rule(self.conflicts)
         return self

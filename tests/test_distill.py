@@ -81,8 +81,17 @@ def write_labels(folder: Path) -> None:
     write_table(folder / "shard-00000.parquet", columns)
 
 
+def write_labels_with_actions(folder: Path) -> None:
+    logits = np.random.default_rng(0).normal(size=(len(PAIRS), 5)).astype(np.float32)
+    columns = {"pair_id": [pair["pair_id"] for pair in PAIRS], "logits": list(logits)}
+    write_table(folder / "shard-00000.parquet", columns)
+
+
 def taught(
-    store: Path, settings: DistillationSettings, start: PairScorer | None = None
+    store: Path,
+    settings: DistillationSettings,
+    start: PairScorer | None = None,
+    write_labels: Callable[[Path], None] = write_labels,
 ) -> PairScorer:
     """The student that the step saves, without Prefect around it."""
     step: Any = distill
@@ -110,6 +119,15 @@ def test_a_trimmed_role_keeps_what_catalog_and_training_queries_use(tmp_path: Pa
     assert whole.parameters() - trimmed.parameters() == gone * 32
     texts = Catalog.load(next(tmp_path.glob("artifacts/catalog/*"))).pairs(whole.template, PAIRS)
     np.testing.assert_allclose(trimmed.logits(texts), whole.logits(texts), rtol=1e-5, atol=1e-7)
+
+
+def test_without_a_click_log_a_student_is_taught_no_actions_that_a_teacher_has(
+    tmp_path: Path,
+) -> None:
+    both = tuple(soft_teacher(kind, live=False) for kind in ("grades", "actions"))
+    role = changed(SHAPE, teachers=both)
+    student = taught(tmp_path, role, write_labels=write_labels_with_actions)
+    assert (student.outputs.actions, student.taught) == ((), ("grades",))
 
 
 def soft_teacher(kind: str, *, live: bool) -> SoftTeacherSettings:
@@ -168,6 +186,15 @@ def test_a_live_teacher_teaches_the_student_that_its_stored_labels_teach(
                 "conflicts": "agreement",
             },
             "policy teaches live",
+        ),
+        (
+            {
+                "teachers": (
+                    {"name": "policy", "kind": "grades"},
+                    {"name": "policy", "kind": "listwise", "live": True},
+                )
+            },
+            "came policy both ways",
         ),
     ],
 )

@@ -1,15 +1,19 @@
 """Teachers from elsewhere, and what makes a teacher a new one."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flows import cookbook as flow
+from flows.profiles import changed, smoke
 from tasks import train_teachers
 from tasks.core.errors import CookbookError
 from tasks.core.store.artifacts import Artifact
 from tasks.core.training.scorer import Goal, Outputs
-from tasks.exchange import Domain
+from tasks.exchange import POLICY, SCORER, Domain
 from tasks.run import open_run
 from tasks.settings import (
     BaseModelSettings,
@@ -17,7 +21,7 @@ from tasks.settings import (
     TeacherSettings,
     TrainingSettings,
 )
-from tasks.train_teachers import check_teaches, train_click_teacher
+from tasks.train_teachers import check_teaches, import_teacher, train_click_teacher
 from tests.test_distill import made
 
 DOMAIN = Outputs(5, ("clicked", "applied"))
@@ -61,6 +65,65 @@ def test_a_teacher_that_gives_what_is_wanted_of_it_may_teach(
     found: dict[str, Any], kinds: set[str]
 ) -> None:
     check_teaches(found, DOMAIN, frozenset(kinds), FURTHER)
+
+
+def imported(store: Path, folder: Path, *kinds: str) -> tuple[Artifact | None, list[str]]:
+    """A further teacher of a domain of five grades without a click log, and what was skipped."""
+    step: Any = import_teacher
+
+    def write(out: Path) -> None:
+        shutil.copyfile(flow.PROJECT / "policy" / "job_search" / "policy.md", out / POLICY)
+
+    with open_run(store, "toy") as run:
+        one = made("policy", write)
+        domain = Domain(one, one, one, None, None, None)
+        settings = FurtherTeacherSettings(name="older", folder=str(folder))
+        return step.fn(domain, None, frozenset(kinds), settings), [
+            f"{told['step']}: {told['reason']}" for told in run.skipped
+        ]
+
+
+SKIPPED = "further_teacher: older teaches no actions: the domain has no impressions"
+
+
+def test_without_a_click_log_a_further_teacher_teaches_no_actions(tmp_path: Path) -> None:
+    """One of actions alone is left out, as the click teacher is; others teach the rest."""
+    folder, store = tmp_path / "older", tmp_path / "store"
+    folder.mkdir()
+    (folder / "cookbook.json").write_text(json.dumps(card(5, "clicked")))
+    assert imported(store, folder, "actions") == (None, [SKIPPED])
+    both, told = imported(store, folder, "actions", "margin")
+    assert both is not None
+    assert (both.file(SCORER) / "cookbook.json").is_file()
+    assert told == [SKIPPED]
+    assert imported(store, folder, "margin")[1] == []
+    with pytest.raises(CookbookError, match=r"has no cookbook\.json"):
+        imported(store, tmp_path / "mistyped", "margin")
+
+
+def test_a_mistyped_folder_is_told_before_any_teacher_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps before it are stood for; one that trains would fail on what they give."""
+    before = (
+        "announce ingest prepare_judge validate_judge watch_canaries write_llm_queries synthesize "
+        "label label_again gather_people_grades"
+    )
+    for name in before.split():
+        monkeypatch.setattr(flow, name, lambda *_: None)
+    monkeypatch.setattr(flow, "collect_impressions", lambda *_: "clicks")
+    monkeypatch.setattr(flow, "settle_judge", lambda settings, _: (settings, None))
+    asked: list[Any] = []
+
+    def mistyped(_: Any, clicks: Any, kinds: Any, settings: FurtherTeacherSettings) -> None:
+        asked.append((clicks, kinds, settings.name))
+        raise CookbookError("mistyped")
+
+    monkeypatch.setattr(flow, "import_teacher", mistyped)
+    settings = changed(smoke(), further_teachers=(FURTHER,))
+    with pytest.raises(CookbookError, match="mistyped"):
+        flow.cookbook.fn(settings, store=tmp_path)
+    assert asked == [("clicks", frozenset(), "older")]
 
 
 class _FoundError(Exception):

@@ -113,12 +113,14 @@ def _goal(teacher: Teacher) -> Goal:
 def distillation_loss(teachers: Sequence[Teacher], grade_count: int) -> Loss:
     """The weighted sum of every teacher's loss; each is zero where the student agrees with it.
 
-    LambdaRank is the exception: it has no zero, since a greater margin is always better.
+    LambdaRank is the exception: it has no zero, since a greater margin is always better. Who has no
+    weight is not asked, which spares a live teacher's pass; where nobody has one, the loss is zero.
     """
+    heard = [teacher for teacher in teachers if teacher.weight] or teachers
 
     def loss(logits: Tensor, batch: Targets) -> Tensor:
         total = torch.zeros((), device=logits.device)
-        for teacher in teachers:
+        for teacher in heard:
             pointwise = teacher.kind in ("grades", "actions")
             of_teacher = _pointwise if pointwise else _compared
             said = _with_live(teacher, batch)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from tasks.core.distillation.students import Kind, Teacher, distill, distillatio
 from tasks.core.training.base_models import Source
 from tasks.core.training.loop import Optimization
 from tasks.core.training.losses import action_kl, expected_grade, grade_kl
+from tasks.core.training.tokens import Rows
 from tests.core.training.tiny import FAMILIES, pairs_of, tiny_scorer
 
 QUERIES = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -115,6 +117,24 @@ def test_weights_ask_nothing_of_a_student_that_agrees(number: int) -> None:
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
     assert logits.grad is not None
     assert logits.grad.abs().max() < 1e-6
+
+
+def test_a_teacher_without_weight_is_not_asked() -> None:
+    """A live one would run on every step's rows for nothing."""
+
+    def asked(_: Rows) -> npt.NDArray[np.float32]:
+        raise AssertionError("a teacher of weight 0 was asked")
+
+    grades, actions = agreeing(normal(5))[:2]
+    silent, logits = replace(actions, weight=0.0, live=asked), normal(5, seed=1)
+    assert loss_of([grades, silent], logits) == loss_of([grades], logits)
+
+
+def test_where_nobody_has_a_weight_nothing_moves_the_student() -> None:
+    logits = normal(5, seed=1).requires_grad_()
+    loss_of([replace(one, weight=0.0) for one in agreeing(normal(5))], logits).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
 
 
 def test_the_goals_that_teachers_with_a_weight_have_are_the_ones_taught() -> None:
