@@ -1,10 +1,12 @@
 """What a person does in Prefect's UI: open a form, press a button, read a page."""
 
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -23,6 +25,14 @@ PAGE_S = 300  # on processors that are busy with something else
 HOSTILE = "<img src=x onerror=window.harmed=1>"
 
 
+def drawn(look: Callable[[], Any]) -> Any:
+    """What a look at the page finds; None where the page was drawn anew in the middle of it."""
+    try:
+        return look()
+    except StaleElementReferenceException:
+        return None
+
+
 def shown(browser: webdriver.Chrome, text: str) -> WebElement:
     """An element that shows the text, once the page has drawn it."""
     path = f"//*[contains(normalize-space(.), {text!r}) and not(*[contains(., {text!r})])]"
@@ -31,22 +41,22 @@ def shown(browser: webdriver.Chrome, text: str) -> WebElement:
         candidates = browser.find_elements(By.XPATH, path)
         return next((one for one in candidates if one.is_displayed()), None)
 
-    element = wait_for(PAGE_S, f"the text {text!r}", found)
+    element = wait_for(PAGE_S, f"the text {text!r}", lambda: drawn(found))
     assert isinstance(element, WebElement)
     return element
 
 
 def pressed(browser: webdriver.Chrome, text: str) -> bool:
     """Press the first button shown that says the text; False where there is none."""
-    buttons = [
-        one
-        for one in browser.find_elements(By.TAG_NAME, "button")
-        if one.is_displayed() and text in one.text
-    ]
-    if not buttons:
+
+    def press() -> bool:
+        for one in browser.find_elements(By.TAG_NAME, "button"):
+            if one.is_displayed() and text in one.text:
+                one.click()
+                return True
         return False
-    buttons[0].click()
-    return True
+
+    return bool(drawn(press))
 
 
 def field(browser: webdriver.Chrome, title: str) -> WebElement:
@@ -60,7 +70,7 @@ def field(browser: webdriver.Chrome, title: str) -> WebElement:
             (one for one in browser.find_elements(By.XPATH, path) if one.is_displayed()), None
         )
 
-    element = wait_for(PAGE_S, f"the field {title}", found)
+    element = wait_for(PAGE_S, f"the field {title}", lambda: drawn(found))
     assert isinstance(element, WebElement)
     return element
 
