@@ -101,7 +101,12 @@ def settings_for(share: float) -> Settings:
     roles = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
     settings = changed(
         smoke,
-        synthesis=changed(smoke.synthesis, max_pairs=round(PAIRS * share)),
+        # Queries alone give a seventh of the pairs; the log has the rest.
+        synthesis=changed(
+            smoke.synthesis,
+            max_pairs=round(PAIRS * share),
+            logged_pairs=round(0.86 * PAIRS * share),
+        ),
         impressions=changed(smoke.impressions, **limits),
         **{role: _sized(getattr(smoke, role), trained) for role in roles},
     )
