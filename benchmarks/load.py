@@ -101,11 +101,13 @@ def settings_for(share: float) -> Settings:
     roles = ("policy_teacher", "click_teacher", "assistant", "student", "pruned_student")
     settings = changed(
         smoke,
-        # Queries alone give a seventh of the pairs; the log has the rest.
+        # With the usual eleven candidates a query they would be a seventh of the pairs.
         synthesis=changed(
             smoke.synthesis,
             max_pairs=round(PAIRS * share),
-            logged_pairs=round(0.86 * PAIRS * share),
+            lexical_candidates=36,
+            dense_candidates=36,
+            hard_negatives=16,
         ),
         impressions=changed(smoke.impressions, **limits),
         **{role: _sized(getattr(smoke, role), trained) for role in roles},

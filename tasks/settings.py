@@ -84,7 +84,6 @@ class SynthesisSettings(Branch):
     dense_candidates: int = Field(default=4, ge=0, description="Nearest by embedding, per query.")
     hard_negatives: int = Field(default=2, ge=0, description="Similar but not near, per query.")
     random_negatives: int = Field(default=1, ge=0, description="Unrelated documents per query.")
-    logged_pairs: int = Field(default=0, ge=0, description="Pairs taken from the click log.")
     max_pairs: Count = Field(default=6000, description="Pairs to label at most.")
     max_pairs_without_log: int = Field(
         default=0,

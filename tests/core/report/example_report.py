@@ -23,7 +23,6 @@ def full_report() -> dict[str, Any]:
         "judge": _judge(),
         "labels": _labels(),
         "sources": {
-            "logged": 5210,
             "retrieved": 4108,
             "hard_negative": 2004,
             "generated_query": 678,

@@ -16,7 +16,6 @@ _TERMS = {
     "Possibly billed": "requests cut off before their answer came: they may be on the bill.",
 }
 _SOURCES = {
-    "logged": "Logged: shown to members",
     "retrieved": "Retrieved: found by search",
     "hard_negative": "Hard negatives: close, but wrong",
     "generated_query": "Queries written from documents",
