@@ -76,15 +76,8 @@ def promote(
         files, {"run": metrics.digest[:16], "gate": measured, **_pairs(gaps)}
     )
     current = registry.current()
-    # A refresh of the effects changes the version in service, and not whose scorer it is.
     if current is not None and version in (current.version, current.card.get("scorer_of")):
-        since = "" if version == current.version else f", as {current.version} with newer effects"
-        return {
-            "decision": "promoted",
-            "changed": False,
-            "version": current.version,
-            "reasons": [f"This model is in service already{since}: nothing changed."],
-        }
+        return _serves_already(version, current)
     decision, reasons = decide(
         _candidate(domain, impressions, gate, scorer, effects, current, settings),
         _gates(settings),
@@ -103,6 +96,17 @@ def promote(
     )
     changed = decision == "promoted"
     return {"decision": decision, "changed": changed, "version": version, "reasons": reasons}
+
+
+def _serves_already(version: str, current: Model) -> dict[str, Any]:
+    """A refresh of the effects changes the version in service, and not whose scorer it is."""
+    since = "" if version == current.version else f", as {current.version} with newer effects"
+    return {
+        "decision": "promoted",
+        "changed": False,
+        "version": current.version,
+        "reasons": [f"This model is in service already{since}: nothing changed."],
+    }
 
 
 def _gates(settings: PromotionSettings) -> Gates:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core.distillation.tradeoff import MeasuredStudent, front
 from tasks.core.environment import environment
+from tasks.core.intervals import Interval
 from tasks.core.policies.parse import parse_policy
 from tasks.core.report.html import render_html
 from tasks.core.report.schema import validate_report
@@ -189,12 +191,12 @@ def _mixes(mix: Artifact) -> list[dict[str, Any]]:
     found = mix.json(MIX)
     points = [
         {
-            **{name: one[name] for name in ("alpha", "conflicts", "ndcg_at_10", "click_auc")},
+            **{name: value for name, value in one.items() if name != "name"},
             "chosen": one["name"] == found["chosen"],
         }
         for one in found["students"]
     ]
-    return _with_front(points)
+    return sorted(points, key=lambda point: point["alpha"])
 
 
 def _tradeoff(settings: Settings, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -228,14 +230,16 @@ def _tradeoff(settings: Settings, figures: Mapping[str, Any]) -> list[dict[str, 
 
 
 def _with_front(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By alpha, each marked whether it is on the front: no other is as good at both and better."""
+    """By alpha, each marked whether it is on the front."""
     goals = ("ndcg_at_10", "click_auc")
-    at = [tuple(point[goal]["value"] for goal in goals) for point in points]
-    marked = [
-        point
-        | {"on_front": not any(a >= mine[0] and b >= mine[1] and (a, b) != mine for a, b in at)}
-        for point, mine in zip(points, at, strict=True)
+    students = [
+        MeasuredStudent(
+            str(number), one["alpha"], "none", *(Interval(**one[goal]) for goal in goals)
+        )
+        for number, one in enumerate(points)
     ]
+    best = {one.name for one in front(students)}
+    marked = [one | {"on_front": str(number) in best} for number, one in enumerate(points)]
     return sorted(marked, key=lambda point: float(point["alpha"]))
 
 

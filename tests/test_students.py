@@ -19,6 +19,7 @@ from tasks.core.training.scorer import CARD, GOALS, Goal, PairScorer
 from tasks.exchange import CUTS, LOGITS, MIX, SCORER, taught_goals
 from tasks.ledger import _tier as tier_of
 from tasks.report import _mixes as rows_of
+from tasks.report import _with_front as with_front
 from tasks.run import open_run
 from tasks.settings import DistillationSettings, MixSettings, Settings
 from tests.core.training.tiny import processor_without_fast_bfloat16, tiny_scorer
@@ -211,6 +212,7 @@ def test_every_mix_tried_is_reported_with_its_rule(tmp_path: Path) -> None:
     ]
     (tmp_path / MIX).write_text(json.dumps({"chosen": "vote", "students": points}))
     rows = rows_of(artifact("mix", str(tmp_path)))
+    assert all(row["on_front"] for row in rows)
     assert [(row["alpha"], row["conflicts"], row["chosen"]) for row in rows] == [
         (0.5, "none", False),
         (0.5, "vote", True),
@@ -219,18 +221,16 @@ def test_every_mix_tried_is_reported_with_its_rule(tmp_path: Path) -> None:
     ]
 
 
-def test_a_mix_that_another_equals_at_one_goal_and_beats_at_the_other_is_off_the_front(
-    tmp_path: Path,
-) -> None:
-    tried = {"a": (0.5, 0.7), "b": (0.6, 0.6), "beaten": (0.6, 0.5), "equal": (0.6, 0.6)}
+def test_the_front_is_what_no_other_beats_at_both_goals() -> None:
+    tried = [(0.75, 0.5, 0.7), (0.25, 0.6, 0.6), (0.5, 0.55, 0.5), (1.0, 0.6, 0.6)]
     points = [
-        {"name": name, "alpha": number / 4, "conflicts": "none"}
-        | {"ndcg_at_10": {"value": ndcg}, "click_auc": {"value": auc}}
-        for number, (name, (ndcg, auc)) in enumerate(tried.items())
+        {"alpha": alpha}
+        | {"ndcg_at_10": {"value": ndcg, "low": 0.0, "high": 1.0, "n": 9}}
+        | {"click_auc": {"value": auc, "low": 0.0, "high": 1.0, "n": 9}}
+        for alpha, ndcg, auc in tried
     ]
-    (tmp_path / MIX).write_text(json.dumps({"chosen": "a", "students": points}))
-    rows = rows_of(artifact("mix", str(tmp_path)))
-    assert [row["on_front"] for row in rows] == [True, True, False, True]
+    found = {row["alpha"]: row["on_front"] for row in with_front(points)}
+    assert list(found.items()) == [(0.25, True), (0.5, False), (0.75, True), (1.0, True)]
 
 
 def test_cuts_one_by_one_are_taught_one_by_one(teach: Teach) -> None:
