@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from tasks.core.distillation.conflicts import settle_conflicts
+from tasks.core.distillation.layer_importance import important_layers
 from tasks.core.distillation.shrink import keep_layers, prune_mlps, spread_layers
 from tasks.core.distillation.soft_labels import read_soft_labels
 from tasks.core.distillation.students import Teacher
@@ -33,8 +34,8 @@ Labels = Mapping[str, Artifact | None]
 Floats = npt.NDArray[np.float32]
 # What a teacher says of the rows of these numbers.
 Opinion = Callable[[Rows], Floats]
-# Pairs whose activations decide which MLP units stay.
-PRUNING_PAIRS = 512
+# Pairs whose activations decide which MLP units stay, and those whose outputs decide over layers.
+PRUNING_PAIRS, LAYER_PAIRS = 512, 128
 # The teacher that needs no scorer: the order in which the first stage ranks.
 RETRIEVAL = "retrieval"
 
@@ -135,15 +136,27 @@ def _base(settings: BaseModelSettings) -> BaseModel:
 
 
 def _shrink(student: PairScorer, settings: DistillationSettings, pairs: list[PairText]) -> None:
-    total = len(layers(student.model))
-    if settings.layers < total:
-        first = list(range(settings.layers))
-        spread = spread_layers(total, settings.layers)
-        keep_layers(student.model, spread if settings.kept_layers == "spread" else first)
+    if settings.layers < len(layers(student.model)):
+        keep_layers(student.model, _kept_layers(student, settings, pairs))
     if settings.mlp_share < 1.0:
         student.model.to(best_device())  # type: ignore[arg-type]
-        step_size = max(1, len(pairs) // PRUNING_PAIRS)
-        prune_mlps(student, settings.mlp_share, pairs[::step_size][:PRUNING_PAIRS])
+        prune_mlps(student, settings.mlp_share, _some(pairs, PRUNING_PAIRS))
+
+
+def _kept_layers(
+    student: PairScorer, settings: DistillationSettings, pairs: list[PairText]
+) -> list[int]:
+    if settings.kept_layers == "first":
+        return list(range(settings.layers))
+    if settings.kept_layers == "spread":
+        return spread_layers(len(layers(student.model)), settings.layers)
+    student.model.to(best_device())  # type: ignore[arg-type]
+    return important_layers(student, settings.layers, _some(pairs, LAYER_PAIRS))
+
+
+def _some(pairs: list[PairText], most: int) -> list[PairText]:
+    """At most so many of the pairs, from all over them, since a query's stand together."""
+    return pairs[:: max(1, len(pairs) // most)][:most]
 
 
 def _stored(labels: Artifact, rows: list[Row]) -> Opinion:

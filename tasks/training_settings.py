@@ -174,8 +174,10 @@ class DistillationSettings(Branch):
         "alone, where there is a click log; no other role can begin so.",
     )
     layers: Count = Field(description="Transformer layers kept.")
-    kept_layers: Literal["spread", "first"] = Field(
-        default="spread", description="Which layers stay: evenly spread, or the first ones."
+    kept_layers: Literal["spread", "first", "important"] = Field(
+        default="spread",
+        description="Which layers stay: evenly spread, the first ones, or those whose absence "
+        "would change the scorer's outputs most on pairs it will learn from.",
     )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
     cuts: Literal["together", "one_by_one"] = Field(

@@ -203,7 +203,16 @@ def test_who_cannot_teach_live_is_refused(change: dict[str, Any], said: str) -> 
         DistillationSettings.model_validate({"layers": 1, "training": TRAINING, **change})
 
 
-def test_pruning_runs_where_training_will(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cutter", "shape"),
+    [
+        ("prune_mlps", SHAPE),
+        ("important_layers", changed(SHAPE, layers=1, mlp_share=1.0, kept_layers="important")),
+    ],
+)
+def test_pruning_runs_where_training_will(
+    cutter: str, shape: DistillationSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a machine with a GPU a model just loaded lies on the CPU; here meta stands for the GPU."""
     seen: list[torch.device] = []
 
@@ -212,7 +221,7 @@ def test_pruning_runs_where_training_will(tmp_path: Path, monkeypatch: pytest.Mo
         raise InterruptedError
 
     monkeypatch.setattr("tasks.distill.best_device", lambda: torch.device("meta"))
-    monkeypatch.setattr("tasks.distill.prune_mlps", look)
+    monkeypatch.setattr(f"tasks.distill.{cutter}", look)
     with pytest.raises(InterruptedError):
-        taught(tmp_path, SHAPE)
+        taught(tmp_path, shape)
     assert seen == [torch.device("meta")]

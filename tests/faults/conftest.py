@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.local_server import check_server, prefect_server
+from tests.faults.small_disk import mounted
 from tests.flows.smoke import content_digests, small_domain, smoke_run
 
 
@@ -39,3 +40,10 @@ def undisturbed(
 def straight(undisturbed: Path) -> dict[str, str]:
     """Content of every artifact of the undisturbed run."""
     return content_digests(undisturbed)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    with mounted(tmp_path / "disk") as disk:
+        yield disk

@@ -1,0 +1,65 @@
+"""Which layers a smaller scorer keeps: those whose absence would change its outputs most.
+
+Source: removing transformer blocks one by one by what the whole model then loses, not by how a
+block's own input and output resemble each other: SLEB, arXiv 2402.09025, section 4.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.core.inputs import PairText
+from tasks.core.training.architecture import layers
+from tasks.core.training.losses import action_kl, grade_kl
+from tasks.core.training.scorer import PairScorer
+
+
+def important_layers(scorer: PairScorer, kept: int, calibration: Sequence[PairText]) -> list[int]:
+    """``kept`` layer numbers, rising: the least missed one goes, then the next, and so on.
+
+    What is missed is the loss with which distillation would begin: the KL of grades and actions
+    between the whole scorer and the one without the layer, over the calibration pairs.
+    """
+    stack = list(layers(scorer.model))
+    tokens = scorer.tokenize(calibration)
+    whole = torch.from_numpy(scorer.logits_of_tokens(tokens))
+
+    def loss_without(number: int) -> float:
+        with _skipped(stack[number]):
+            rest = torch.from_numpy(scorer.logits_of_tokens(tokens))
+        return _divergence(rest, whole, scorer.outputs.grade_count)
+
+    left, gone = list(range(len(stack))), []
+    while len(left) > kept:
+        least = min(left, key=loss_without)
+        left.remove(least)
+        gone.append(_skip(stack[least]))
+    for hook in gone:
+        hook.remove()
+    return left
+
+
+def _divergence(rest: Tensor, whole: Tensor, grade_count: int) -> float:
+    rows = torch.ones(len(whole))
+    loss = grade_kl(rest[:, :grade_count], whole[:, :grade_count], temperature=1.0, weights=rows)
+    if whole.shape[1] > grade_count:
+        actions = rest[:, grade_count:], whole[:, grade_count:]
+        loss = loss + action_kl(*actions, temperature=1.0, weights=torch.ones_like(actions[0]))
+    return float(loss)
+
+
+@contextmanager
+def _skipped(layer: nn.Module) -> Iterator[None]:
+    hook = _skip(layer)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _skip(layer: nn.Module) -> Any:
+    """Until the hook returned is removed, the layer hands on what it reads."""
+    return layer.register_forward_hook(lambda _, inputs, __: inputs[0])
