@@ -37,6 +37,4 @@ def filled(disk: Path) -> Iterator[None]:
 
 def names_the_full_disk(error: str) -> bool:
     """In one sentence; the payment journal has its own, which says what of the money is lost."""
-    return (
-        error.startswith("cookbook: ") and "no space" in error.lower() and error.count("\n") == 1
-    )
+    return error.startswith("cookbook: ") and "no space" in error.lower() and error.count("\n") == 1

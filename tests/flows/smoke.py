@@ -61,6 +61,21 @@ def started_run(root: Path, store: Path, **more: str) -> "subprocess.Popen[str]"
     )
 
 
+def cookbook(folder: Path, *arguments: str) -> str:
+    """What a command prints that is given in a folder, as a user would; it ends well."""
+    command = [*COOKBOOK, *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder / "prefect", PYTHONPATH=str(PROJECT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 def half_files(store: Path) -> list[Path]:
     """Files below a store that a writer has not given their name yet."""
     return [path for path in store.rglob("*") if path.is_file() and path.suffix == ".tmp"]

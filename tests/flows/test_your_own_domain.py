@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.smoke import COOKBOOK, PROJECT, environment
+from tests.flows.smoke import PROJECT, cookbook
 
 pytestmark = pytest.mark.slow
 
@@ -18,21 +18,6 @@ def block(language: str) -> str:
     """The page's one block of a language."""
     (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.M | re.S)
     return str(found)
-
-
-def cookbook(folder: Path, *arguments: str) -> str:
-    """What a command of the page prints, on the smoke profile and in the user's folder."""
-    command = [*COOKBOOK, *arguments]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder / "prefect", PYTHONPATH=str(PROJECT)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 def test_an_empty_folder_becomes_a_domain_with_a_verdict(tmp_path: Path) -> None:
