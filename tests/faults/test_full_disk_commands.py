@@ -1,4 +1,4 @@
-"""A disk that is full when a command writes: it says so, spoils nothing, and ends well with room."""
+"""A disk that is full when a command writes: it says so, spoils nothing, and goes on with room."""
 
 import json
 import shutil
