@@ -1,8 +1,8 @@
 """Whether scored traffic still looks like the traffic a model learned from.
 
 Each figure of a scored pair (relevance, grade, probability of the first action, length of the
-query, who asks) is cut into bins of equal mass on training pairs; the population stability index
-compares the shares. A model that meets other traffic keeps answering, only worse.
+query, who asks) is cut into bins of equal mass on training pairs, a value that many share into one
+of its own; the population stability index compares the shares. A model that meets other traffic keeps answering, only worse.
 """
 
 import json
@@ -59,12 +59,23 @@ def traffic_figures(scored: Sequence[Row]) -> dict[str, Floats]:
 
 
 def describe(scored: Sequence[Row]) -> dict[str, Any]:
-    """What to compare with later: inner edges and shares of bins of equal mass, by figure."""
+    """What to compare with later: inner edges and counts of bins, by figure."""
     bins = {}
     for name, values in traffic_figures(scored).items():
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = _edges(values)
         bins[name] = {"edges": edges.tolist(), "counts": _counts(values, edges).tolist()}
     return {"bins": bins, "queries": _queries(scored)}
+
+
+def _edges(values: Floats) -> Floats:
+    """Inner edges of bins of equal mass; a value that many rows share is a bin of its own.
+
+    It would else share one with everything up to the next edge: where all training queries have
+    three words, with queries of any length above.
+    """
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    shared = [edge for edge in edges if np.mean(values == edge) >= 0.5 / BINS]
+    return np.unique([*edges, *np.nextafter(shared, np.inf)])
 
 
 def drift(reference: Mapping[str, Any], scored: Sequence[Row], maximum_psi: float) -> list[Drift]:
@@ -121,10 +132,11 @@ def drift_of_file(model: Model, scores: Path, maximum_psi: float) -> list[Drift]
 
 
 def _index(bins: Mapping[str, Any], values: Floats) -> tuple[float, int]:
-    """The population stability index, and the number of bins."""
-    expected = _shares(np.array(bins["counts"], dtype=np.float64))
-    found = _shares(_counts(values, np.array(bins["edges"])))
-    return float(((found - expected) * np.log(found / expected)).sum()), len(expected)
+    """The population stability index, and the number of bins that any row fell into."""
+    counts = np.array(bins["counts"], dtype=np.float64), _counts(values, np.array(bins["edges"]))
+    expected, found = (_shares(one) for one in counts)
+    filled = np.count_nonzero(counts[0] + counts[1])
+    return float(((found - expected) * np.log(found / expected)).sum()), int(filled)
 
 
 def _counts(values: Floats, edges: Floats) -> Floats:

@@ -44,6 +44,39 @@ def test_longer_queries_are_drift_of_the_input_alone():
     assert [one.figure for one in found if one.drifted] == ["query length"]
 
 
+@pytest.mark.parametrize(
+    ("figure", "column", "before", "after"),
+    [
+        ("query length", "query", "w w w", " ".join(["w"] * 20)),
+        ("query length", "query", "w w w", "w"),
+        ("grade", "single_grade", 2, 4),
+        ("grade", "single_grade", 2, 1),
+        ("asked by a member", "member_id", "", "m1"),
+        ("asked by a member", "member_id", "m1", ""),
+    ],
+)
+def test_traffic_that_left_the_one_value_of_training_is_drift(
+    figure: str, column: str, before: object, after: object
+) -> None:
+    """Also upwards, where a bin from that value on would hold what came instead."""
+    rng = np.random.default_rng(0)
+    learned, met = ([{**row, column: value} for row in _scored(rng)] for value in (before, after))
+    assert figure in {one.figure for one in drift(describe(learned), met, 0.2) if one.drifted}
+    same = [{**row, column: before} for row in _scored(rng)]
+    assert not [one for one in drift(describe(learned), same, 0.2) if one.drifted]
+
+
+def test_a_value_above_all_that_training_had_is_drift_where_the_highest_was_common() -> None:
+    rng = np.random.default_rng(0)
+    grades = [0] * 50 + [1] * 35 + [2] * 15
+    learned = [{**row, "single_grade": int(rng.choice(grades))} for row in _scored(rng)]
+    met = [
+        {**row, "single_grade": 4 if row["single_grade"] == 2 else row["single_grade"]}
+        for row in learned
+    ]
+    assert [one.figure for one in drift(describe(learned), met, 0.2) if one.drifted] == ["grade"]
+
+
 def test_the_same_traffic_seldom_alarms_however_few_the_queries():
     """At n queries the index alone is large by chance: (1/n + 1/m) times 9 on average."""
     rng = np.random.default_rng(1)
