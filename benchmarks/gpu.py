@@ -218,6 +218,8 @@ def measure_scoring(
     """Items per second with a shared prefix; and plain transformers' seconds over ours."""
     free()
     model = build(shape).eval()
+    if device().type == "cuda":  # as PairScorer.load holds them to score with
+        model.to(torch.bfloat16)  # type: ignore[arg-type]
     queries = max(1, slots // (candidates * (prefix + tail)))
     tokens = rows_of(queries, candidates, prefix, tail)
     rows, forward = np.arange(len(tokens)), Forward(model, byte_tokenizer())

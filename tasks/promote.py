@@ -23,6 +23,7 @@ from tasks.core.store.registry import Registry
 from tasks.core.store.settling import settle
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row, read_rows, write_table
+from tasks.core.text import sanitize
 from tasks.core.training.scorer import (
     CARD,
     PairScorer,
@@ -77,7 +78,7 @@ def promote(
     )
     current = registry.current()
     if current is not None and version in (current.version, current.card.get("scorer_of")):
-        return _serves_already(version, current)
+        return _serves_already(version, current, registry.log())
     decision, reasons = decide(
         _candidate(domain, impressions, gate, scorer, effects, current, settings),
         _gates(settings),
@@ -98,14 +99,26 @@ def promote(
     return {"decision": decision, "changed": changed, "version": version, "reasons": reasons}
 
 
-def _serves_already(version: str, current: Model) -> dict[str, Any]:
-    """A refresh of the effects changes the version in service, and not whose scorer it is."""
+def _serves_already(version: str, current: Model, log: list[dict[str, Any]]) -> dict[str, Any]:
+    """A refresh of the effects changes the version in service, and not whose scorer it is.
+
+    Why it serves comes from the log: a run that was killed after its promotion made no report.
+    """
     since = "" if version == current.version else f", as {current.version} with newer effects"
+    came = next(
+        (
+            f"It came into service on {one['at'][:10]}, by {sanitize(one['by'])}: {sanitize(one['reason'])}"
+            for one in reversed(log)
+            if (one["event"], one["version"]) == ("promoted", current.version)
+        ),
+        None,
+    )
+    unchanged = f"This model is in service already{since}: nothing changed."
     return {
         "decision": "promoted",
         "changed": False,
         "version": current.version,
-        "reasons": [f"This model is in service already{since}: nothing changed."],
+        "reasons": [unchanged, *([came] if came else [])],
     }
 
 

@@ -2,7 +2,8 @@
 
 Each figure of a scored pair (relevance, grade, probability of the first action, length of the
 query, who asks) is cut into bins of equal mass on training pairs, a value that many share into one
-of its own; the population stability index compares the shares. A model that meets other traffic keeps answering, only worse.
+of its own; the population stability index compares the shares. A model that meets other traffic
+keeps answering, only worse.
 """
 
 import json

@@ -119,9 +119,10 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     assert again.returncode == 0, again.stderr[-3000:]
     promotion = report_of(own_store)["promotion"]
     assert promotion["version"] == "v0003"
-    assert promotion["reasons"] == [
-        "This model is in service already, as v0003 with newer effects: nothing changed."
-    ]
+    said, came = promotion["reasons"]
+    assert said == "This model is in service already, as v0003 with newer effects: nothing changed."
+    assert came.startswith("It came into service on ")
+    assert f", by personalize: {found['reasons'][0]}" in came
     now = registry_of(own_store).current()
     assert now is not None
     assert now.version == "v0003"

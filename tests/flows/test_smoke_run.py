@@ -105,6 +105,7 @@ def test_the_gate_counts_clicks_of_members_nobody_learned_from(store: Path) -> N
 def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
     root: Path, store: Path
 ) -> None:
+    reasons = report_of(store)["promotion"]["reasons"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = smoke_run(root, store)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -112,7 +113,9 @@ def test_a_second_run_reuses_every_stage_and_asks_the_judge_nothing(
     stages = [line for line in done.stdout.splitlines() if line.startswith(("+ ", "= "))]
     assert len(stages) > 20
     assert [line for line in stages if not line.startswith("= ")] == []
-    assert not report_of(store)["promotion"]["changed"]
+    promotion = report_of(store)["promotion"]
+    assert not promotion["changed"]
+    assert " ".join(reasons) in promotion["reasons"][1]  # a kill may have left no other report
     labels = report_of(store)["labels"]
     assert (labels["calls"], labels["spent_usd"]) == (0, 0)
     assert labels["reused"] == labels["labelled"]
