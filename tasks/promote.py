@@ -105,20 +105,18 @@ def _serves_already(version: str, current: Model, log: list[dict[str, Any]]) -> 
     Why it serves comes from the log: a run that was killed after its promotion made no report.
     """
     since = "" if version == current.version else f", as {current.version} with newer effects"
-    came = next(
-        (
-            f"It came into service on {one['at'][:10]}, by {sanitize(one['by'])}: {sanitize(one['reason'])}"
-            for one in reversed(log)
-            if (one["event"], one["version"]) == ("promoted", current.version)
-        ),
-        None,
-    )
+    came = [
+        f"It came into service on {one['at'][:10]}, by {sanitize(one['by'])}: "
+        f"{sanitize(one['reason'])}"
+        for one in log
+        if (one["event"], one["version"]) == ("promoted", current.version)
+    ]
     unchanged = f"This model is in service already{since}: nothing changed."
     return {
         "decision": "promoted",
         "changed": False,
         "version": current.version,
-        "reasons": [unchanged, *([came] if came else [])],
+        "reasons": [unchanged, *came[-1:]],
     }
 
 
