@@ -5,8 +5,8 @@
 all-MiniLM-L6-v2 with a head, and a small causal model whose queries are long, as members'
 profiles are. The peer's environment is that of `python -m benchmarks.listwise`. Rows
 `documented` use the peer's default batch of 32, `tuned` the fastest of 16, 32, 64 and 128, which it
-chooses beforehand on a quarter of the pairs. A turn scores all pairs and takes a minute on one thread, so
-three rounds are enough; the pass that shows equal scores is the warm-up. All compute in float32;
+chooses beforehand on a quarter of the pairs. A turn scores all pairs and takes a minute on one
+thread, so three rounds are enough; the pass that shows equal scores is the warm-up. All in float32;
 `as_shipped` is ours in the format this processor is fastest in, and Kendall's tau says how far its
 order is that of float32 (untrained heads, whose scores lie close together). On a crowded machine
 the ratio of CPU time is the steadier one.
