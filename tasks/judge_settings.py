@@ -124,8 +124,8 @@ class JudgeSettings(Branch):
         default=5.0,
         ge=0,
         description="Hard cap on US dollars for one judge: what all runs spend together until "
-        "policy, golden grades, documents or members, model or prompt change. Then a new sum "
-        "begins.",
+        "the policy, golden grades, documents, members, the model or how it is asked change. "
+        "Then a new sum begins.",
     )
     answers: AnswerSettings = AnswerSettings()
     checks: JudgeCheckSettings = JudgeCheckSettings()
