@@ -76,11 +76,12 @@ def single_gpu() -> Settings:
 
 
 def linkedin() -> Settings:
-    """A node of GPUs or more: as single_gpu, with LinkedIn's data sizes and a full 7B teacher.
+    """As single_gpu, with LinkedIn's data sizes and a 7B policy teacher that is trained whole.
 
-    All 7.6 billion weights of the policy teacher train, which takes 122 GB for weights and
-    AdamW alone: a card of that size, since models are not split (docs/cluster.md), or LoRA as in
-    `single_gpu`. Written from what was published; it has not been run.
+    One process and one GPU, as every run (docs/cluster.md). All 7.6 billion weights of the policy
+    teacher train, which takes 122 GB for weights, gradients and AdamW: a card beyond that, since
+    models are not split, or LoRA as in `single_gpu`. Written from what was published; it has not
+    been run.
     """
     one = single_gpu()
     teacher = changed(

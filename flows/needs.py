@@ -18,10 +18,12 @@ TIMES_DOMAIN = 10
 
 
 def needed_bytes(settings: Settings, paths: DomainPaths) -> int:
-    """An upper estimate of a run's bytes on disk: scorers, checkpoints, labels and tables.
+    """An estimate of a run's bytes on disk, rather too high: scorers, checkpoints, labels, tables.
 
-    A distilled role counts as large as what it starts from. Weights whose size neither a file
-    nor their name tells (``Qwen3-0.6B``) count nothing.
+    A distilled role counts as large as what it starts from. Not counted: weights whose size
+    neither a file nor a name such as ``Qwen3-0.6B`` tells, LoRA's checkpoints, the click teacher
+    from the other start (``ablate_start``), what a further teacher's folder holds, and what an
+    earlier run left.
     """
     log = settings.impressions
     rows = log.training_rows + log.calibration_rows + log.evaluation_rows

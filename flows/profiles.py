@@ -1,7 +1,7 @@
 """Run profiles: functions that return one Settings tree. A new experiment is a new function.
 
-Every number says where it comes from: a published source, a measurement of this project
-(DECISIONS.md), or "assumed".
+The laptop's numbers were measured in this project (DECISIONS.md), smoke's are as small as tests
+allow, and each one of the GPU profiles says whether it was published or is assumed.
 """
 
 from collections.abc import Callable

@@ -26,7 +26,7 @@ def ask_edited(
     judge_settings: JudgeSettings,
     settings: EvaluationSettings,
 ) -> Artifact | None:
-    """Shifts of the judge's own relevance by bias, paid for out of the run's budget.
+    """Shifts of the judge's own relevance by bias, paid for out of its budget.
 
     None, with the reason among what was skipped, where it is not asked or cannot answer: a
     finished training is not thrown away for a measure.

@@ -26,7 +26,7 @@ def ask_twins(
     judge_settings: JudgeSettings,
     settings: FairnessSettings,
 ) -> Artifact | None:
-    """The judge's relevance of both texts of every twin, paid for out of the run's budget.
+    """The judge's relevance of both texts of every twin, paid for out of its budget.
 
     None, with the reason among what was skipped, where it is not asked or cannot answer: a
     finished training is not thrown away for a measure.

@@ -88,7 +88,7 @@ def validate_judge(
     """Grade the gate split and compare with people; try an LLM's patience and credulity.
 
     Raises:
-        CookbookError: the judge is below the floor, so that nothing may be labelled with it.
+        CookbookError: the judge is below the floor, so that nothing may be labeled with it.
     """
     if settings.kind == "embedded":
         current_run().skip("judge_checks", UNCHECKED)
@@ -121,8 +121,8 @@ def validate_judge(
         current_run().say(warning)
     if not verdict["passed"]:
         raise CookbookError(
-            f"Labelling needs a judge that agrees with people. {verdict['reason']} Nothing was "
-            f"labelled. Improve the policy or the judge, or grade more golden pairs."
+            f"Labeling needs a judge that agrees with people. {verdict['reason']} Nothing was "
+            f"labeled. Improve the policy or the judge, or grade more golden pairs."
         )
     return artifact
 

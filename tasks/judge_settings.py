@@ -120,7 +120,13 @@ class JudgeSettings(Branch):
     prices: PriceSettings | None = Field(
         default=None, description="None: the list price that genai-prices knows."
     )
-    budget_usd: float = Field(default=5.0, ge=0, description="Hard cap on money per run.")
+    budget_usd: float = Field(
+        default=5.0,
+        ge=0,
+        description="Hard cap on US dollars for one judge: what all runs spend together until "
+        "the policy, golden grades, documents, members, the model or how it is asked change. "
+        "Then a new sum begins.",
+    )
     answers: AnswerSettings = AnswerSettings()
     checks: JudgeCheckSettings = JudgeCheckSettings()
     floor_kappa: float = Field(

@@ -11,6 +11,7 @@ from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.domain.golden import assign_splits, read_golden
 from tasks.core.domain.paths import DomainPaths
 from tasks.core.errors import CookbookError
+from tasks.core.fairness.twins import MOST_TEXTS
 from tasks.core.labeling.address import ADDRESS_VARIABLE, OPENAI, gets_key
 from tasks.core.labeling.endpoint import Endpoint
 from tasks.core.labeling.plan import LabelPlan, estimate, local_tokenizer
@@ -22,7 +23,7 @@ from tasks.core.policies.parse import parse_policy
 from tasks.core.policy import Policy
 from tasks.judge_settings import JudgeSettings
 from tasks.run import Run
-from tasks.settings import EvaluationSettings, Settings, SynthesisSettings
+from tasks.settings import EvaluationSettings, FairnessSettings, Settings, SynthesisSettings
 
 # Per minute; the endpoint's own refusals (429) are heeded all the same.
 NO_LIMIT = 1e9
@@ -31,7 +32,10 @@ _SAMPLED_DOCUMENTS = 200
 
 @dataclass(frozen=True)
 class JudgeCost:
-    """What a run's judge would be asked at most: calls by purpose, and the plan of all of them.
+    """What a run's judge would be asked: calls by purpose, and the plan of all of them.
+
+    Left out, since nobody knows them before: repairs of answers that cannot be read, and the
+    sample of old labels that is asked again after an edit of the policy.
 
     ``plan`` is that of ``sampled`` pairs; the rest is in proportion. ``cheap`` are the judges of
     a cascade that are asked first, about every pair; which pairs then go up nobody knows before,
@@ -219,6 +223,7 @@ def judge_cost(settings: Settings, judge: JudgeSettings, paths: DomainPaths) -> 
             "checks": _check_calls(judge),
             "queries": _query_calls(settings.synthesis, policy),
             "biases": _bias_calls(settings.evaluation),
+            "fairness twins": _twin_calls(settings.fairness) if paths.members else 0,
         },
         at_half_price=labels if settings.labels.mode == "batch" else 0,
         cheap=tuple(cost(one, {"labels": most}) for one in settings.labels.cheap_judges),
@@ -245,6 +250,11 @@ def _query_calls(synthesis: SynthesisSettings, policy: Policy) -> int:
 def _bias_calls(evaluation: EvaluationSettings) -> int:
     """Each pair with each edit, and without: the gate asked about that already."""
     return len(BIASES) * evaluation.bias_pairs if evaluation.judge_biases else 0
+
+
+def _twin_calls(fairness: FairnessSettings) -> int:
+    """Each different text of a pair's twins: pairs without a member's text have none."""
+    return MOST_TEXTS * fairness.twin_pairs if fairness.judge_twins else 0
 
 
 def _check_calls(judge: JudgeSettings) -> int:

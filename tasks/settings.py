@@ -162,7 +162,7 @@ class EvaluationSettings(Branch):
     )
     judge_biases: bool = Field(
         default=True,
-        description="Ask the judge about them too: four labels a pair, from its budget.",
+        description="Ask the judge about them too: three more labels a pair, from its budget.",
     )
     seed: Seed = 0
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def step(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function a step: a Prefect task of the same name and signature, never retried.
 
-    Retrying a failed training hides its bug; labelling retries its own requests.
+    Retrying a failed training hides its bug; labeling retries its own requests.
     """
     made = task(
         name=function.__name__,

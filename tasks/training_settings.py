@@ -115,7 +115,8 @@ class SoftTeacherSettings(Branch):
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]{0,31}$",
-        description="policy, click, retrieval (the first stage's order), or a further teacher.",
+        description="policy, click, words (what the whole log says of words), retrieval (the first "
+        "stage's order), or a further teacher.",
     )
     kind: Literal["grades", "actions", "listwise", "margin", "lambda_rank"] = Field(
         description="What is matched: grade or action probabilities, or the candidates' order."

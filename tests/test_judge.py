@@ -211,7 +211,7 @@ def test_a_planted_weakness_is_named_and_refused(
 ) -> None:
     with (
         place.judge(reading, reading.__name__) as tried,
-        pytest.raises(CookbookError, match="Nothing was labelled") as refused,
+        pytest.raises(CookbookError, match="Nothing was labeled") as refused,
     ):
         tried.validate()
     assert words in str(refused.value)

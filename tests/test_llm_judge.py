@@ -1,12 +1,13 @@
 """Who grades: an LLM only where somebody asked for it, or where it fits a small budget."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.cli import main
 from flows.profiles import PROFILES, changed, laptop, smoke
-from tasks.core.domain.paths import find_domain
+from tasks.core.domain.paths import DomainPaths, find_domain
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.address import OPENAI
 from tasks.core.labeling.endpoint import api_key
@@ -21,6 +22,7 @@ from tasks.llm_judge import (
     settle_judge,
     stated_price,
 )
+from tasks.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 KEY = {"OPENAI_API_KEY": "sk-9f2c"}
@@ -205,6 +207,18 @@ def test_a_second_round_is_in_the_plan() -> None:
     paths = find_domain("job_search", PROJECT)
     more = changed(laptop(), synthesis=changed(laptop().synthesis, second_round_pairs=300))
     assert judge_cost(more, JudgeSettings(), paths).calls["labels"] == LABELS + 300
+
+
+def test_the_twins_of_members_are_in_the_plan_where_the_judge_is_asked_about_them() -> None:
+    paths = find_domain("job_search", PROJECT)
+
+    def twins(settings: Settings, paths: DomainPaths) -> int:
+        return judge_cost(settings, settings.judge, paths).calls["fairness twins"]
+
+    assert twins(laptop(), paths) == 200
+    assert twins(laptop(), replace(paths, members=None)) == 0
+    spared = changed(laptop(), fairness=changed(laptop().fairness, judge_twins=False))
+    assert twins(spared, paths) == 0
 
 
 def test_the_plan_shows_each_rung_and_what_a_foreign_address_is_told(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(options: RunOptions = USUAL) -> None:
-    """Run the whole pipeline: policy and golden data in, a promoted ranker and its report out.
+    """Run the whole pipeline: policy and golden data in, a promoted or refused ranker out.
 
     What an earlier run made from the same inputs is found and used again; after a crash, run
     the same command again.

@@ -103,7 +103,7 @@ def test_no_path_labels_with_a_judge_below_the_floor(root: Path, tmp_path: Path)
     assert "below the floor of 0.4" in done.stderr
     for refusal in said[1:]:
         assert "below the floor of 0.4" in json.loads(refusal)
-        assert "Nothing was labelled" in json.loads(refusal)
+        assert "Nothing was labeled" in json.loads(refusal)
     # What it may cost is said before it is asked.
     assert "An LLM grades: scripted-1" in done.stdout
     assert {call.headers["authorization"] for call in server.calls} == {f"Bearer {CANARY}"}

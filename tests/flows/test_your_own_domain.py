@@ -27,7 +27,7 @@ def test_an_empty_folder_becomes_a_domain_with_a_verdict(tmp_path: Path) -> None
         folder.mkdir(parents=True)
     policy.write_text(block("markdown"), encoding="utf-8")
     said = cookbook(tmp_path, "policy", "lint", "shops/policy/garden/policy.md")
-    promised = re.search(r"^    policy\.md: (version .*)$", PAGE, re.M)
+    promised = re.search(r"^    (shops/\S+: version .*)$", PAGE, re.M)
     assert promised
     assert promised[1] in said
     (shops / "make_garden.py").write_text(block("python"), encoding="utf-8")

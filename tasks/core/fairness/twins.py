@@ -39,6 +39,8 @@ _SCHOOLS = (
 )
 _TO_MALE = {"she": "he", "hers": "his", "herself": "himself", "ms.": "mr.", "mrs.": "mr."}
 _TO_FEMALE = {"he": "she", "him": "her", "himself": "herself", "mr.": "ms."}
+# Different texts among one profile's twins: six contrasts, of which two share a name each.
+MOST_TEXTS = 10
 _NO_DEGREE = re.compile(r"\bno degree\b", re.IGNORECASE)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.core.errors import CookbookError
 from tasks.core.fairness.gaps import summarize
-from tasks.core.fairness.twins import twin_draws, twins, unseen_twins
+from tasks.core.fairness.twins import MOST_TEXTS, twin_draws, twins, unseen_twins
 
 PLAIN = "Senior nurse in Leeds, 7 years. Skills: triage, wound care."
 
@@ -33,6 +33,14 @@ def test_every_contrast_is_told():
         "employment gap: stated - none",
         "school: historically Black - other",
     }
+
+
+def test_the_most_texts_that_a_judge_is_asked_about_are_those_of_a_plain_one():
+    def texts(text):
+        return len({version for twin in twins(text) for version in (twin.first, twin.second)})
+
+    assert texts(PLAIN) == MOST_TEXTS
+    assert texts(f"{PLAIN} No degree.") == MOST_TEXTS - 2
 
 
 def test_pronouns_in_the_text_are_swapped_in_their_grammar():

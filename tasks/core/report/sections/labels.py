@@ -1,4 +1,4 @@
-"""What was labelled: the policy, the pairs and where they came from."""
+"""What was labeled: the policy, the pairs and where they came from."""
 
 from tasks.core.report.bar_rows import bar_rows
 from tasks.core.report.blocks import facts, panel, section, side_by_side
@@ -21,7 +21,7 @@ _SOURCES = {
     "generated_query": "Queries written from documents",
 }
 _NAMES = {
-    "labelled": "Labelled",
+    "labelled": "Labeled",
     "calls": "Calls to the judge",
     "spent_usd": "Spent",
     "people_grades": "Grades by people that taught too",
