@@ -14,6 +14,7 @@ from prefect.exceptions import TerminationSignal
 
 from flows.cli import app, main
 from flows.cli_reference import reference
+from flows.doctor import _registries
 from tasks.core.labeling.journal import render_line
 from tasks.core.store.registry import Registry
 from tests.core.training.tiny import lively_scorer
@@ -228,6 +229,13 @@ def test_a_damaged_version_does_not_hide_the_others(
     assert "v0002" in told
     assert "damaged" in told
     assert "v0003" in told
+
+
+def test_the_doctor_tells_of_a_pointer_that_is_lost(store: Path) -> None:
+    (store / "job_search" / "registry" / "current.json").unlink()
+    told = [one for one in _registries(store) if one.state == "bad"]
+    assert [one.subject for one in told] == ["models of job_search"]
+    assert "current.json" in told[0].seen
 
 
 def test_a_version_of_which_the_log_says_nothing_is_not_called_refused(
