@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -13,10 +14,15 @@ import pyarrow.parquet as pq
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.forgetting import count_unmarked, forget_pairs
 from tasks.core.personalization.game_files import load_game
+from tasks.core.scored_members import check_nothing_is_scored, forget_lines
 from tasks.core.store.artifacts import MANIFEST
-from tasks.core.store.files import being_written, remove_half_files, write_atomically
+from tasks.core.store.files import remove_half_files
 from tasks.core.store.leftovers import discard, remove_leftovers
 from tasks.core.store.registry import Registry
+from tasks.core.store.used_artifacts import Say, used_artifacts
+
+# What reading a file that is damaged, or none at all, may raise.
+DAMAGE = (CookbookError, OSError, ValueError, LookupError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,12 @@ class Forgotten:
 
 
 def forget_member(
-    store: Path, domain: str, member_id: str, *, pair_ids: Collection[str] = ()
+    store: Path,
+    domain: str,
+    member_id: str,
+    *,
+    pair_ids: Collection[str] = (),
+    say: Say = print,
 ) -> Forgotten:
     """Remove a domain's artifacts that hold the member, and all made from them.
 
@@ -48,6 +59,7 @@ def forget_member(
 
     Args:
         pair_ids: further pairs of the member, for answers that do not say whom they are about.
+        say: hears of what is damaged; it counts as holding the member.
 
     Raises:
         CookbookError: no member is named, or scores are being written.
@@ -55,11 +67,11 @@ def forget_member(
     if not member_id:
         raise CookbookError("A member is forgotten by id; came an empty one. Name the member.")
     scoring = store / domain / "scoring"
-    _check_nothing_is_scored(scoring)
+    check_nothing_is_scored(scoring)
     remove_leftovers(store)
     remove_half_files(scoring)
-    artifacts = _artifacts(store, domain)
-    holding = [path for path in artifacts if _holds(path, member_id)]
+    artifacts = _artifacts(store, domain, say)
+    holding = [path for path in artifacts if _holds(path, member_id, say)]
     # The answers go first, since the artifacts name their pairs.
     known = {pair for folder in holding for pair in _pairs(folder, member_id)}
     answers, unmarked = _forget_answers(store / domain, member_id, known.union(pair_ids))
@@ -67,35 +79,29 @@ def forget_member(
     for folder in doomed:
         discard(folder)
     shutil.rmtree(store / "scratch", ignore_errors=True)
-    scores = sum(_forget_lines(path, member_id) for path in sorted(scoring.glob("*.jsonl")))
+    scores = forget_lines(scoring, member_id)
     registry = Registry(store / domain / "registry")
     effects = [
         version
         for version in registry.versions()
-        if _has_effect(registry.folder / "versions" / version / "effects", member_id)
+        if _may_have_effect(registry.folder / "versions" / version / "effects", member_id, say)
     ]
     kinds = sorted({folder.parent.name for folder in doomed})
     return Forgotten(kinds, answers, unmarked, scores, effects, registry.versions())
 
 
-def _check_nothing_is_scored(folder: Path) -> None:
-    """Scoring needs no hold of the store, and what it writes at this moment may name the member."""
-    for path, process in being_written(folder):
-        raise CookbookError(
-            f"Nothing may be scored while a member is forgotten, and process {process} writes "
-            f"{path.name} in {folder}. Give the command again when it has ended."
-        )
-
-
-def _artifacts(store: Path, domain: str) -> list[Path]:
+def _artifacts(store: Path, domain: str, say: Say) -> list[Path]:
     """Artifacts that the domain may have used: all but those of other domains' runs alone."""
+    there = list(store.glob("artifacts/*/*"))
     own: set[str] = set()
     others: set[str] = set()
-    for path in store.glob("*/finished/*/report.json"):
-        lineage = json.loads(path.read_text(encoding="utf-8"))["lineage"]
-        used = own if path.parents[2].name == domain else others
-        used.update(entry["digest"][:16] for entry in lineage)
-    return [path for path in store.glob("artifacts/*/*") if path.name not in others - own]
+    for run in store.glob("*/finished/*"):
+        used = used_artifacts(run, say)
+        if run.parents[1].name == domain:
+            own |= {path.name for path in there} if used is None else used
+        elif used is not None:  # what a damaged report does not name may be this domain's
+            others |= used
+    return [path for path in there if path.name not in others - own]
 
 
 def _forget_answers(domain: Path, member_id: str, pair_ids: set[str]) -> tuple[int, int]:
@@ -106,29 +112,14 @@ def _forget_answers(domain: Path, member_id: str, pair_ids: set[str]) -> tuple[i
     return forget_pairs(journal, pair_ids, member_id=member_id), count_unmarked(journal)
 
 
-def _forget_lines(path: Path, member_id: str) -> int:
-    """Take the member's lines out of a file of pairs or scores; returns how many there were."""
-    # By line feeds alone: texts may hold what else Unicode ends a line with.
-    with path.open(encoding="utf-8", newline="\n") as file:
-        lines = list(file)
-    kept = [line for line in lines if not _names(line, member_id)]
-    if len(kept) < len(lines):
-        write_atomically(path, "".join(kept).encode(), mode=0o600)
-    return len(lines) - len(kept)
-
-
-def _names(line: str, member_id: str) -> bool:
-    try:
-        row = json.loads(line)
-    except ValueError:  # a line that no score was ever given
-        return False
-    return isinstance(row, dict) and row.get("member_id") == member_id
-
-
-def _holds(folder: Path, member_id: str) -> bool:
-    if _has_effect(folder / "effects", member_id):
+def _holds(folder: Path, member_id: str, say: Say) -> bool:
+    if _may_have_effect(folder / "effects", member_id, say):
         return True
-    return any(True for _ in _rows_of(folder, member_id))
+    try:
+        return any(True for _ in _rows_of(folder, member_id))
+    except DAMAGE as error:
+        say(f"{folder} cannot be read ({error}), so it counts as holding the member, and goes.")
+        return True
 
 
 def _rows_of(folder: Path, member_id: str) -> Iterator[dict[str, list[str]]]:
@@ -144,7 +135,10 @@ def _rows_of(folder: Path, member_id: str) -> Iterator[dict[str, list[str]]]:
 
 
 def _pairs(folder: Path, member_id: str) -> set[str]:
-    return {pair for columns in _rows_of(folder, member_id) for pair in columns.get("pair_id", [])}
+    with suppress(*DAMAGE):
+        rows = _rows_of(folder, member_id)
+        return {pair for columns in rows for pair in columns.get("pair_id", [])}
+    return set()
 
 
 def _with_derived(store: Path, artifacts: list[Path], holding: list[Path]) -> list[Path]:
@@ -172,8 +166,12 @@ def _sources(folder: Path) -> set[str]:
         return {"unknown"}  # which no artifact is called, so that it counts as gone
 
 
-def _has_effect(folder: Path, member_id: str) -> bool:
+def _may_have_effect(folder: Path, member_id: str, say: Say) -> bool:
     if not (folder / "game.json").is_file():
         return False
-    models = load_game(folder).models.values()
-    return any(model.coefficients(member_id) is not None for model in models)
+    try:
+        models = load_game(folder).models.values()
+        return any(model.coefficients(member_id) is not None for model in models)
+    except DAMAGE as error:
+        say(f"{folder} cannot be read ({error}), so it counts as having an effect of the member.")
+        return True

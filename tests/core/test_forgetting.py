@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tasks.core.forgetting import forget_member
 from tasks.core.labeling.journal import Journal, member_mark
 from tasks.core.labeling.replies import Reply
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, artifact_store, materialize
+from tasks.core.store.registry import Registry
 from tasks.core.tables import write_table
 
 
@@ -185,3 +187,62 @@ def test_nobody_is_not_forgotten(tmp_path: Path) -> None:
     with pytest.raises(CookbookError, match="Name the member"):
         forget_member(tmp_path, "jobs", "")
     assert left(tmp_path) == ["pairs"]
+
+
+def test_a_line_in_another_encoding_is_foreign_and_stays(tmp_path: Path) -> None:
+    """It ended every `forget` in a traceback, after the artifacts were gone."""
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    mine, foreign = b'{"member_id": "m1"}\n', '{"query": "café"}\n'.encode("latin-1")
+    deep = b"[" * 100_000 + b"\n"
+    (folder / "pairs.jsonl").write_bytes(mine + foreign + deep + mine.rstrip())
+    assert forget_member(tmp_path, "jobs", "m1").scores == 2
+    assert (folder / "pairs.jsonl").read_bytes() == foreign + deep
+
+
+def test_a_file_of_scores_is_never_in_memory_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    other = b'{"member_id": "m2", "text": "%s"}\n' % (b"x" * 10_000)
+    with (folder / "scores.jsonl").open("wb") as file:
+        file.write(b'{"member_id": "m1"}\n')
+        file.writelines([other] * 2_000)
+    tracemalloc.start()
+    try:
+        assert forget_member(tmp_path, "jobs", "m1").scores == 1
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (folder / "scores.jsonl").stat().st_size == 2_000 * len(other)
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("domain", ["jobs", "wards"])
+def test_with_a_damaged_report_of_any_domain_what_may_hold_the_member_goes(
+    tmp_path: Path, domain: str
+) -> None:
+    with artifact_store(tmp_path):
+        policy, held = make("policy"), make("impressions", members=["m1"])
+    folder = tmp_path / domain / "finished" / "run"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text('{"lineage": [{"dige')
+    told: list[str] = []
+    found = forget_member(tmp_path, "jobs", "m1", say=told.append)
+    assert found.artifacts == ["impressions"]
+    assert len(told) == 1 and "report.json cannot be read" in told[0]
+    assert Path(policy.path).exists() and not Path(held.path).exists()
+
+
+def test_an_artifact_and_a_version_that_cannot_be_read_count_as_holding_the_member(
+    tmp_path: Path,
+) -> None:
+    with artifact_store(tmp_path):
+        held = make("impressions", members=["m2"])
+    (Path(held.path) / "rows.parquet").write_text("damaged")
+    effects = tmp_path / "effects"
+    effects.mkdir()
+    (effects / "game.json").write_text("{")
+    Registry(tmp_path / "jobs" / "registry").register({"effects": effects}, {})
+    told: list[str] = []
+    found = forget_member(tmp_path, "jobs", "m1", say=told.append)
+    assert (found.artifacts, found.effects, len(told)) == (["impressions"], ["v0001"], 2)

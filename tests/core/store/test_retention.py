@@ -130,3 +130,34 @@ def test_a_rollback_passes_over_what_has_no_files(tmp_path: Path) -> None:
     registry.rollback(reason="worse", by="ana")
     with pytest.raises(CookbookError, match="there is none"):
         registry.rollback(reason="worse too", by="ana")
+
+
+def test_a_damaged_version_is_kept_and_named(tmp_path: Path) -> None:
+    """A run with retention_days would end in error after it promoted, for good."""
+    registry = versions(tmp_path, "one", "two", "three")
+    made, other = run(tmp_path, "first", ["a" * 16]), run(tmp_path, "second", ["b" * 16])
+    manifest = registry.folder / "versions" / "v0001" / "manifest.json"
+    manifest.write_text("{")
+    os.utime(manifest, (OLD, OLD))
+    told: list[str] = []
+    assert clear_expired(tmp_path, days=30, say=told.append) == []
+    assert made.exists() and other.exists()  # each may have made it
+    assert all(str(manifest) in one for one in told) and len(told) == 2
+    manifest.unlink()
+    assert clear_expired(tmp_path, days=30, say=told.append) == []
+    assert registry.model("v0003").version == "v0003"
+
+
+@pytest.mark.parametrize("content", ["", '{"lineage": [{"dig', "[]", "{}", '{"lineage": [1]}'])
+def test_a_run_with_a_damaged_report_may_have_used_every_artifact(
+    tmp_path: Path, content: str
+) -> None:
+    own = artifact(tmp_path, "a" * 16)
+    damaged = run(tmp_path, "first", [], old=False)
+    (damaged / "report.json").write_text(content)
+    os.utime(damaged)
+    told: list[str] = []
+    assert clear_expired(tmp_path, days=30, say=told.append) == []
+    assert len(told) == 1 and str(damaged / "report.json") in told[0]
+    os.utime(damaged, (OLD, OLD))
+    assert clear_expired(tmp_path, days=30, say=told.append) == sorted([own, damaged])
