@@ -412,6 +412,17 @@ def test_forgetting_names_the_own_files_that_hold_the_member_before_it_removes_a
     assert "not looked at: there is no" in capsys.readouterr().out.splitlines()[0]
 
 
+def test_forgetting_never_advises_to_remove_the_version_in_service(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    (store / "artifacts").mkdir()
+    main(["forget", "m1", "--store", str(store)])
+    told = capsys.readouterr().out
+    assert "not in service; now that is v0001, v0003." in told
+    assert "v0002 is in service: leave its folder where it is" in told
+    assert "`cookbook score --output` wrote, exported models" in told
+
+
 def test_a_simulation_never_writes_over_golden_data_of_people(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

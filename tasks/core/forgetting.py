@@ -12,9 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.core.errors import CookbookError
-from tasks.core.labeling.forgetting import count_unmarked, forget_pairs
+from tasks.core.forgotten_members import note_forgotten
+from tasks.core.labeling.forgetting import check_no_batch_holds, count_unmarked, forget_pairs
+from tasks.core.personalization.forgotten_effects import has_effect
 from tasks.core.personalization.game_files import load_game
 from tasks.core.scored_members import check_nothing_is_scored, forget_lines
+from tasks.core.serving_without import serve_without
 from tasks.core.store.artifacts import MANIFEST
 from tasks.core.store.files import remove_half_files
 from tasks.core.store.leftovers import discard, remove_leftovers
@@ -32,7 +35,9 @@ class Forgotten:
     ``artifacts``: kinds of the artifacts removed; ``answers``: answers taken out of the payment
     journal; ``unmarked``: answers left there that do not say whom they are about; ``scores``:
     lines taken out of the scoring folder's files; ``effects``: versions with an effect of the
-    member's own; ``trained``: all versions, since each may have learned from rows of the member.
+    member's own; ``trained``: all versions, since each may have learned from rows of the member;
+    ``served``: the one in service; ``instead_of``: the one that it is a copy of, without the
+    member's effect, where such a copy was made.
     """
 
     artifacts: list[str]
@@ -41,6 +46,8 @@ class Forgotten:
     scores: int
     effects: list[str]
     trained: list[str]
+    served: str | None
+    instead_of: str | None
 
 
 def forget_member(
@@ -55,21 +62,25 @@ def forget_member(
 
     What only finished runs of other domains used stays: there the same id is somebody else. The
     domain's own files are not touched: the next run reads the member again from them. The store
-    must be held. After a kill the same call finishes what is left.
+    must be held. After a kill the same call finishes what is left. The model in service gives way
+    to a copy without the member's effect, and no refresh learns or carries one again.
 
     Args:
         pair_ids: further pairs of the member, for answers that do not say whom they are about.
         say: hears of what is damaged; it counts as holding the member.
 
     Raises:
-        CookbookError: no member is named, or scores are being written.
+        CookbookError: no member is named, scores are being written, or a batch under way asks
+            the judge about the member.
     """
     if not member_id:
         raise CookbookError("A member is forgotten by id; came an empty one. Name the member.")
     scoring = store / domain / "scoring"
     check_nothing_is_scored(scoring)
-    remove_leftovers(store)
     remove_half_files(scoring)
+    check_no_batch_holds(store / domain / "labels", member_id)
+    note_forgotten(store / domain, member_id)
+    remove_leftovers(store)
     artifacts = _artifacts(store, domain, say)
     holding = [path for path in artifacts if _holds(path, member_id, say)]
     # The answers go first, since the artifacts name their pairs.
@@ -81,13 +92,35 @@ def forget_member(
     shutil.rmtree(store / "scratch", ignore_errors=True)
     scores = forget_lines(scoring, member_id)
     registry = Registry(store / domain / "registry")
+    instead_of = _serve_without(registry, member_id, store / "scratch" / "forget", say)
     effects = [
         version
         for version in registry.versions()
         if _may_have_effect(registry.folder / "versions" / version / "effects", member_id, say)
     ]
-    kinds = sorted({folder.parent.name for folder in doomed})
-    return Forgotten(kinds, answers, unmarked, scores, effects, registry.versions())
+    # A scoring that began meanwhile has read the old pairs, and ends with the member's scores.
+    check_nothing_is_scored(scoring)
+    return Forgotten(
+        artifacts=sorted({folder.parent.name for folder in doomed}),
+        answers=answers,
+        unmarked=unmarked,
+        scores=scores + forget_lines(scoring, member_id),
+        effects=effects,
+        trained=registry.versions(),
+        served=registry.served_version(),
+        instead_of=instead_of,
+    )
+
+
+def _serve_without(registry: Registry, member_id: str, scratch: Path, say: Say) -> str | None:
+    """The version that a copy without the member's effect took the place of, if one did."""
+    if not registry.versions():
+        return None
+    try:
+        return serve_without(registry, member_id, scratch)
+    except CookbookError as error:
+        say(f"The model in service may go on carrying the member's effect: {error}")
+        return None
 
 
 def _artifacts(store: Path, domain: str, say: Say) -> list[Path]:
@@ -170,8 +203,7 @@ def _may_have_effect(folder: Path, member_id: str, say: Say) -> bool:
     if not (folder / "game.json").is_file():
         return False
     try:
-        models = load_game(folder).models.values()
-        return any(model.coefficients(member_id) is not None for model in models)
+        return has_effect(load_game(folder), member_id)
     except DAMAGE as error:
         say(f"{folder} cannot be read ({error}), so it counts as having an effect of the member.")
         return True
