@@ -138,7 +138,7 @@ def forget(
         # All pairs of the member's queries and any document, for answers that name nobody.
         journal = store / domain / "labels" / "journal.jsonl"
         unnamed = journal.exists() and count_unmarked(journal)
-        pair_ids = possible_pairs(golden, member_id) if unnamed else ()
+        pair_ids = possible_pairs(golden, member_id, print) if unnamed else ()
         found = forget_member(store, domain, member_id, pair_ids=pair_ids)
     for line in _told(found, domain, registry_folder(store, domain) / "versions"):
         print(line)
@@ -190,11 +190,17 @@ def _own_files(golden: Path, member_id: str) -> Iterator[str]:
 
     if not golden.is_dir():
         yield f"The domain's own files were not looked at: there is no {golden}; --root names it."
-    elif files := files_holding(golden, member_id):
+        return
+    unreadable: list[str] = []
+    files = files_holding(golden, member_id, unreadable.append)
+    if files:
         yield f"Still in the domain's own files: {', '.join(map(str, files))}."
         yield "Remove those rows: the next run reads the member from them again."
+    elif unreadable:
+        yield f"The domain's own files that can be read do not hold the member: {golden}."
     else:
         yield f"The domain's own files do not hold the member: none in {golden} does."
+    yield from unreadable
 
 
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
