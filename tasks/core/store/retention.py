@@ -12,15 +12,27 @@ from tasks.core.store.versions import MANIFEST, is_whole, read_manifest
 DAY_S = 24 * 3600.0
 
 
-def clear_expired(store: Path, *, days: int, say: Say = print) -> list[Path]:
-    """Remove versions and finished runs older than ``days``, and what only they used.
+def clear_expired(
+    store: Path, *, days: int, say: Say = print, unattended: bool = False
+) -> list[Path]:
+    """Remove versions, finished runs and scratch older than ``days``, and what only they used.
 
     Kept whatever their age: each domain's latest run; the model in service, the one a rollback
     goes back to and candidates that wait; the runs behind versions, and all that these were made
     of. Of a version that goes the card stays. What is damaged counts as kept, and as using
     whatever it may have used; ``say`` hears of it. The store must be held. Returns the folders
     removed.
+
+    Args:
+        unattended: nobody looks at the clock; where all earlier runs would go at once, none does.
     """
+    if unattended and _all_at_once(store, days):
+        say(
+            f"Nothing was removed: every earlier run is older than {days} days, as after a pause, "
+            "or by a clock that is wrong. If the clock is right, "
+            f"`cookbook clean --days {days}` removes them."
+        )
+        return []
     retired = _retire(store, days, say)
     kept, removed = [], []
     for domain in store.glob("*/"):
@@ -32,9 +44,18 @@ def clear_expired(store: Path, *, days: int, say: Say = print) -> list[Path]:
         for folder in store.glob("artifacts/*/*"):
             if folder.name[:16] not in used and _age_days(folder) > days:
                 removed.append(folder)
+    # Checkpoints of steps that no run went on with; a step at work would hold the store.
+    removed += [folder for folder in store.glob("scratch/*/") if _unused_days(folder) > days]
     for folder in removed:
         discard(folder)
     return sorted([*removed, *retired])
+
+
+def _all_at_once(store: Path, days: int) -> bool:
+    """Whether there are earlier runs, more than one, and all of them are too old."""
+    runs = [folder for folder in store.glob("*/finished/*") if folder.is_dir()]
+    earlier = [run for run in runs if run.resolve() != (run.parents[1] / "latest").resolve()]
+    return len(earlier) > 1 and all(_age_days(run) > days for run in earlier)
 
 
 def _retire(store: Path, days: int, say: Say) -> list[Path]:
@@ -84,6 +105,11 @@ def _behind_versions(domain: Path, say: Say) -> set[str] | None:
             say(f"No run of {domain.name} goes, since any may have made {version.name}: {error}")
             unknown = True
     return None if unknown else made
+
+
+def _unused_days(folder: Path) -> float:
+    """Days since anything in it was written."""
+    return min(_age_days(path) for path in (folder, *folder.rglob("*")))
 
 
 def _age_days(folder: Path) -> float:
