@@ -50,7 +50,7 @@ def remove_leftovers(store: Path) -> list[Path]:
 
 def remove_half_writes(domain: Path) -> None:
     """Remove files of a domain that were half-written at a kill; the store must be held."""
-    for folder in (domain / "labels", *domain.glob("finished/*")):
+    for folder in (domain, domain / "labels", *domain.glob("finished/*")):
         remove_half_files(folder)
     for link in domain.glob(".latest.*"):
         link.unlink()

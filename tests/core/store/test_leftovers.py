@@ -36,7 +36,7 @@ def test_half_built_artifacts_go_and_whole_ones_stay(tmp_path: Path) -> None:
 
 
 def test_files_that_a_writer_was_killed_over_go_and_whole_ones_stay(tmp_path: Path) -> None:
-    folders = ("labels", "finished/ab", "registry", "registry/versions/.v0002.building")
+    folders = (".", "labels", "finished/ab", "registry", "registry/versions/.v0002.building")
     for folder in folders:
         (tmp_path / "jobs" / folder).mkdir(parents=True)
     whole = tmp_path / "jobs" / "labels" / "journal.jsonl"
