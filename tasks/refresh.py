@@ -13,9 +13,11 @@ import numpy as np
 from tasks.core.clicks_filter import people_only
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
+from tasks.core.forgotten_members import ForgottenMembers
 from tasks.core.intervals import Interval
 from tasks.core.personalization.document_vectors import document_vectors
 from tasks.core.personalization.effects import Effects
+from tasks.core.personalization.forgotten_effects import without_members
 from tasks.core.personalization.refresh import (
     NewImpressions,
     new_impressions,
@@ -53,21 +55,28 @@ def refresh_effects(
 ) -> dict[str, Any]:
     """Bring the effects in service up to date; returns decision, version and reasons.
 
+    Members who were forgotten are left out: their effects, and what the log holds of them.
+
     Raises:
         CookbookError: no effects are in service, or the domain has no click log.
     """
     registry = Registry(store_root() / current_run().domain / "registry")
+    forgotten = ForgottenMembers.load(store_root() / current_run().domain)
     served, effects, base = _in_service(registry, encoder)
+    effects = replace(effects, game=without_members(effects.game, forgotten))
     if domain.impressions is None:
         raise CookbookError("A refresh learns from a click log, and the domain has none. Add one.")
-    new = _new_rows(domain.impressions, effects, settings, held_out_members)
+    new = _new_rows(domain.impressions, effects, settings, held_out_members, forgotten)
     if len(new.rows) < settings.minimum_rows or not new.can_test:
         reason = (
             f"{len(new.rows):,} new impressions since the effects learned; a refresh needs "
             f"{settings.minimum_rows:,}, with clicks among the latest. Nothing changed."
         )
         return {"decision": "skipped", "version": served.version, "reasons": [reason]}
-    made = _refreshed(domain, served, effects, base, new, settings, held_out_members)
+    outside = {"served": served.manifest_sha256} | (
+        {"forgotten": forgotten.digest} if forgotten else {}
+    )
+    made = _refreshed(domain, served, effects, base, new, settings, held_out_members, outside)
     measured = made.json(REFRESH)
     decision, reasons = decide_refresh(
         Interval(**measured["gain"]),
@@ -101,7 +110,11 @@ def _in_service(registry: Registry, encoder: BaseModelSettings) -> tuple[Model, 
 
 
 def _new_rows(
-    log: Artifact, effects: Effects, settings: RefreshSettings, held_out_members: float
+    log: Artifact,
+    effects: Effects,
+    settings: RefreshSettings,
+    held_out_members: float,
+    forgotten: ForgottenMembers,
 ) -> NewImpressions:
     columns, _ = people_only(read_table(log.file(LOG)), datetime.now(UTC))
     return new_impressions(
@@ -112,6 +125,7 @@ def _new_rows(
         fitting_rows=settings.fitting_rows,
         testing_rows=settings.testing_rows,
         seed=settings.seed,
+        forgotten=forgotten,
     )
 
 
@@ -123,6 +137,7 @@ def _refreshed(
     new: NewImpressions,
     settings: RefreshSettings,
     held_out_members: float,
+    outside: Mapping[str, str],
 ) -> Artifact:
     """The new effects, and how they do on the latest rows beside those in service."""
     shards = settings.shards
@@ -158,7 +173,7 @@ def _refreshed(
             "held_out_members": held_out_members,
         },
         upstream=[domain.catalog, domain.impressions],
-        outside={"served": served.manifest_sha256},
+        outside=outside,
     )
 
 

@@ -96,7 +96,7 @@ def report(
     validate_report(content)
     _write(run, settings, content)
     if settings.retention_days is not None:
-        clear_expired(run.store, days=settings.retention_days)
+        clear_expired(run.store, days=settings.retention_days, say=run.say, unattended=True)
     return content
 
 

@@ -14,6 +14,7 @@ from prefect.exceptions import TerminationSignal
 
 from flows.cli import app, main
 from flows.cli_reference import reference
+from flows.doctor import _registries
 from tasks.core.labeling.journal import render_line
 from tasks.core.store.registry import Registry
 from tests.core.training.tiny import lively_scorer
@@ -230,6 +231,13 @@ def test_a_damaged_version_does_not_hide_the_others(
     assert "v0003" in told
 
 
+def test_the_doctor_tells_of_a_pointer_that_is_lost(store: Path) -> None:
+    (store / "job_search" / "registry" / "current.json").unlink()
+    told = [one for one in _registries(store) if one.state == "bad"]
+    assert [one.subject for one in told] == ["models of job_search"]
+    assert "current.json" in told[0].seen
+
+
 def test_a_version_of_which_the_log_says_nothing_is_not_called_refused(
     capsys: pytest.CaptureFixture[str], store: Path
 ) -> None:
@@ -402,6 +410,17 @@ def test_forgetting_names_the_own_files_that_hold_the_member_before_it_removes_a
     assert "do not hold the member" in capsys.readouterr().out.splitlines()[0]
     main(["forget", "m1", *places[:2], "--root", str(store), *places[4:]])
     assert "not looked at: there is no" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_forgetting_never_advises_to_remove_the_version_in_service(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    (store / "artifacts").mkdir()
+    main(["forget", "m1", "--store", str(store)])
+    told = capsys.readouterr().out
+    assert "not in service; now that is v0001, v0003." in told
+    assert "v0002 is in service: leave its folder where it is" in told
+    assert "`cookbook score --output` wrote, exported models" in told
 
 
 def test_a_simulation_never_writes_over_golden_data_of_people(

@@ -236,7 +236,8 @@ def reproduce(
     if earlier := model.card.get("made_from"):
         raise CookbookError(
             f"A version is reproduced from the run that made it; {version} is {earlier} with "
-            f"refreshed effects. Reproduce {earlier}, then refresh it with the log of that day."
+            "effects that were refreshed, or without those of a forgotten member. Reproduce "
+            f"{earlier}; a refresh takes the log of that day."
         )
     recorded = run_behind(store, domain, model)
     settings = Settings.model_validate(recorded.manifest["settings"])

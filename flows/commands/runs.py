@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.commands.options import (
     DOMAIN,
@@ -18,6 +18,9 @@ from flows.commands.options import (
     existing_store,
     registry_folder,
 )
+
+if TYPE_CHECKING:
+    from tasks.core.forgetting import Forgotten
 
 
 def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
@@ -135,24 +138,49 @@ def forget(
         # All pairs of the member's queries and any document, for answers that name nobody.
         journal = store / domain / "labels" / "journal.jsonl"
         unnamed = journal.exists() and count_unmarked(journal)
-        pair_ids = possible_pairs(golden, member_id) if unnamed else ()
+        pair_ids = possible_pairs(golden, member_id, print) if unnamed else ()
         found = forget_member(store, domain, member_id, pair_ids=pair_ids)
-    print(f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}.")
-    print(f"Removed answers of the judge: {found.answers}.")
+    for line in _told(found, domain, registry_folder(store, domain) / "versions"):
+        print(line)
+
+
+def _told(found: "Forgotten", domain: str, versions: Path) -> Iterator[str]:
+    """What was removed, what carries the member still, and what ends that."""
+    yield f"Removed artifacts: {', '.join(found.artifacts) or 'none held the member'}."
+    yield f"Removed answers of the judge: {found.answers}."
     if found.unmarked:
-        print(
+        yield (
             f"{found.unmarked} answers of an earlier version stay, which do not say whom they are "
             "about; those whose pairs neither the store nor the domain's files hold may be the "
             f"member's. `cookbook clean --days DAYS --journal-days DAYS` drops answers by age."
         )
-    print(f"Removed lines of files in {domain}/scoring: {found.scores}.")
-    print(f"Versions with an effect of the member's own: {', '.join(found.effects) or 'none'}.")
-    print(f"Versions that may have learned from the member: {', '.join(found.trained) or 'none'}.")
+    yield f"Removed lines of files in {domain}/scoring: {found.scores}."
+    yield (
+        "Files elsewhere are not known: scores that `cookbook score --output` wrote, exported "
+        "models, raters' worksheets and backups. Look through those yourself."
+    )
+    if found.instead_of:
+        yield (
+            f"{found.served} is in service: {found.instead_of} without an effect of the member's "
+            "own. Candidates that wait were compared with the other one; a run compares them anew."
+        )
+    yield f"Versions with an effect of the member's own: {', '.join(found.effects) or 'none'}."
+    if found.served in found.effects:
+        yield (
+            f"{found.served} is in service with it, until a refresh or a run brings another "
+            "version, or you do: `cookbook models list`, then `cookbook models promote`."
+        )
+    yield f"Versions that may have learned from the member: {', '.join(found.trained) or 'none'}."
     if found.trained:
-        folder = registry_folder(store, domain) / "versions"
-        print(
-            "Run `cookbook run` for a model without the member, then remove the folders of those "
-            f"versions below {folder}."
+        yield "Run `cookbook run` for a model without the member."
+    if others := [version for version in found.trained if version != found.served]:
+        yield (
+            f"Then remove the folders below {versions} of those that are not in service; now that "
+            f"is {', '.join(others)}. `cookbook models rollback` would bring one of them back."
+        )
+    if found.served:
+        yield (
+            f"{found.served} is in service: leave its folder where it is until another one serves."
         )
 
 
@@ -162,11 +190,17 @@ def _own_files(golden: Path, member_id: str) -> Iterator[str]:
 
     if not golden.is_dir():
         yield f"The domain's own files were not looked at: there is no {golden}; --root names it."
-    elif files := files_holding(golden, member_id):
+        return
+    unreadable: list[str] = []
+    files = files_holding(golden, member_id, unreadable.append)
+    if files:
         yield f"Still in the domain's own files: {', '.join(map(str, files))}."
         yield "Remove those rows: the next run reads the member from them again."
+    elif unreadable:
+        yield f"The domain's own files that can be read do not hold the member: {golden}."
     else:
         yield f"The domain's own files do not hold the member: none in {golden} does."
+    yield from unreadable
 
 
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -11,12 +12,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.core.errors import CookbookError
-from tasks.core.labeling.forgetting import count_unmarked, forget_pairs
+from tasks.core.forgotten_members import note_forgotten
+from tasks.core.labeling.forgetting import check_no_batch_holds, count_unmarked, forget_pairs
+from tasks.core.personalization.forgotten_effects import has_effect
 from tasks.core.personalization.game_files import load_game
+from tasks.core.scored_members import check_nothing_is_scored, forget_lines
+from tasks.core.serving_without import serve_without
 from tasks.core.store.artifacts import MANIFEST
-from tasks.core.store.files import being_written, remove_half_files, write_atomically
+from tasks.core.store.files import remove_half_files
 from tasks.core.store.leftovers import discard, remove_leftovers
 from tasks.core.store.registry import Registry
+from tasks.core.store.used_artifacts import Say, used_artifacts
+
+# What reading a file that is damaged, or none at all, may raise.
+DAMAGE = (CookbookError, OSError, ValueError, LookupError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,9 @@ class Forgotten:
     ``artifacts``: kinds of the artifacts removed; ``answers``: answers taken out of the payment
     journal; ``unmarked``: answers left there that do not say whom they are about; ``scores``:
     lines taken out of the scoring folder's files; ``effects``: versions with an effect of the
-    member's own; ``trained``: all versions, since each may have learned from rows of the member.
+    member's own; ``trained``: all versions, since each may have learned from rows of the member;
+    ``served``: the one in service; ``instead_of``: the one that it is a copy of, without the
+    member's effect, where such a copy was made.
     """
 
     artifacts: list[str]
@@ -35,31 +46,43 @@ class Forgotten:
     scores: int
     effects: list[str]
     trained: list[str]
+    served: str | None
+    instead_of: str | None
 
 
 def forget_member(
-    store: Path, domain: str, member_id: str, *, pair_ids: Collection[str] = ()
+    store: Path,
+    domain: str,
+    member_id: str,
+    *,
+    pair_ids: Collection[str] = (),
+    say: Say = print,
 ) -> Forgotten:
     """Remove a domain's artifacts that hold the member, and all made from them.
 
     What only finished runs of other domains used stays: there the same id is somebody else. The
     domain's own files are not touched: the next run reads the member again from them. The store
-    must be held. After a kill the same call finishes what is left.
+    must be held. After a kill the same call finishes what is left. The model in service gives way
+    to a copy without the member's effect, and no refresh learns or carries one again.
 
     Args:
         pair_ids: further pairs of the member, for answers that do not say whom they are about.
+        say: hears of what is damaged; it counts as holding the member.
 
     Raises:
-        CookbookError: no member is named, or scores are being written.
+        CookbookError: no member is named, scores are being written, or a batch under way asks
+            the judge about the member.
     """
     if not member_id:
         raise CookbookError("A member is forgotten by id; came an empty one. Name the member.")
     scoring = store / domain / "scoring"
-    _check_nothing_is_scored(scoring)
-    remove_leftovers(store)
+    check_nothing_is_scored(scoring)
     remove_half_files(scoring)
-    artifacts = _artifacts(store, domain)
-    holding = [path for path in artifacts if _holds(path, member_id)]
+    check_no_batch_holds(store / domain / "labels", member_id)
+    note_forgotten(store / domain, member_id)
+    remove_leftovers(store)
+    artifacts = _artifacts(store, domain, say)
+    holding = [path for path in artifacts if _holds(path, member_id, say)]
     # The answers go first, since the artifacts name their pairs.
     known = {pair for folder in holding for pair in _pairs(folder, member_id)}
     answers, unmarked = _forget_answers(store / domain, member_id, known.union(pair_ids))
@@ -67,35 +90,51 @@ def forget_member(
     for folder in doomed:
         discard(folder)
     shutil.rmtree(store / "scratch", ignore_errors=True)
-    scores = sum(_forget_lines(path, member_id) for path in sorted(scoring.glob("*.jsonl")))
+    scores = forget_lines(scoring, member_id)
     registry = Registry(store / domain / "registry")
+    instead_of = _serve_without(registry, member_id, store / "scratch" / "forget", say)
     effects = [
         version
         for version in registry.versions()
-        if _has_effect(registry.folder / "versions" / version / "effects", member_id)
+        if _may_have_effect(registry.folder / "versions" / version / "effects", member_id, say)
     ]
-    kinds = sorted({folder.parent.name for folder in doomed})
-    return Forgotten(kinds, answers, unmarked, scores, effects, registry.versions())
+    # A scoring that began meanwhile has read the old pairs, and ends with the member's scores.
+    check_nothing_is_scored(scoring)
+    return Forgotten(
+        artifacts=sorted({folder.parent.name for folder in doomed}),
+        answers=answers,
+        unmarked=unmarked,
+        scores=scores + forget_lines(scoring, member_id),
+        effects=effects,
+        trained=registry.versions(),
+        served=registry.served_version(),
+        instead_of=instead_of,
+    )
 
 
-def _check_nothing_is_scored(folder: Path) -> None:
-    """Scoring needs no hold of the store, and what it writes at this moment may name the member."""
-    for path, process in being_written(folder):
-        raise CookbookError(
-            f"Nothing may be scored while a member is forgotten, and process {process} writes "
-            f"{path.name} in {folder}. Give the command again when it has ended."
-        )
+def _serve_without(registry: Registry, member_id: str, scratch: Path, say: Say) -> str | None:
+    """The version that a copy without the member's effect took the place of, if one did."""
+    if not registry.versions():
+        return None
+    try:
+        return serve_without(registry, member_id, scratch)
+    except CookbookError as error:
+        say(f"The model in service may go on carrying the member's effect: {error}")
+        return None
 
 
-def _artifacts(store: Path, domain: str) -> list[Path]:
+def _artifacts(store: Path, domain: str, say: Say) -> list[Path]:
     """Artifacts that the domain may have used: all but those of other domains' runs alone."""
+    there = list(store.glob("artifacts/*/*"))
     own: set[str] = set()
     others: set[str] = set()
-    for path in store.glob("*/finished/*/report.json"):
-        lineage = json.loads(path.read_text(encoding="utf-8"))["lineage"]
-        used = own if path.parents[2].name == domain else others
-        used.update(entry["digest"][:16] for entry in lineage)
-    return [path for path in store.glob("artifacts/*/*") if path.name not in others - own]
+    for run in store.glob("*/finished/*"):
+        used = used_artifacts(run, say)
+        if run.parents[1].name == domain:
+            own |= {path.name for path in there} if used is None else used
+        elif used is not None:  # what a damaged report does not name may be this domain's
+            others |= used
+    return [path for path in there if path.name not in others - own]
 
 
 def _forget_answers(domain: Path, member_id: str, pair_ids: set[str]) -> tuple[int, int]:
@@ -106,29 +145,14 @@ def _forget_answers(domain: Path, member_id: str, pair_ids: set[str]) -> tuple[i
     return forget_pairs(journal, pair_ids, member_id=member_id), count_unmarked(journal)
 
 
-def _forget_lines(path: Path, member_id: str) -> int:
-    """Take the member's lines out of a file of pairs or scores; returns how many there were."""
-    # By line feeds alone: texts may hold what else Unicode ends a line with.
-    with path.open(encoding="utf-8", newline="\n") as file:
-        lines = list(file)
-    kept = [line for line in lines if not _names(line, member_id)]
-    if len(kept) < len(lines):
-        write_atomically(path, "".join(kept).encode(), mode=0o600)
-    return len(lines) - len(kept)
-
-
-def _names(line: str, member_id: str) -> bool:
-    try:
-        row = json.loads(line)
-    except ValueError:  # a line that no score was ever given
-        return False
-    return isinstance(row, dict) and row.get("member_id") == member_id
-
-
-def _holds(folder: Path, member_id: str) -> bool:
-    if _has_effect(folder / "effects", member_id):
+def _holds(folder: Path, member_id: str, say: Say) -> bool:
+    if _may_have_effect(folder / "effects", member_id, say):
         return True
-    return any(True for _ in _rows_of(folder, member_id))
+    try:
+        return any(True for _ in _rows_of(folder, member_id))
+    except DAMAGE as error:
+        say(f"{folder} cannot be read ({error}), so it counts as holding the member, and goes.")
+        return True
 
 
 def _rows_of(folder: Path, member_id: str) -> Iterator[dict[str, list[str]]]:
@@ -144,7 +168,10 @@ def _rows_of(folder: Path, member_id: str) -> Iterator[dict[str, list[str]]]:
 
 
 def _pairs(folder: Path, member_id: str) -> set[str]:
-    return {pair for columns in _rows_of(folder, member_id) for pair in columns.get("pair_id", [])}
+    with suppress(*DAMAGE):
+        rows = _rows_of(folder, member_id)
+        return {pair for columns in rows for pair in columns.get("pair_id", [])}
+    return set()
 
 
 def _with_derived(store: Path, artifacts: list[Path], holding: list[Path]) -> list[Path]:
@@ -172,8 +199,11 @@ def _sources(folder: Path) -> set[str]:
         return {"unknown"}  # which no artifact is called, so that it counts as gone
 
 
-def _has_effect(folder: Path, member_id: str) -> bool:
+def _may_have_effect(folder: Path, member_id: str, say: Say) -> bool:
     if not (folder / "game.json").is_file():
         return False
-    models = load_game(folder).models.values()
-    return any(model.coefficients(member_id) is not None for model in models)
+    try:
+        return has_effect(load_game(folder), member_id)
+    except DAMAGE as error:
+        say(f"{folder} cannot be read ({error}), so it counts as having an effect of the member.")
+        return True

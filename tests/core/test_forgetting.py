@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tasks.core.forgetting import forget_member
 from tasks.core.labeling.journal import Journal, member_mark
 from tasks.core.labeling.replies import Reply
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, artifact_store, materialize
+from tasks.core.store.registry import Registry
 from tasks.core.tables import write_table
 
 
@@ -185,3 +187,140 @@ def test_nobody_is_not_forgotten(tmp_path: Path) -> None:
     with pytest.raises(CookbookError, match="Name the member"):
         forget_member(tmp_path, "jobs", "")
     assert left(tmp_path) == ["pairs"]
+
+
+def test_a_line_in_another_encoding_is_foreign_and_stays(tmp_path: Path) -> None:
+    """It ended every `forget` in a traceback, after the artifacts were gone."""
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    mine, foreign = b'{"member_id": "m1"}\n', '{"query": "café"}\n'.encode("latin-1")
+    deep = b"[" * 100_000 + b"\n"
+    (folder / "pairs.jsonl").write_bytes(mine + foreign + deep + mine.rstrip())
+    assert forget_member(tmp_path, "jobs", "m1").scores == 2
+    assert (folder / "pairs.jsonl").read_bytes() == foreign + deep
+
+
+def test_a_file_of_scores_is_never_in_memory_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    other = b'{"member_id": "m2", "text": "%s"}\n' % (b"x" * 10_000)
+    with (folder / "scores.jsonl").open("wb") as file:
+        file.write(b'{"member_id": "m1"}\n')
+        file.writelines([other] * 2_000)
+    tracemalloc.start()
+    try:
+        assert forget_member(tmp_path, "jobs", "m1").scores == 1
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (folder / "scores.jsonl").stat().st_size == 2_000 * len(other)
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("domain", ["jobs", "wards"])
+def test_with_a_damaged_report_of_any_domain_what_may_hold_the_member_goes(
+    tmp_path: Path, domain: str
+) -> None:
+    with artifact_store(tmp_path):
+        policy, held = make("policy"), make("impressions", members=["m1"])
+    folder = tmp_path / domain / "finished" / "run"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text('{"lineage": [{"dige')
+    told: list[str] = []
+    found = forget_member(tmp_path, "jobs", "m1", say=told.append)
+    assert found.artifacts == ["impressions"]
+    assert len(told) == 1 and "report.json cannot be read" in told[0]
+    assert Path(policy.path).exists() and not Path(held.path).exists()
+
+
+def test_an_artifact_and_a_version_that_cannot_be_read_count_as_holding_the_member(
+    tmp_path: Path,
+) -> None:
+    with artifact_store(tmp_path):
+        held = make("impressions", members=["m2"])
+    (Path(held.path) / "rows.parquet").write_text("damaged")
+    effects = tmp_path / "effects"
+    effects.mkdir()
+    (effects / "game.json").write_text("{")
+    Registry(tmp_path / "jobs" / "registry").register({"effects": effects}, {})
+    told: list[str] = []
+    found = forget_member(tmp_path, "jobs", "m1", say=told.append)
+    assert (found.artifacts, found.effects, len(told)) == (["impressions"], ["v0001"], 2)
+
+
+def batch(store: Path, lines: str, status: str) -> Path:
+    """A batch of one part, as the desk notes it."""
+    folder = store / "jobs" / "labels" / "batches" / "ab"
+    folder.mkdir(parents=True)
+    (folder / "part.keys").write_text(lines)
+    parts = [{"name": "part", "status": status, "batch_id": "b1"}]
+    (folder / "batches.json").write_text(json.dumps({"parts": parts}))
+    return folder
+
+
+@pytest.mark.parametrize("lines", [f"k1 {member_mark('m2')}\nk2 {member_mark('m1')}", "k1\nk2"])
+@pytest.mark.parametrize("status", ["planned", "in_progress", "completed"])
+def test_a_batch_under_way_that_may_ask_about_the_member_stops_it_before_anything_goes(
+    tmp_path: Path, lines: str, status: str
+) -> None:
+    """The next run would write the answers into the journal that the member was taken out of."""
+    with artifact_store(tmp_path):
+        held = make("impressions", members=["m1"])
+    folder = batch(tmp_path, lines, status)
+    with pytest.raises(CookbookError, match=r"when a run has merged its answers, or remove"):
+        forget_member(tmp_path, "jobs", "m1")
+    assert Path(held.path).exists()
+    (folder / "batches.json").write_text("{")
+    with pytest.raises(CookbookError, match=r"part\.keys"):
+        forget_member(tmp_path, "jobs", "m1")
+
+
+@pytest.mark.parametrize(
+    ("mark", "status"), [(member_mark("m2"), "in_progress"), (member_mark("m1"), "merged")]
+)
+def test_a_batch_about_others_and_one_that_is_merged_stop_nothing(
+    tmp_path: Path, mark: str, status: str
+) -> None:
+    folder = batch(tmp_path, f"k1 {mark}", status)
+    forget_member(tmp_path, "jobs", "m1")
+    # A kill before the first note leaves keys that no batch has.
+    (folder / "part.keys").write_text(f"k1 {member_mark('m1')}")
+    (folder / "batches.json").unlink()
+    forget_member(tmp_path, "jobs", "m1")
+
+
+def test_scores_that_began_meanwhile_are_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They read the old pairs, and got their name after the file was looked at."""
+    scores = tmp_path / "jobs" / "scoring" / "scores.jsonl"
+    scores.parent.mkdir(parents=True)
+    scores.write_text('{"member_id": "m1"}\n')
+    versions = Registry.versions
+
+    def after_a_scoring(self: Registry) -> list[str]:
+        scores.write_text('{"member_id": "m1"}\n{"member_id": "m2"}\n')
+        monkeypatch.setattr(Registry, "versions", versions)
+        return versions(self)
+
+    monkeypatch.setattr(Registry, "versions", after_a_scoring)
+    assert forget_member(tmp_path, "jobs", "m1").scores == 2
+    assert scores.read_text() == '{"member_id": "m2"}\n'
+
+
+def test_scores_that_are_still_being_written_at_the_end_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    versions = Registry.versions
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as writer:
+
+        def while_one_scores(self: Registry) -> list[str]:
+            (folder / f".scores.jsonl.{writer.pid}.tmp").write_text("{")
+            return versions(self)
+
+        monkeypatch.setattr(Registry, "versions", while_one_scores)
+        with pytest.raises(CookbookError, match="Give the command again when it has ended"):
+            forget_member(tmp_path, "jobs", "m1")
+        writer.communicate()

@@ -1,10 +1,12 @@
 """Taking answers out of the payment journal: they quote what members wrote."""
 
+import json
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tasks.core.errors import CookbookError
 from tasks.core.labeling.journal import Journal, member_mark, render_line
 from tasks.core.store.files import write_atomically
 
@@ -50,6 +52,36 @@ def count_unmarked(path: Path) -> int:
         records = [(r["key"], r["type"], r.get("member")) for r in journal.records()]
     marked = {key for key, _, member in records if member}
     return len({key for key, kind, _ in records if kind == "result"} - marked)
+
+
+def check_no_batch_holds(labels: Path, member_id: str) -> None:
+    """Answers of a batch under way would come into the journal after the member was forgotten.
+
+    Raises:
+        CookbookError: a part of a batch that is not merged asks about the member, or does not
+            say about whom it asks.
+    """
+    mark = member_mark(member_id)
+    for keys in sorted(labels.glob("batches/*/*.keys")):
+        marks = {line.partition(" ")[2] for line in keys.read_text().splitlines()}
+        if marks & {mark, ""} and _under_way(keys):
+            raise CookbookError(
+                f"A member is forgotten when no batch asks the judge about them, and {keys} is of "
+                "one that does, or does not say. Give the command again when a run has merged its "
+                f"answers, or remove {keys.parent}: its answers are then paid for in vain."
+            )
+
+
+def _under_way(keys: Path) -> bool:
+    """Whether a part of a batch is noted and not merged; a kill leaves keys of neither kind."""
+    state = keys.with_name("batches.json")
+    if not state.exists():
+        return False
+    try:
+        parts = json.loads(state.read_text(encoding="utf-8"))["parts"]
+        return any(one["name"] == keys.stem and one["status"] != "merged" for one in parts)
+    except (ValueError, LookupError, TypeError):
+        return True
 
 
 def _rewrite(journal: Journal, keys: Collection[str]) -> int:

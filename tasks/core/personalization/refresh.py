@@ -1,6 +1,6 @@
 """Effects in service brought up to date with newer impressions, the scorer untouched."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,14 +49,20 @@ def new_impressions(
     fitting_rows: int,
     testing_rows: int,
     seed: int,
+    forgotten: Container[str] = (),
 ) -> NewImpressions:
     """Rows of people after the second `after`; members held out of all training stay out.
+
+    So do those `forgotten`: the log may still hold them.
 
     `columns` are those of the click log, without bots. At most `fitting_rows` and
     `testing_rows` are drawn, whole impressions at a time.
     """
     kept = (columns["timestamp"] > after) & (columns["member_id"] != "")
     kept &= ~reserved(columns["member_id"], held_out_members=held_out_members)
+    if forgotten:
+        members, places = np.unique(columns["member_id"], return_inverse=True)
+        kept &= np.array([member not in forgotten for member in members], np.bool_)[places]
     new = {name: values[kept] for name, values in columns.items()}
     if not kept.any():
         return NewImpressions([], [])

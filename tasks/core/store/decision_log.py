@@ -1,5 +1,6 @@
 """What happened to a domain's versions: a file of lines that only ever grows."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -38,7 +39,11 @@ class DecisionLog:
     def note(
         self, event: str, version: str, *, instead_of: str | None, reason: str, by: str
     ) -> None:
-        """Append an event; ``instead_of`` is the version in service."""
+        """Append an event; ``instead_of`` is the version in service.
+
+        Raises:
+            OSError: the disk took less than the whole line; none of it stays.
+        """
         entry = {
             "at": self._now().isoformat(timespec="seconds"),
             "event": event,
@@ -51,7 +56,11 @@ class DecisionLog:
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, (b"\n" if torn else b"") + canonical_json(entry).encode() + b"\n")
+            line = (b"\n" if torn else b"") + canonical_json(entry).encode() + b"\n"
+            if os.write(descriptor, line) < len(line):
+                # A full disk may take a part and call it a success; half a line is no decision.
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -59,6 +68,13 @@ class DecisionLog:
     def last(self) -> dict[str, dict[str, Any]]:
         """The latest entry about each version that the log knows."""
         return {entry["version"]: entry for entry in self.entries()}
+
+    def has_served(self) -> bool:
+        """Whether the pointer is known to have named a version: an event found one in service.
+
+        A single promotion tells nothing: it may have been cut off before the pointer was there.
+        """
+        return any(entry["instead_of"] is not None for entry in self.entries())
 
     def standing(self, event: str) -> set[str]:
         """Versions whose latest entry is this event."""

@@ -15,7 +15,7 @@ REPRODUCTION = ".reproduce-"
 
 
 def discard(folder: Path) -> None:
-    """Remove an artifact or a finished run in one step.
+    """Remove an artifact, a finished run or a step's scratch in one step.
 
     A kill on the way leaves what ``remove_leftovers`` takes, and never a half that looks young.
     """
@@ -32,7 +32,7 @@ def remove_leftovers(store: Path) -> list[Path]:
     end too. The store must be held, or what a run is building would go. A reproduction at work
     holds a lock of its own; it stays, and removes itself at its end.
     """
-    halves = ("artifacts/*/*.building", "*/finished/*.building")
+    halves = ("artifacts/*/*.building", "*/finished/*.building", "scratch/*.building")
     removed = sorted(folder for half in halves for folder in store.glob(half))
     for folder in removed:
         shutil.rmtree(folder)
@@ -50,7 +50,7 @@ def remove_leftovers(store: Path) -> list[Path]:
 
 def remove_half_writes(domain: Path) -> None:
     """Remove files of a domain that were half-written at a kill; the store must be held."""
-    for folder in (domain / "labels", *domain.glob("finished/*")):
+    for folder in (domain, domain / "labels", *domain.glob("finished/*")):
         remove_half_files(folder)
     for link in domain.glob(".latest.*"):
         link.unlink()

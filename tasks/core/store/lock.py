@@ -19,10 +19,12 @@ Refusal = Callable[[bytes], str]
 def sole_holder(path: Path, holder: Mapping[str, object], refusal: Refusal) -> Iterator[None]:
     """Hold a lock file and say in it who does; the kernel frees it with the process.
 
+    A folder that is made for it is its owner's alone, as what comes to lie in it may have to be.
+
     Raises:
         CookbookError: another process holds it, with the words of ``refusal``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -48,6 +50,8 @@ def run_lock(store: Path) -> Iterator[None]:
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    # What is personal in a store closes its own folder; reports are for others to read.
+    store.mkdir(parents=True, exist_ok=True)
     with sole_holder(store / "run.lock", holder, lambda raw: _held_message(store, raw)):
         yield
 

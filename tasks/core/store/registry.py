@@ -66,6 +66,7 @@ class Registry:
                     card,
                     created=self._now(),
                     served_then=self.served_version(),
+                    known=self._log.last(),
                 )
             elif not is_intact(self._versions / version, card):
                 restore_version(self._versions / version, files, card)
@@ -156,9 +157,11 @@ class Registry:
         """The model in service, or None where none was ever promoted.
 
         Raises:
-            CookbookError: the pointer or a file that it leads to is damaged.
+            CookbookError: the pointer or a file that it leads to is damaged or lost.
         """
         if not self._pointer.exists():
+            if self._log.has_served():
+                raise damaged(self._pointer)
             return None
         try:
             pointer = json.loads(self._pointer.read_text(encoding="utf-8"))

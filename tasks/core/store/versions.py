@@ -5,8 +5,9 @@ and every reading checks each file against the manifest.
 """
 
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,10 +64,15 @@ def write_version(
     *,
     created: datetime,
     served_then: str | None,
+    known: Collection[str],
 ) -> str:
-    """Copy files and folders into the next version, under the names given; returns its name."""
-    last = max((int(name[1:]) for name in version_names(folder)), default=0)
-    version = f"v{last + 1:04d}"
+    """Copy files and folders into the next version, under the names given; returns its name.
+
+    Names in ``known`` are not given again, though their folders may be gone: what was decided
+    about one version must not be taken for a decision about another.
+    """
+    names = {*version_names(folder), *known}
+    version = f"v{max((_number(name) for name in names), default=0) + 1:04d}"
     manifest = {
         "version": version,
         "created": created.isoformat(timespec="seconds"),
@@ -79,6 +85,11 @@ def write_version(
     building.rename(folder / version)
     sync_folder(folder)
     return version
+
+
+def _number(version: str) -> int:
+    found = re.match(r"v(\d+)", version)
+    return int(found[1]) if found else 0
 
 
 def is_whole(folder: Path) -> bool:

@@ -4,8 +4,8 @@ from typing import Any
 
 from tasks.core.store.registry import Registry
 
-# Who decides by figures; everybody else in the log is a person.
-MACHINES = ("run", "personalize")
+# Who decides by figures, or copies what serves; everybody else in the log is a person.
+MACHINES = ("run", "personalize", "forget")
 
 
 def withdrawal(registry: Registry, version: str) -> dict[str, Any] | None:

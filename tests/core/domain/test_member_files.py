@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from tasks.core.domain.member_files import files_holding, possible_pairs
-from tasks.core.errors import CookbookError
 from tasks.core.tables import write_table
 from tasks.core.text import pair_id
+
+
+def fail(told: str) -> None:
+    raise AssertionError(told)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def golden(tmp_path: Path) -> Path:
 
 
 def test_each_file_with_a_row_of_the_member_is_named(golden: Path) -> None:
-    assert [path.name for path in files_holding(golden, "m1")] == [
+    assert [path.name for path in files_holding(golden, "m1", fail)] == [
         "golden.csv",
         "impressions.csv.gz",
         "impressions.parquet",
@@ -37,26 +40,51 @@ def test_each_file_with_a_row_of_the_member_is_named(golden: Path) -> None:
 
 
 def test_an_id_that_begins_alike_is_another_member(golden: Path) -> None:
-    assert [path.name for path in files_holding(golden, "m10")] == ["members-2025.jsonl"]
-    assert files_holding(golden, "m") == []
+    assert [path.name for path in files_holding(golden, "m10", fail)] == ["members-2025.jsonl"]
+    assert files_holding(golden, "m", fail) == []
 
 
 def test_golden_data_without_a_column_of_members_hold_none(tmp_path: Path) -> None:
     (tmp_path / "golden.csv").write_text("query_id,query,doc_id,grade\nm1,m1,m1,1\n")
-    assert files_holding(tmp_path, "m1") == []
+    assert files_holding(tmp_path, "m1", fail) == []
 
 
-def test_a_file_that_cannot_be_read_is_not_taken_for_one_without_the_member(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "members.jsonl").write_text('{"member_id": "m2"}\n{"member_id": "m1"')
-    with pytest.raises(CookbookError, match=r"members\.jsonl, line 2"):
-        files_holding(tmp_path, "m1")
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(golden: Path) -> None:
+    """One old copy would stop the whole command."""
+    (golden / "members-2024.jsonl").write_text('{"member_id": "m2"}\n{"member_id": "m1"')
+    (golden / "impressions-old.parquet").write_text("none")
+    (golden / "queries-old.csv").write_bytes(b"query_id,query,member_id\nq,caf\xe9,m1\n")
+    told: list[str] = []
+    assert len(files_holding(golden, "m1", told.append)) == 6
+    assert [line.split()[0] for line in told] == [
+        str(golden / name)
+        for name in ("impressions-old.parquet", "members-2024.jsonl", "queries-old.csv")
+    ]
+    assert "members-2024.jsonl, line 2" in told[1]
+
+
+def test_copies_in_folders_are_found(golden: Path) -> None:
+    for name in ("old/2025/members.jsonl", "impressions-2025/part-0.jsonl", "old/documents.jsonl"):
+        (golden / name).parent.mkdir(parents=True, exist_ok=True)
+        (golden / name).write_text('{"member_id": "m10", "doc_id": "m10"}\n')
+    found = [str(path.relative_to(golden)) for path in files_holding(golden, "m10", fail)]
+    assert found == [
+        "impressions-2025/part-0.jsonl",
+        "members-2025.jsonl",
+        "old/2025/members.jsonl",
+    ]
+
+
+def test_documents_that_cannot_be_read_are_named(golden: Path) -> None:
+    (golden / "documents-old.jsonl").write_text('{"doc_id"')
+    told: list[str] = []
+    assert possible_pairs(golden, "m1", told.append) == {pair_id("q", "m1", d) for d in ("m1",)}
+    assert len(told) == 1 and "documents-old.jsonl" in told[0]
 
 
 def test_the_members_queries_are_paired_with_every_document(golden: Path) -> None:
     (golden / "queries.csv").write_text("query_id,query,member_id\nq2,a,m1\nq3,a,m10\nq4,a,\n")
     (golden / "documents.jsonl").write_text('{"doc_id": "d"}\n{"doc_id": "e"}\n')
     asked = [("q", "d"), ("q", "e"), ("q2", "d"), ("q2", "e")]
-    assert possible_pairs(golden, "m1") == {pair_id(query, "m1", doc) for query, doc in asked}
-    assert possible_pairs(golden, "m9") == set()
+    assert possible_pairs(golden, "m1", fail) == {pair_id(query, "m1", doc) for query, doc in asked}
+    assert possible_pairs(golden, "m9", fail) == set()

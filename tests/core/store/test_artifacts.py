@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def test_the_same_inputs_are_built_once() -> None:
     assert first.content_digest == second.content_digest
     assert second.file("deep/table.txt").read_text() == "rows"
     assert second.counts == {"rows": 1}
+
+
+def test_use_makes_an_artifact_young(store: Path) -> None:
+    """By its age retention tells what nobody needs, also where no report names it."""
+    made, other = make(build := Builder()), make(Builder(), source="other")
+    for artifact in (made, other):
+        os.utime(artifact.folder, (0, 0))
+    assert make(build).reused
+    assert time.time() - made.folder.stat().st_mtime < 3600
+    assert other.folder.stat().st_mtime == 0
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_half_built_artifacts_go_and_whole_ones_stay(tmp_path: Path) -> None:
 
 
 def test_files_that_a_writer_was_killed_over_go_and_whole_ones_stay(tmp_path: Path) -> None:
-    folders = ("labels", "finished/ab", "registry", "registry/versions/.v0002.building")
+    folders = (".", "labels", "finished/ab", "registry", "registry/versions/.v0002.building")
     for folder in folders:
         (tmp_path / "jobs" / folder).mkdir(parents=True)
     whole = tmp_path / "jobs" / "labels" / "journal.jsonl"
@@ -49,3 +49,10 @@ def test_files_that_a_writer_was_killed_over_go_and_whole_ones_stay(tmp_path: Pa
     assert left == [whole, tmp_path / "jobs" / "registry" / "lock"]
     assert not list((tmp_path / "jobs").glob(".latest.*"))
     assert sorted(path.name for path in (tmp_path / "jobs" / "finished").iterdir()) == ["ab"]
+
+
+def test_checkpoints_that_were_half_removed_go(tmp_path: Path) -> None:
+    half = tmp_path / "scratch" / "ab.building"
+    half.mkdir(parents=True)
+    (tmp_path / "scratch" / "cd").mkdir()
+    assert remove_leftovers(tmp_path) == [half]

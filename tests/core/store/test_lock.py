@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import CookbookError
-from tasks.core.store.lock import run_lock
+from tasks.core.store.lock import run_lock, sole_holder
 
 HOLD = (
     "import sys, time; from pathlib import Path; from tasks.core.store.lock import run_lock\n"
@@ -84,3 +84,14 @@ def test_stores_do_not_lock_each_other(tmp_path: Path) -> None:
         with run_lock(two):
             assert is_held(one) and is_held(two)
         assert is_held(one) and not is_held(two)
+
+
+def test_a_folder_made_for_a_lock_is_its_owners_and_a_store_is_not(tmp_path: Path) -> None:
+    """Prefect's home holds its database: Prefect would have made it so, but comes second."""
+    before = os.umask(0o022)
+    try:
+        with sole_holder(tmp_path / "home" / "lock", {}, str), run_lock(tmp_path / "runs"):
+            modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("home", "runs")]
+    finally:
+        os.umask(before)
+    assert modes == [0o700, 0o755]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ import pytest
 
 from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
+from tasks.core.store.withdrawal import withdrawal
 
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 
@@ -309,6 +311,7 @@ PROMOTE_TWICE = """
 import sys
 from pathlib import Path
 from tasks.core.store.registry import Registry
+from tasks.core.store.withdrawal import withdrawal
 registry, scorer = Registry(Path(sys.argv[1]) / "registry"), Path(sys.argv[1]) / "scorer"
 for weights in ("one", "two"):
     (scorer / "model.safetensors").write_text(weights)
@@ -389,3 +392,67 @@ def test_a_damaged_line_of_the_log_is_passed_over(
     assert [entry["version"] for entry in registry.log()] == [version]
     registry.promote(version, reason="still works", by="ana")
     assert registry.served_version() == version
+
+
+def test_a_decision_that_the_disk_took_half_of_is_not_reported_as_done(
+    registry: Registry, scorer: Path
+) -> None:
+    """A full disk may take a part of a line and call it a success, as a limit of size does."""
+    version = offer(registry, scorer, "one")
+    log = registry.folder / "log.jsonl"
+    before = log.read_bytes()
+    refuse = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from tasks.core.store.registry import Registry\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 10},) * 2)\n"
+        "try:\n    Registry(Path(sys.argv[1])).refuse(sys.argv[2], reason='no', by='ana')\n"
+        "except OSError as error:\n    print(error.strerror)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", refuse, str(registry.folder), version],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "No space left on device\n"
+    assert log.read_bytes() == before
+    assert registry.waiting() == [version]
+
+
+def test_the_name_of_a_version_that_was_removed_by_hand_is_not_given_again(
+    registry: Registry, scorer: Path
+) -> None:
+    """What a person decided about it would be taken for a word about the new one."""
+    for weights in ("one", "two"):
+        version = offer(registry, scorer, weights)
+    registry.refuse(version, reason="members complain", by="ana")
+    shutil.rmtree(registry.folder / "versions" / version)
+    made = offer(registry, scorer, "three")
+    assert (version, made) == ("v0002", "v0003")
+    assert withdrawal(registry, made) is None
+
+
+def test_a_pointer_that_is_lost_is_not_taken_for_a_first_model(
+    registry: Registry, scorer: Path
+) -> None:
+    """The next run would compare with nothing, and serve on the absolute gates alone."""
+    for weights in ("one", "two"):
+        registry.promote(register(registry, scorer, weights), reason="better", by="run")
+    (registry.folder / "current.json").unlink()
+    with pytest.raises(CookbookError, match=r"current\.json must be as it was .* Promote another"):
+        registry.current()
+    registry.promote("v0002", reason="it served", by="ana")
+    assert registry.current() == registry.model("v0002")
+
+
+def test_a_first_promotion_that_was_cut_off_leaves_no_model(
+    registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = register(registry, scorer, "one")
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote(version, reason="first", by="run")
+    register(registry, scorer, "two")
+    assert registry.current() is None

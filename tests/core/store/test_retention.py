@@ -130,3 +130,76 @@ def test_a_rollback_passes_over_what_has_no_files(tmp_path: Path) -> None:
     registry.rollback(reason="worse", by="ana")
     with pytest.raises(CookbookError, match="there is none"):
         registry.rollback(reason="worse too", by="ana")
+
+
+def test_a_damaged_version_is_kept_and_named(tmp_path: Path) -> None:
+    """A run with retention_days would end in error after it promoted, for good."""
+    registry = versions(tmp_path, "one", "two", "three")
+    made, other = run(tmp_path, "first", ["a" * 16]), run(tmp_path, "second", ["b" * 16])
+    manifest = registry.folder / "versions" / "v0001" / "manifest.json"
+    manifest.write_text("{")
+    os.utime(manifest, (OLD, OLD))
+    told: list[str] = []
+    assert clear_expired(tmp_path, days=30, say=told.append) == []
+    assert made.exists() and other.exists()  # each may have made it
+    assert all(str(manifest) in one for one in told) and len(told) == 2
+    manifest.unlink()
+    assert clear_expired(tmp_path, days=30, say=told.append) == []
+    assert registry.model("v0003").version == "v0003"
+
+
+@pytest.mark.parametrize("content", ["", '{"lineage": [{"dig', "[]", "{}", '{"lineage": [1]}'])
+def test_a_run_with_a_damaged_report_may_have_used_every_artifact(
+    tmp_path: Path, content: str
+) -> None:
+    own = artifact(tmp_path, "a" * 16)
+    damaged = run(tmp_path, "first", [], old=False)
+    (damaged / "report.json").write_text(content)
+    os.utime(damaged)
+    told: list[str] = []
+    assert clear_expired(tmp_path, days=30, say=told.append) == []
+    assert len(told) == 1 and str(damaged / "report.json") in told[0]
+    os.utime(damaged, (OLD, OLD))
+    assert clear_expired(tmp_path, days=30, say=told.append) == sorted([own, damaged])
+
+
+def test_checkpoints_that_no_run_went_on_with_go_and_those_still_written_stay(
+    tmp_path: Path,
+) -> None:
+    stale, resumed = (tmp_path / "scratch" / name for name in ("stale", "resumed"))
+    for folder in (stale, resumed):
+        (folder / "checkpoint").mkdir(parents=True)
+        (folder / "checkpoint" / "weights").write_text("weights")
+        for path in (folder, *folder.rglob("*")):
+            os.utime(path, (OLD, OLD))
+    os.utime(resumed / "checkpoint" / "weights")
+    assert clear_expired(tmp_path, days=30) == [stale]
+    assert resumed.exists() and not stale.exists()
+
+
+def test_nobody_loses_all_runs_to_a_clock_that_jumped(tmp_path: Path) -> None:
+    """Seen from a year ahead every run but the latest is too old."""
+    own = artifact(tmp_path, "a" * 16)
+    earlier = [run(tmp_path, name, ["a" * 16]) for name in ("first", "second")]
+    run(tmp_path, "third", [], old=False)
+    (tmp_path / "jobs" / "latest").symlink_to("finished/third")
+    told: list[str] = []
+    assert clear_expired(tmp_path, days=30, say=told.append, unattended=True) == []
+    assert len(told) == 1 and "`cookbook clean --days 30` removes them" in told[0]
+    assert clear_expired(tmp_path, days=30) == sorted([own, *earlier])
+
+
+def test_without_a_jump_old_runs_go_unattended(tmp_path: Path) -> None:
+    gone = [run(tmp_path, name, []) for name in ("first", "second")]
+    run(tmp_path, "third", [], old=False)
+    run(tmp_path, "fourth", [], old=False)
+    (tmp_path / "jobs" / "latest").symlink_to("finished/fourth")
+    assert clear_expired(tmp_path, days=30, unattended=True) == sorted(gone)
+
+
+def test_the_only_earlier_run_goes_unattended(tmp_path: Path) -> None:
+    """As where runs are further apart than the days that they are kept."""
+    gone = run(tmp_path, "first", [])
+    run(tmp_path, "second", [], old=False)
+    (tmp_path / "jobs" / "latest").symlink_to("finished/second")
+    assert clear_expired(tmp_path, days=30, unattended=True) == [gone]
