@@ -56,8 +56,9 @@ def serve(
 ) -> None:
     """Serve the flows: Prefect's server with UI, deployments, schedules, and the reports.
 
-    Everything listens on loopback. Runs started in the UI write to `store`, one at a time. What
-    was changed of schedules and forms in the UI stays, but for what an option names.
+    Everything listens on loopback. Runs started in the UI write to `store`, one at a time;
+    scoring and decisions do not wait for them. What was changed of schedules and forms in the UI
+    stays, but for what an option names.
     """
     from flows.local_server import prefect_server_with_ui
     from flows.places import (
@@ -72,11 +73,10 @@ def serve(
     os.environ[ROOT_VARIABLE] = str(root.resolve())
     os.environ[STORE_VARIABLE] = str(store.resolve())
     with prefect_server_with_ui(port) as address:
-        import prefect
-
         from flows.deployments import deployments
         from flows.left_in_ui import as_left
         from flows.report_server import serve_reports
+        from flows.rows import serve_in_rows
         from flows.stale_runs import close_runs_of_an_earlier_serve, watch_for_silence
 
         offered = as_left(deployments(options), options)
@@ -91,9 +91,7 @@ def serve(
                 "From a shell, `export PREFECT_API_URL=" + address + "/api` shows runs there too."
             )
             print("Ctrl-C ends it.", flush=True)
-            # One store, one writer: the store's own lock is the guarantee, this the waiting room.
-            # Paused at its end, a deployment would lose its runs that are due meanwhile.
-            prefect.serve(*offered, limit=1, pause_on_shutdown=False, print_starting_message=False)
+            serve_in_rows(offered)
 
 
 def clean(

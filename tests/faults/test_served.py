@@ -91,6 +91,22 @@ def test_twenty_runs_queued_at_once_run_one_after_another(served: Served) -> Non
     assert len(list(folder.glob("scores-*.jsonl"))) == 20
 
 
+def test_scoring_and_a_decision_do_not_wait_for_a_training(served: Served) -> None:
+    training = served.order("cookbook", profile="laptop")
+    served.started(training)
+    scored = served.ended(served.order("score", output="beside.jsonl"))
+    assert scored["state_type"] == "COMPLETED", scored["state"]["message"]
+    words = {"version": "v9999", "decision": "refuse", "reason": "there is none"}
+    assert (
+        "candidate that waits" in served.ended(served.order("approve", **words))["state"]["message"]
+    )
+    waits = served.order("label", profile="smoke")
+    assert served.run(training)["state_type"] == "RUNNING"
+    served.cancel(training)
+    assert served.ended(training)["state_type"] == "CANCELLED"
+    assert served.ended(waits)["state_type"] == "COMPLETED"
+
+
 def test_a_killed_serve_leaves_no_process_and_the_next_one_closes_its_run(served: Served) -> None:
     # Of smoke everything may lie in the store by now, and the run end before the kill.
     run = served.order("label", profile="laptop")

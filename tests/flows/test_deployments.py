@@ -8,6 +8,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 
 from flows.deployments import deployments
+from flows.rows import rows
 from flows.serve_options import ServeOptions
 from flows.ui_artifacts import artifact_key
 from tasks.core.errors import CookbookError
@@ -45,6 +46,14 @@ def test_no_two_runs_of_one_deployment_and_no_schedule_that_queues(
         for entry in one.schedules or []:
             assert isinstance(entry.schedule, CronSchedule)
             assert entry.schedule.timezone == "UTC"
+
+
+def test_scoring_and_decisions_wait_for_no_training_and_writers_for_one_another(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    found = [{one.name for one in row} for row in rows(list(offered.values()))]
+    writers = {"cookbook", "retrain", "personalize", "label", "intents"}
+    assert found == [writers, {"score"}, {"approve"}]
 
 
 def test_forms_have_choices_and_bounds_and_carry_no_path(

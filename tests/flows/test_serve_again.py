@@ -6,17 +6,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import prefect
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows import local_server
+from flows import local_server, rows
 from flows.commands import operations
 from flows.deployments import deployments
 from flows.left_in_ui import as_left
@@ -127,13 +126,17 @@ def test_a_stop_leaves_deployments_active_so_that_what_falls_due_is_made_up_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Prefect's own way is to pause at the end, which deletes every run that waits."""
-    given: dict[str, Any] = {}
+    runners: list[Runner] = []
+
+    async def served(made: list[Runner]) -> None:
+        runners.extend(made)
+
     for name in (SERVER_PID_VARIABLE, ROOT_VARIABLE, STORE_VARIABLE, REPORTS_VARIABLE):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(local_server, "prefect_server_with_ui", lambda _: nullcontext(address))
-    monkeypatch.setattr(prefect, "serve", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(rows, "_together", served)
     operations.serve(store=tmp_path, options=ServeOptions(domain="job_search"))
-    assert given["pause_on_shutdown"] is False
+    assert [(one.pause_on_shutdown, one.limit) for one in runners] == [(False, 1)] * 3
     assert "/job_search/report.html" in capsys.readouterr().out
 
 
