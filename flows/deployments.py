@@ -11,7 +11,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.alarms import told
 from flows.approve import approve
-from flows.form_limits import check_places
+from flows.form_limits import check_form
 from flows.forms import Help
 from flows.intents import intents_in_ui
 from flows.label import label
@@ -44,7 +44,7 @@ def cookbook_in_ui(
     """
     if settings is not None:
         with told(domain):
-            check_places(settings)
+            check_form(settings)
     return watched(profile, domain, settings)
 
 
