@@ -67,7 +67,7 @@ def deployments(options: ServeOptions = AS_SHIPPED) -> list[RunnerDeployment]:
     for one in made:
         one.parameters = {k: v for k, v in options.form().items() if k in form_fields(one)}
         cron = options.cron(str(one.name)) or USUAL_CRON.get(str(one.name), NO_SCHEDULE)
-        one.schedules = _schedules(cron, options.timezone or "UTC")
+        one.schedules = [*_schedules(cron, options.timezone or "UTC")]
     return made
 
 

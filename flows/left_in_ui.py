@@ -37,7 +37,11 @@ def _take_over(client: SyncPrefectClient, one: RunnerDeployment, options: ServeO
         one.schedules = [_moved(schedule, options.timezone) for schedule in there.schedules]
     elif options.timezone is None:
         zone = next((zone for each in there.schedules if (zone := _zone(each))), None)
-        one.schedules = [_moved(schedule, zone) for schedule in one.schedules or []]
+        one.schedules = [
+            _moved(schedule, zone)
+            for schedule in one.schedules or []
+            if isinstance(schedule, DeploymentScheduleCreate)
+        ]
 
 
 def _zone(schedule: Schedule) -> str | None:
