@@ -11,7 +11,7 @@ from flows.stop_reasons import stop_reason
 from flows.ui_artifacts import show_failure
 
 Decided = Literal["promoted", "refused", "waiting"]
-Kind = Decided | Literal["run-stopped", "drift", "scheduled-run-skipped"]
+Kind = Decided | Literal["run-stopped", "drift", "drift-not-measured", "scheduled-run-skipped"]
 
 
 def tell(kind: Kind, domain: str, message: str) -> None:

@@ -56,8 +56,8 @@ def approve(
     service now. The decision holds from the next request on; `models rollback` undoes it.
     """
     registry = Registry(served_store() / domain / "registry")
+    before = registry.served_version()
     try:
-        compared = reports(domain, registry, version)
         if decision == "promote":
             age = timedelta(days=maximum_age_days)
             registry.approve(version, reason=reason, by="approve flow", maximum_age=age)
@@ -66,8 +66,8 @@ def approve(
     except CookbookError as error:
         show_failure(str(error))
         raise
-    served = registry.current()
-    in_service = served.version if served else "none"
+    in_service = registry.served_version() or "none"
+    compared = reports(domain, registry, version, before)
     decided: Literal["promoted", "refused"] = "promoted" if decision == "promote" else "refused"
     with if_the_server_answers():  # the decision holds, shown or not
         create_markdown_artifact(

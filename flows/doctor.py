@@ -1,9 +1,7 @@
 """What `cookbook doctor` looks at, and how to mend what it finds."""
 
-import fcntl
 import os
 import platform
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -12,10 +10,15 @@ from pathlib import Path
 from flows.doctor_endpoint import endpoint_findings
 from flows.doctor_server import server_findings
 from flows.findings import Finding
+from flows.needs import needed_bytes
+from flows.profiles import laptop
+from flows.serve_options import USUAL_DOMAIN
+from tasks.core.domain.paths import find_domain
 from tasks.core.errors import CookbookError
+from tasks.core.store.lock import seen_holder
 from tasks.core.store.registry import Registry
+from tasks.core.store.room import free_bytes, in_words, missing_bytes
 
-FREE_BYTES = 5 * 2**30
 STALE_S = 7 * 24 * 3600.0
 
 
@@ -25,7 +28,7 @@ def examine(project: Path, store: Path, *, ask_endpoint: bool) -> Iterator[Findi
     yield _weights()
     yield _processor()
     yield _graphics()
-    yield _disk(store)
+    yield _disk(project, store)
     yield from server_findings()
     yield from endpoint_findings(ask=ask_endpoint)
     yield _lock(store)
@@ -46,10 +49,13 @@ def _versions(constraints: Path) -> Iterator[Finding]:
     ]
     needed = ("prefect", "torch", "transformers", "peft", "fastapi")
     missing = [name for name in needed if not _installed(name)]
-    if missing or other:
-        seen = "; ".join([*(f"{name} is missing" for name in missing), *other])
+    if missing:
+        seen = "; ".join(f"{name} is missing" for name in missing)
         yield Finding("bad", "packages", seen, "Run `make install`.")
-    else:
+    if other:
+        mend = "Runs go on; for the versions that the tests ran on, `make install`."
+        yield Finding("note", "packages", "; ".join(other), mend)
+    if not missing and not other:
         yield Finding("good", "packages", f"all as in {constraints.name}")
 
 
@@ -92,29 +98,27 @@ def _graphics() -> Finding:
     return Finding("good", "GPU", f"{name}, {memory / 2**30:.0f} GiB")
 
 
-def _disk(store: Path) -> Finding:
-    there = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    seen = f"{free / 2**30:.1f} GiB free for {store}"
+def _disk(project: Path, store: Path) -> Finding:
+    free = free_bytes(store)
+    seen = f"{in_words(free)} free for {store}"
     seen += "" if store.exists() else ", which is not there yet"
-    if free >= FREE_BYTES:
+    try:
+        needed = needed_bytes(laptop(), find_domain(USUAL_DOMAIN, project))
+    except CookbookError:
+        return Finding("good", "disk", f"{seen}; `cookbook plan` says what a run needs")
+    missing = missing_bytes(store, needed)
+    seen += f"; a laptop run of {USUAL_DOMAIN} needs about {in_words(missing)} more"
+    if free >= missing:
         return Finding("good", "disk", seen)
-    return Finding(
-        "bad", "disk", seen, f"Make {FREE_BYTES / 2**30:.0f} GiB free, or give --store elsewhere."
-    )
+    return Finding("bad", "disk", seen, "Make room, or give --store elsewhere.")
 
 
 def _lock(store: Path) -> Finding:
-    path = store / "run.lock"
-    if not path.exists():
+    holder = seen_holder(store / "run.lock")
+    if holder is None:
         return Finding("good", "run lock", "free")
-    with path.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = stream.read(4096).decode(errors="replace")
-            return Finding("note", "run lock", f"held by {holder}", "Wait for that run to end.")
-    return Finding("good", "run lock", "free")
+    seen = f"held by {holder.decode(errors='replace')}"
+    return Finding("note", "run lock", seen, "Wait for that run to end.")
 
 
 def _leftovers(store: Path) -> Iterator[Finding]:

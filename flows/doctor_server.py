@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from flows.findings import Finding
 from flows.local_server import named_server, prefect_home
+from flows.serve_lock import served_address
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -28,10 +29,10 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def server_findings() -> Iterator[Finding]:
-    """The server that the environment names, as Prefect's own client finds it."""
-    address = named_server()
+    """The server that the environment names, or that `cookbook serve` runs, as runs find it."""
+    address = named_server() or served_address(prefect_home())
     if address is None:
-        seen = "none is named: each command runs its own for its time"
+        seen = "none is named and none served here: each command runs its own for its time"
         yield Finding("good", SUBJECT, seen)
         return
     import httpx
@@ -44,7 +45,7 @@ def server_findings() -> Iterator[Finding]:
         yield _failed(address, error.response.status_code)
         return
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        seen = f"{address} (PREFECT_API_URL) does not answer as one does: {error}"
+        seen = f"{address} does not answer as one does: {error}"
         yield Finding("bad", SUBJECT, seen, NOT_THERE)
         return
     yield from _database(address)

@@ -44,6 +44,7 @@ EPHEMERAL = {
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
 }
+ORIGINS_VARIABLE = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 START_S = 300.0  # a crowded machine takes minutes; one whose process died refuses at once
 
 
@@ -146,7 +147,12 @@ def prefect_server_with_ui(port: int) -> Iterator[str]:
     keep_libraries_quiet()
     address = f"http://127.0.0.1:{port}"
     # The UI runs in a browser and must know where its API is.
-    settings = {"PREFECT_UI_API_URL": f"{address}/api", "PREFECT_SERVER_API_PORT": str(port)}
+    settings = {
+        "PREFECT_UI_API_URL": f"{address}/api",
+        "PREFECT_SERVER_API_PORT": str(port),
+        # By default any page in the user's browser may read runs and artifacts, and start runs.
+        ORIGINS_VARIABLE: os.environ.get(ORIGINS_VARIABLE, f"{address},http://localhost:{port}"),
+    }
     with sole_serve(prefect_home(), address):
         process, _ = _start(port, settings)
         os.environ["PREFECT_API_URL"] = f"{address}/api"

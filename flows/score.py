@@ -10,6 +10,7 @@ from pydantic import Field
 from flows.alarms import tell, told
 from flows.forms import Help
 from flows.places import DomainName, served_root, served_store
+from flows.ui_artifacts import if_the_server_answers
 from tasks.core.domain.paths import find_domain
 from tasks.core.drift import drift_of_file
 from tasks.core.errors import CookbookError
@@ -59,24 +60,29 @@ def score(
     with told(domain):
         folder = served_store() / domain / "scoring"
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # pairs and scores name members
         registry = Registry(served_store() / domain / "registry")
         model = open_model(registry)
         catalog = domain_catalog(find_domain(domain, served_root()))
         mix = Mix(relevance_weight, relevance_floor)
         count = score_file(model, folder / input, folder / output, catalog, mix)
-        create_markdown_artifact(f"{count:,} pairs scored by {model.version}.", key="scores")
+        with if_the_server_answers():  # the file is whole, shown or not
+            create_markdown_artifact(f"{count:,} pairs scored by {model.version}.", key="scores")
         _look_for_drift(registry.model(model.version), folder / output, domain, maximum_psi)
         return count
 
 
 def _look_for_drift(model: Model, scores: Path, domain: str, maximum_psi: float) -> None:
-    """A table of each figure's drift since training, and an event where one is alarming."""
+    """A table of each figure's drift since training; an event where one alarms, or none is told."""
     try:
         found = drift_of_file(model, scores, maximum_psi)
     except CookbookError as error:
-        create_markdown_artifact(f"Drift was not measured. {escape(str(error))}", key="drift")
+        with if_the_server_answers():
+            create_markdown_artifact(f"Drift was not measured. {escape(str(error))}", key="drift")
+        tell("drift-not-measured", domain, str(error))
         return
-    create_table_artifact([one.to_json() for one in found], key="drift")
+    with if_the_server_answers():
+        create_table_artifact([one.to_json() for one in found], key="drift")
     alarming = [one.figure for one in found if one.drifted]
     if alarming:
         tell("drift", domain, f"{model.version}: {', '.join(alarming)} differ from training.")

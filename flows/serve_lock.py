@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.places import served_store
-from tasks.core.store.lock import sole_holder
+from tasks.core.store.lock import seen_holder, sole_holder
 
 LOCK = "cookbook-serve.lock"
 
@@ -22,6 +22,14 @@ def sole_serve(home: Path, address: str) -> Iterator[None]:
     holder = {"pid": os.getpid(), "address": address, "store": str(served_store())}
     with sole_holder(home / LOCK, holder, lambda raw: _held_message(home, raw)):
         yield
+
+
+def served_address(home: Path) -> str | None:
+    """Where the `cookbook serve` of a Prefect home answers, if one is running."""
+    try:
+        return f"{json.loads(seen_holder(home / LOCK) or b'')['address']}/api"
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _held_message(home: Path, raw: bytes) -> str:

@@ -23,7 +23,6 @@ from prefect.artifacts import (
 from flows.places import REPORTS_VARIABLE
 from tasks.core.report.markdown import escape, markdown_summary
 from tasks.core.report.schema import Report
-from tasks.core.text import sanitize
 
 SECONDS_BETWEEN_UPDATES = 2.0
 # Each attempt waits for as long as Prefect's client tries again: not at every step of a training.
@@ -48,7 +47,8 @@ class UiProgress:
                 if what in self._bars:
                     update_progress_artifact(self._bars.pop(what), progress=100.0)
             spent = f"{amount:.1f}" if event == "finished" else ""
-            self.stages.append({"stage": sanitize(what), "how": event, "seconds": spent})
+            # The UI draws a cell as Markdown.
+            self.stages.append({"stage": escape(what), "how": event, "seconds": spent})
 
     def _progress(self, stage: str, share: float) -> None:
         if time.monotonic() < self._due.get(stage, 0.0):
@@ -87,7 +87,8 @@ def show_report(report: Report, domain: str, stages: list[dict[str, str]]) -> No
         )
         address = os.environ.get(REPORTS_VARIABLE)
         if address:
-            link = f"{address}/{domain}/report.html"
+            # Its own: the latest one is another run's by the time that somebody looks.
+            link = f"{address}/{domain}/{report['run_key']}/report.html"
             create_link_artifact(
                 link, link_text="Open the report", key="report", description="The whole report"
             )

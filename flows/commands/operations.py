@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from flows.commands.options import PROJECT, STORE, Root, Store, existing_store
+from flows.serve_options import AS_SHIPPED, USUAL_DOMAIN, ServeOptions
 
 
 def simulate(
@@ -51,10 +52,13 @@ def serve(
     port: Annotated[int, Parameter(help="Port of Prefect's server on 127.0.0.1.")] = 4200,
     root: Root = PROJECT,
     store: Store = STORE,
+    options: ServeOptions = AS_SHIPPED,
 ) -> None:
     """Serve the flows: Prefect's server with UI, deployments, schedules, and the reports.
 
-    Everything listens on loopback. Runs started in the UI write to `store`, one at a time.
+    Everything listens on loopback. Runs started in the UI write to `store`, one at a time;
+    scoring and decisions do not wait for them. What was changed of schedules and forms in the UI
+    stays, but for what an option names.
     """
     from flows.local_server import prefect_server_with_ui
     from flows.places import (
@@ -64,28 +68,30 @@ def serve(
         STORE_VARIABLE,
     )
 
+    options.check(root)
     os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
     os.environ[ROOT_VARIABLE] = str(root.resolve())
     os.environ[STORE_VARIABLE] = str(store.resolve())
     with prefect_server_with_ui(port) as address:
-        import prefect
-
         from flows.deployments import deployments
+        from flows.left_in_ui import as_left
         from flows.report_server import serve_reports
+        from flows.rows import serve_in_rows
         from flows.stale_runs import close_runs_of_an_earlier_serve, watch_for_silence
 
+        offered = as_left(deployments(options), options)
         watch_for_silence()
         for name in close_runs_of_an_earlier_serve():
             print(f"The run {name} had ended with an earlier `cookbook serve`: marked as crashed.")
         with serve_reports(store.resolve()) as reports:
             os.environ[REPORTS_VARIABLE] = reports
-            print(f"UI:      {address}", f"Reports: {reports}/job_search/report.html", sep="\n")
+            domain = offered[0].parameters.get("domain", USUAL_DOMAIN)
+            print(f"UI:      {address}", f"Reports: {reports}/{domain}/report.html", sep="\n")
             print(
                 "From a shell, `export PREFECT_API_URL=" + address + "/api` shows runs there too."
             )
             print("Ctrl-C ends it.", flush=True)
-            # One store, one writer: the store's own lock is the guarantee, this the waiting room.
-            prefect.serve(*deployments(), limit=1, print_starting_message=False)
+            serve_in_rows(offered)
 
 
 def clean(

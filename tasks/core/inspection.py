@@ -54,13 +54,14 @@ class FinishedRun:
 
 
 def run_behind(store: Path, domain: str, model: Model) -> FinishedRun:
-    """The finished run that registered a version.
+    """The newest finished run that made a version: the latest report is what was decided by.
 
     Raises:
         CookbookError: its folder is gone.
     """
     # The manifest comes last: a folder without one is a report that was never finished.
-    for manifest in sorted((store / domain / "finished").glob("*/manifest.json")):
+    finished = list((store / domain / "finished").glob("*/manifest.json"))
+    for manifest in sorted(finished, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         run = FinishedRun.load(manifest.parent)
         if any(entry["digest"] == model.card["run"] for entry in run.report["lineage"]):
             return run

@@ -1,6 +1,7 @@
 """What differs between two runs, and nothing else; what a version was made from."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,22 @@ def test_the_run_behind_a_version_is_found_past_one_that_never_finished(
     store, model = registered
     (store / "jobs" / "finished" / "aa").mkdir()
     assert run_behind(store, "jobs", model).report["run_key"] == "ab"
+
+
+def test_of_several_runs_behind_a_version_the_newest_is_told(
+    registered: tuple[Path, Model],
+) -> None:
+    store, model = registered
+    finished = store / "jobs" / "finished"
+    report = json.loads((finished / "ab" / "report.json").read_text())
+    for name, age in (("aa", 50), ("zz", 100)):
+        (finished / name).mkdir()
+        (finished / name / "report.json").write_text(json.dumps(report | {"run_key": name}))
+        (finished / name / "manifest.json").write_text("{}")
+        os.utime(finished / name / "manifest.json", (age, age))
+    assert run_behind(store, "jobs", model).report["run_key"] == "ab"
+    os.utime(finished / "ab" / "manifest.json", (10, 10))
+    assert run_behind(store, "jobs", model).report["run_key"] == "zz"
 
 
 def test_a_version_whose_run_is_gone_says_so(registered: tuple[Path, Model]) -> None:

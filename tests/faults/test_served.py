@@ -39,6 +39,15 @@ def at_work(served: Served, kind: str) -> bool:
     return any((served.store / "artifacts" / kind).glob("*.building"))
 
 
+def with_pairs(served: Served) -> Path:
+    """The folder of scorings, with three pairs to be scored."""
+    folder = served.store / "job_search" / "scoring"
+    folder.mkdir(parents=True, exist_ok=True)
+    pair = '{"query_id": "1", "query": "nurse", "title": "Nurse", "text": "Night shifts."}\n'
+    (folder / "pairs.jsonl").write_text(pair * 3)
+    return folder
+
+
 def test_a_cancelled_run_leaves_no_process_and_the_next_one_goes_on(served: Served) -> None:
     run = served.order("cookbook", profile="smoke")
     served.started(run)
@@ -79,16 +88,30 @@ def test_a_start_that_is_too_late_is_skipped_with_its_reason(served: Served) -> 
 
 
 def test_twenty_runs_queued_at_once_run_one_after_another(served: Served) -> None:
-    folder = served.store / "job_search" / "scoring"
-    folder.mkdir(parents=True, exist_ok=True)
-    pair = '{"query_id": "1", "query": "nurse", "title": "Nurse", "text": "Night shifts."}\n'
-    (folder / "pairs.jsonl").write_text(pair * 3)
+    folder = with_pairs(served)
     runs = [served.order("score", output=f"scores-{number}.jsonl") for number in range(20)]
     ended = sorted((served.ended(run, 1800) for run in runs), key=lambda run: run["start_time"])
     assert {run["state_type"] for run in ended} == {"COMPLETED"}
     for one, following in pairwise(ended):
         assert one["end_time"] <= following["start_time"]
     assert len(list(folder.glob("scores-*.jsonl"))) == 20
+
+
+def test_scoring_and_a_decision_do_not_wait_for_a_training(served: Served) -> None:
+    with_pairs(served)
+    training = served.order("cookbook", profile="laptop")
+    served.started(training)
+    scored = served.ended(served.order("score", output="beside.jsonl"))
+    assert scored["state_type"] == "COMPLETED", scored["state"]["message"]
+    words = {"version": "v9999", "decision": "refuse", "reason": "there is none"}
+    assert (
+        "candidate that waits" in served.ended(served.order("approve", **words))["state"]["message"]
+    )
+    waits = served.order("label", profile="smoke")
+    assert served.run(training)["state_type"] == "RUNNING"
+    served.cancel(training)
+    assert served.ended(training)["state_type"] == "CANCELLED"
+    assert served.ended(waits)["state_type"] == "COMPLETED"
 
 
 def test_a_killed_serve_leaves_no_process_and_the_next_one_closes_its_run(served: Served) -> None:

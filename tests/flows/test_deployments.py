@@ -1,5 +1,6 @@
 """What the UI offers: deployments with forms, limits, and schedules with a time zone."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,11 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 
 from flows.deployments import deployments
+from flows.rows import rows
+from flows.serve_options import ServeOptions
 from flows.ui_artifacts import artifact_key
+from tasks.core.errors import CookbookError
+from tests.flows.smoke import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,14 @@ def test_no_two_runs_of_one_deployment_and_no_schedule_that_queues(
         for entry in one.schedules or []:
             assert isinstance(entry.schedule, CronSchedule)
             assert entry.schedule.timezone == "UTC"
+
+
+def test_scoring_and_decisions_wait_for_no_training_and_writers_for_one_another(
+    offered: dict[str, RunnerDeployment],
+) -> None:
+    found = [{one.name for one in row} for row in rows(list(offered.values()))]
+    writers = {"cookbook", "retrain", "personalize", "label", "intents"}
+    assert found == [writers, {"score"}, {"approve"}]
 
 
 def test_forms_have_choices_and_bounds_and_carry_no_path(
@@ -86,3 +99,40 @@ def test_every_setting_of_a_form_says_what_it_is_for(
 def test_artifact_keys_are_what_prefect_allows() -> None:
     assert artifact_key("evaluated_policy_teacher") == "evaluated-policy-teacher"
     assert artifact_key("A  b_") == "a-b"
+
+
+def test_serve_may_be_told_domain_profile_and_times() -> None:
+    told = ServeOptions(
+        domain="jobs2", profile="smoke", timezone="Europe/Berlin", retrain_cron="0 3 * * *",
+        personalize_cron="none",
+    )  # fmt: skip
+    made = {str(one.name): one for one in deployments(told)}
+    assert all(one.parameters["domain"] == "jobs2" for one in made.values())
+    assert {name for name, one in made.items() if one.parameters.get("profile") == "smoke"} == {
+        *("cookbook", "retrain", "personalize", "label")
+    }
+    (entry,) = made["retrain"].schedules or []
+    assert isinstance(entry.schedule, CronSchedule)
+    assert (entry.schedule.cron, entry.schedule.timezone) == ("0 3 * * *", "Europe/Berlin")
+    assert not made["personalize"].schedules
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (ServeOptions(domain="absent"), "none named 'absent'"),
+        (ServeOptions(profile="desktop"), "A profile is one of"),
+        (ServeOptions(timezone="Mars/Olympus"), "A time zone has a name"),
+        (ServeOptions(timezone="../etc/passwd"), "A time zone has a name"),
+    ],
+)
+def test_an_option_that_names_nothing_is_refused_before_a_server_starts(
+    option: ServeOptions, expected: str
+) -> None:
+    with pytest.raises(CookbookError, match=expected):
+        option.check(Path(PROJECT))
+
+
+def test_a_schedule_that_is_none_is_refused() -> None:
+    with pytest.raises(CookbookError, match="A schedule is five fields"):
+        deployments(ServeOptions(retrain_cron="mondays"))

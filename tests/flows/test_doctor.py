@@ -1,5 +1,6 @@
 """The doctor sees what is wrong with a store and says how to mend it."""
 
+import fcntl
 import json
 import threading
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from flows import doctor, doctor_endpoint, doctor_server
 from flows.doctor_endpoint import endpoint_findings
 from flows.doctor_server import server_findings
 from flows.profiles import changed, laptop
+from flows.serve_lock import sole_serve
 from tasks.core.store.lock import run_lock
 from tasks.core.store.registry import Registry
 from tasks.judge_settings import JudgeSettings
+from tests.flows.smoke import PROJECT
 
 
 def registry(store: Path) -> Registry:
@@ -57,13 +60,45 @@ def test_a_held_store_names_its_holder(tmp_path: Path) -> None:
     assert doctor._lock(tmp_path).state == "good"
 
 
-def test_a_version_other_than_the_tested_one_is_bad(tmp_path: Path) -> None:
+def test_looking_at_the_lock_keeps_no_run_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run may start at the very moment: whatever the doctor does, the lock stays free."""
+    with run_lock(tmp_path):
+        pass
+    monkeypatch.setattr(fcntl, "flock", lambda *_: pytest.fail("the lock was taken"))
+    assert doctor._lock(tmp_path).state == "good"
+
+
+def test_a_version_other_than_the_tested_one_stops_no_run(tmp_path: Path) -> None:
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("# tested\npytest==0.0.1\nabsent-package==1.0\n")
     (finding,) = doctor._versions(constraints)
-    assert finding.state == "bad"
+    assert finding.state == "note"
     assert "pytest" in finding.seen
     assert "absent-package" not in finding.seen
+
+
+def test_a_needed_package_that_is_missing_is_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "constraints.txt").write_text("")
+    monkeypatch.setattr(doctor, "_installed", lambda name: None if name == "torch" else "1")
+    (finding,) = doctor._versions(tmp_path / "constraints.txt")
+    assert (finding.state, "torch is missing" in finding.seen) == ("bad", True)
+
+
+def test_what_cookbook_serve_runs_is_looked_at_though_nothing_names_it(
+    server: "Server", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    server.answers = {"/api/admin/version": (503, None)}
+    with sole_serve(tmp_path, server.address):
+        (found,) = server_findings()
+    assert (found.state, f"{server.address}/api" in found.seen) == ("bad", True)
+    (ended,) = server_findings()
+    assert (ended.state, "none served here" in ended.seen) == ("good", True)
 
 
 def test_a_server_that_is_down_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,9 +106,12 @@ def test_a_server_that_is_down_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.state for one in server_findings()] == ["bad"]
 
 
-def test_too_little_room_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
-    assert doctor._disk(tmp_path / "not" / "there" / "yet").state == "bad"
+@pytest.mark.parametrize(("free", "state"), [(2**20, "bad"), (4 * 2**30, "good")])
+def test_room_is_bad_where_a_run_would_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    monkeypatch.setattr(doctor, "free_bytes", lambda _: free)
+    assert doctor._disk(Path(PROJECT), tmp_path / "not" / "there" / "yet").state == state
 
 
 class Answers(BaseHTTPRequestHandler):

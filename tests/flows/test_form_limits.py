@@ -7,10 +7,11 @@ import pytest
 from flows import alarms
 from flows.cookbook import ProfileName
 from flows.deployments import cookbook_in_ui, deployments
-from flows.form_limits import PLACES_VARIABLE, check_places
+from flows.form_limits import BUDGET_VARIABLE, PLACES_VARIABLE, check_form, check_places
 from flows.profiles import profile
 from tasks.branch import changed
 from tasks.core.errors import CookbookError
+from tasks.judge_settings import PriceSettings
 from tasks.settings import Settings
 from tasks.training_settings import BaseModelSettings, FurtherTeacherSettings
 
@@ -52,7 +53,7 @@ def test_a_place_of_a_strangers_is_refused_unless_the_server_names_it(way: str) 
 
 @pytest.mark.parametrize("name", get_args(ProfileName))
 def test_every_profile_may_be_filled_in_by_hand(name: ProfileName) -> None:
-    check_places(profile(name), {})
+    check_form(profile(name), {})
 
 
 def test_the_form_itself_refuses_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +64,43 @@ def test_the_form_itself_refuses_before_anything_runs(monkeypatch: pytest.Monkey
         cookbook_in_ui.fn(settings=elsewhere("/tmp/theirs")["further"])
     assert "/tmp/theirs" in heard[0]
     assert heard[1] == "run-stopped"
+
+
+@pytest.mark.parametrize("days", [1, 90])
+def test_a_form_removes_no_runs(days: int) -> None:
+    with pytest.raises(CookbookError, match="cookbook clean"):
+        check_form(changed(profile("laptop"), retention_days=days), {})
+
+
+def spending(usd: float, **judge: Any) -> Settings:
+    laptop = profile("laptop")
+    return changed(laptop, judge=changed(laptop.judge, budget_usd=usd, **judge))
+
+
+def test_a_form_spends_what_the_profile_does_or_the_server_allows() -> None:
+    usual = profile("laptop").judge.budget_usd
+    check_form(spending(usual), {})
+    with pytest.raises(CookbookError, match=BUDGET_VARIABLE):
+        check_form(spending(usual + 1), {})
+    check_form(spending(20), {BUDGET_VARIABLE: "20.5"})
+    with pytest.raises(CookbookError, match="may spend 20.50 dollars"):
+        check_form(spending(21), {BUDGET_VARIABLE: "20.5"})
+    with pytest.raises(CookbookError, match="may spend 0.00 dollars"):
+        check_form(spending(usual), {BUDGET_VARIABLE: "0"})
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-1", "much"])
+def test_a_ceiling_that_is_no_amount_is_told(said: str) -> None:
+    with pytest.raises(CookbookError, match="is dollars such as"):
+        check_form(spending(0), {BUDGET_VARIABLE: said})
+
+
+def test_a_price_of_ones_own_evades_no_budget() -> None:
+    free = PriceSettings(input_usd=0, cached_input_usd=0, output_usd=0)
+    with pytest.raises(CookbookError, match="list price"):
+        check_form(spending(1, prices=free), {})
+    check_form(spending(1, prices=free, base_url="https://llm.example/v1"), {})
+    check_form(spending(1, prices=free), {"OPENAI_BASE_URL": "https://llm.example/v1"})
 
 
 def test_a_new_free_text_in_a_form_is_thought_of() -> None:

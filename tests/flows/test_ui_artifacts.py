@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from flows import ui_artifacts
 from flows.approve import approve
-from flows.places import STORE_VARIABLE
-from flows.ui_artifacts import UiProgress, show_failure
+from flows.places import REPORTS_VARIABLE, STORE_VARIABLE
+from flows.ui_artifacts import UiProgress, show_failure, show_report
 from tasks.core.errors import CookbookError
 
 # Only outside of runs, which these tests have none of.
@@ -59,10 +60,32 @@ def test_a_reason_that_cannot_be_shown_hides_no_error(asked: list[str]) -> None:
     assert asked
 
 
+def test_a_name_in_the_table_of_stages_is_text_and_no_markup(asked: list[str]) -> None:
+    """The UI draws each cell as Markdown."""
+    progress = UiProgress()
+    progress("finished", "<img src=x> [teacher](http://x)", 1.0)
+    (shown,) = progress.stages
+    assert not {"<img", "[teacher]("} & {*shown["stage"].split(" ")}
+    assert shown["stage"].startswith("\\<img src\\=x\\>")
+
+
+def test_the_report_that_a_run_links_is_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    links: list[str] = []
+    monkeypatch.setenv(REPORTS_VARIABLE, "http://127.0.0.1:1/token")
+    monkeypatch.setattr(ui_artifacts, "markdown_summary", lambda _: "")
+    for name in ("create_markdown_artifact", "create_table_artifact"):
+        monkeypatch.setattr(ui_artifacts, name, lambda *_, **__: None)
+    monkeypatch.setattr(ui_artifacts, "create_link_artifact", lambda link, **_: links.append(link))
+    show_report({"run_key": "ab12"}, "jobs", [])
+    assert links == ["http://127.0.0.1:1/token/jobs/ab12/report.html"]
+
+
 def test_a_decision_that_cannot_be_made_says_why_on_its_page(
     asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(STORE_VARIABLE, str(tmp_path))
-    with pytest.raises(CookbookError, match="none yet"):
+    with pytest.raises(CookbookError, match="none does"):
         approve.fn("v0002", "promote", "looks good")
     assert asked  # its reason was offered to the run's page

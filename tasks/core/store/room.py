@@ -12,6 +12,12 @@ def free_bytes(store: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def missing_bytes(store: Path, needed: int) -> int:
+    """``needed`` bytes, less those of artifacts that lie there already."""
+    artifacts = (store / "artifacts").rglob("*")
+    return max(0, needed - sum(path.stat().st_size for path in artifacts if path.is_file()))
+
+
 def check_room(store: Path, needed: int) -> None:
     """Pass if ``needed`` bytes, less those of artifacts that lie there already, are free.
 
@@ -21,8 +27,7 @@ def check_room(store: Path, needed: int) -> None:
     Raises:
         CookbookError: they are not free.
     """
-    artifacts = (store / "artifacts").rglob("*")
-    missing = needed - sum(path.stat().st_size for path in artifacts if path.is_file())
+    missing = missing_bytes(store, needed)
     free = free_bytes(store)
     if free < missing:
         raise CookbookError(
