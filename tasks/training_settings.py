@@ -110,6 +110,16 @@ class TeacherSettings(Branch):
         return self
 
 
+# What may be matched of the teachers that ship: the outputs of the other goal nobody taught them.
+_ORDERS = ("listwise", "margin", "lambda_rank")
+_KINDS_OF = {
+    "policy": ("grades", *_ORDERS),
+    "click": ("actions",),
+    "words": ("actions",),
+    "retrieval": _ORDERS,
+}
+
+
 class SoftTeacherSettings(Branch):
     """One teacher in a student's loss."""
 
@@ -135,6 +145,17 @@ class SoftTeacherSettings(Branch):
     )
 
     @model_validator(mode="after")
+    def _teachers_teach_what_they_know(self) -> Self:
+        """A further teacher is checked when its scorer is read, by what that was taught."""
+        kinds = _KINDS_OF.get(self.name, (self.kind,))
+        if self.kind not in kinds:
+            raise ValueError(
+                f"The teacher {self.name} gives {', '.join(kinds)}; came the kind {self.kind}, of "
+                "which it knows nothing. Take a kind of its own, or another teacher."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _live_teachers_are_scorers(self) -> Self:
         if self.live and self.name in ("retrieval", "words"):
             raise ValueError(
@@ -155,7 +176,7 @@ class FurtherTeacherSettings(Branch):
 
 
 # Names of teachers that ship: a further one of such a name would take its place unseen.
-SHIPPED_TEACHERS = ("policy", "click", "words", "retrieval")
+SHIPPED_TEACHERS = tuple(_KINDS_OF)
 # The fewest teachers among whom a majority can differ from the heaviest one.
 VOTERS = 3
 POLICY_GRADES = SoftTeacherSettings(name="policy", kind="grades")

@@ -98,7 +98,8 @@ def taught(
     with open_run(store, "toy"):
         catalog = made("catalog", write_catalog)
         domain = Domain(catalog, catalog, catalog, None, None, None)
-        labels = {"policy": made("soft_labels", write_labels)}
+        said = made("soft_labels", write_labels)
+        labels = {"policy": said, "other": said}
         write = write_start if start is None else lambda out: start.save(out / SCORER)
         transfer, begun = made("transfer_set", write_transfer), made("start", write)
         student = step.fn("student", domain, transfer, labels, begun, settings, {})
@@ -124,8 +125,8 @@ def test_a_trimmed_role_keeps_what_catalog_and_training_queries_use(tmp_path: Pa
 def test_without_a_click_log_a_student_is_taught_no_actions_that_a_teacher_has(
     tmp_path: Path,
 ) -> None:
-    both = tuple(soft_teacher(kind, live=False) for kind in ("grades", "actions"))
-    role = changed(SHAPE, teachers=both)
+    clicks = SoftTeacherSettings(name="other", kind="actions")
+    role = changed(SHAPE, teachers=(soft_teacher("grades", live=False), clicks))
     student = taught(tmp_path, role, write_labels=write_labels_with_actions)
     assert (student.outputs.actions, student.taught) == ((), ("grades",))
 

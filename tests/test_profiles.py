@@ -61,6 +61,30 @@ def test_a_teacher_that_nobody_is_is_refused_and_a_further_one_is_known() -> Non
     assert changed(one, student=student, further_teachers=(scorer,)).student == student
 
 
+KINDS = ("grades", "actions", "listwise", "margin", "lambda_rank")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("policy", {"grades", "listwise", "margin", "lambda_rank"}),
+        ("click", {"actions"}),
+        ("words", {"actions"}),
+        ("retrieval", {"listwise", "margin", "lambda_rank"}),
+        ("older", {*KINDS}),
+    ],
+)
+def test_a_teacher_teaches_what_it_knows_alone(name: str, known: set[str]) -> None:
+    """The other half of its outputs is as random as it began, and looks like any number."""
+    for kind in KINDS:
+        values = {"name": name, "kind": kind}
+        if kind in known:
+            assert SoftTeacherSettings.model_validate(values).kind == kind
+        else:
+            with pytest.raises(ValidationError, match=f"{name} gives .*came the kind {kind}"):
+                SoftTeacherSettings.model_validate(values)
+
+
 @pytest.mark.parametrize("names", [("policy",), ("words",), ("older", "older")])
 def test_a_further_teacher_takes_nobodys_name(names: tuple[str, ...]) -> None:
     """Its labels would silently stand for the other's."""
