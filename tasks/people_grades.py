@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.allowed_queries import free_of_leaks
+from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.retrieval.first_stage import retrieval_scores
@@ -12,8 +12,6 @@ from tasks.core.training.base_models import BaseModel
 from tasks.exchange import GOLDEN, PAIR_COLUMNS, PEOPLE, Domain, use_of
 from tasks.settings import BaseModelSettings, MixSettings, PeopleSettings
 from tasks.step import make, step
-
-_QUERY_TOKENS = 64
 
 
 @step
@@ -60,7 +58,7 @@ def _drawn(golden: list[Row], encoder: TextEncoder, share: float, seed: int) -> 
     """Rows of a share of the tune queries, drawn by the seed; none that leaks."""
     tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
     queries = [tune[query_id] for query_id in sorted(tune)]
-    free, _ = free_of_leaks(queries, golden, encoder, max_tokens=_QUERY_TOKENS)
+    free, _ = free_of_leaks(queries, golden, encoder, max_tokens=QUERY_TOKENS)
     order = np.random.default_rng(seed).permutation(len(queries))
     order = order[: round(share * len(queries))]
     chosen = {queries[place]["query_id"] for place in order if free[place]}
