@@ -21,9 +21,11 @@ def gather_people_grades(
     """A share of the tune queries with people's grades and retrieval's scores; None for no share.
 
     Queries that ``mix`` will choose students on are left out, and so are those that equal or
-    nearly repeat one of gate or sealed. Of the others some calibrate, as of the judge's.
+    nearly repeat one of gate or sealed. Of the others some calibrate, as of the judge's. Without a
+    click log no student is chosen, and no query is kept for it.
     """
-    share = settings.tune_share * (1.0 - mix.kept_share)
+    kept_share = mix.kept_share if domain.impressions is not None else 0.0
+    share = settings.tune_share * (1.0 - kept_share)
     if not share:
         return None
     base = BaseModel(**encoder.model_dump())

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flows import students
 from flows.measures import clicks_for
-from flows.profiles import changed, laptop, smoke
+from flows.profiles import changed, laptop, single_gpu, smoke
 from flows.students import Students, mixes, of_layers_alone, of_one_goal, teach_students
 from tasks.core.store.artifacts import Artifact
 from tasks.core.store.files import write_json
@@ -40,6 +40,7 @@ class Recorder:
         self.folder, self.chosen = folder, chosen
         self.made: dict[str, list[tuple[Artifact | None, DistillationSettings]]] = {}
         self.candidates: dict[str, Any] = {}
+        self.skipped: list[str] = []
 
     def distill(
         self,
@@ -75,7 +76,9 @@ def teach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Teach:
         domain: Any = None
         click_teacher = artifact("click_teacher") if log else None
         teachers = {"policy": artifact("policy_teacher"), "click": click_teacher}
-        found = teach_students(domain, artifact("transfer"), {}, teachers, None, None, settings)
+        with open_run(tmp_path / "store", "toy") as opened:
+            found = teach_students(domain, artifact("transfer"), {}, teachers, None, None, settings)
+        recorder.skipped = [one["step"] for one in opened.skipped]
         return found, recorder
 
     return run
@@ -124,6 +127,20 @@ def test_the_student_starts_from_the_tier_before_it_unless_told_to_start_from_re
     found, recorder = teach(changed(smoke(), student=warm), log=False)
     assert found.policy_only is None
     assert recorder.made["student"][0] == (artifact("assistant"), warm)
+
+
+@pytest.mark.parametrize("settings", [smoke(), TRIED, single_gpu()], ids=lambda s: s.profile)
+def test_without_a_click_log_one_student_is_taught_and_none_is_chosen(
+    teach: Teach, settings: Settings
+) -> None:
+    """The others would be taught for hours, alike, and thrown away."""
+    found, recorder = teach(settings, log=False)
+    assert [one for _, one in recorder.made["student"]] == [settings.student]
+    assert (found.mix, recorder.candidates, recorder.skipped) == (None, {}, ["mix"])
+    _, recorder = teach(settings)
+    assert len(recorder.made["student"]) == len(mixes(settings)) > 1
+    assert recorder.skipped == []
+    assert teach(changed(settings, mix=MixSettings()), log=False)[1].skipped == []
 
 
 def test_a_warm_start_cuts_nothing_twice(tmp_path: Path) -> None:
