@@ -114,7 +114,11 @@ def new_scorer(
     else:
         tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
         model = AutoModelForSequenceClassification.from_pretrained(
-            base.folder(), num_labels=outputs.size, revision=base.revision, use_safetensors=True
+            base.folder(),
+            num_labels=outputs.size,
+            dtype=torch.float32,  # a file in half precision would be trained in it
+            revision=base.revision,
+            use_safetensors=True,
         )
         if family(model) == "bert":
             add_mean_pooling(model)
@@ -183,7 +187,7 @@ def encoder_of(base: BaseModel) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
         return BertModel(_tiny_bert(len(tokenizer), Outputs(1))), tokenizer
     tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
     model: PreTrainedModel = AutoModel.from_pretrained(
-        base.folder(), revision=base.revision, use_safetensors=True
+        base.folder(), dtype=torch.float32, revision=base.revision, use_safetensors=True
     )
     return model, tokenizer
 

@@ -30,7 +30,7 @@ def test_the_most_clicks_above_the_floor() -> None:
 def test_clicks_alone_are_compared_with_and_never_chosen() -> None:
     """Nobody taught such a student grades, and grades are what is calibrated and served."""
     clicks = [student("click_only", 0.0, 0.95, 0.70), student("alpha_0", 0.0, 0.96, 0.80)]
-    mixed = student("mixed", 0.5, 0.96, 0.75)
+    mixed = student("mixed", 0.5, 0.955, 0.75)
     assert choose([SINGLES[0], *clicks, mixed], floor=0.5).name == "policy_only"
     assert choose([SINGLES[0], clicks[0], mixed], floor=0.5).name == "mixed"
 
