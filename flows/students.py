@@ -12,7 +12,6 @@ from tasks.run import current_run
 from tasks.score import score
 from tasks.settings import DistillationSettings, Settings
 
-
 NO_CHOICE = "students are chosen by clicks too, and there is no student of clicks to compare with"
 
 

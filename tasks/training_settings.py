@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from tasks.branch import Branch, Count, Seed, Share
 
+# Bases that are no causal model, whatever their name; of the hub's, a model's files say it.
+ENCODERS = ("embedded", "random_encoder")
+
 
 class BaseModelSettings(Branch):
     """Where a role's first weights come from."""
@@ -102,7 +105,7 @@ class TeacherSettings(Branch):
 
     @model_validator(mode="after")
     def _reasons_have_a_writer(self) -> Self:
-        if self.rationale is not None and self.base.source in ("embedded", "random_encoder"):
+        if self.rationale is not None and self.base.source in ENCODERS:
             raise ValueError(
                 f"Only a causal base can learn to write reasons; came base.source "
                 f"{self.base.source}, an encoder. Take a causal base, or set rationale to null."
@@ -197,8 +200,9 @@ class DistillationSettings(Branch):
     layers: Count = Field(description="Transformer layers kept.")
     kept_layers: Literal["spread", "first", "important"] = Field(
         default="spread",
-        description="Which layers stay: evenly spread, the first ones, or those whose absence "
-        "would change the scorer's outputs most on pairs it will learn from.",
+        description="Which layers stay: evenly spread, the first ones (of an encoder, with the "
+        "last, which averages over tokens), or those whose absence would change the scorer's "
+        "outputs most on pairs it will learn from.",
     )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
     cuts: Literal["together", "one_by_one"] = Field(
@@ -229,6 +233,16 @@ class DistillationSettings(Branch):
             raise ValueError(
                 "Cuts one by one are of layers and of MLPs; came mlp_share 1, which cuts none. "
                 "Lower it, or leave cuts at together."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_important_was_taught(self) -> Self:
+        if self.kept_layers == "important" and self.base and self.base.source in ENCODERS:
+            raise ValueError(
+                f"Layers are kept by what a scorer gives; came base.source {self.base.source}, an "
+                "encoder, whose head is new and gives nothing yet. Set kept_layers to spread or "
+                "first, or base to null."
             )
         return self
 
