@@ -219,8 +219,7 @@ def _teachers(
         # A live teacher is asked step by step; what it would say of all rows nobody computes.
         targets = np.empty((len(rows), 0), np.float32) if one.live else said(np.arange(len(rows)))
         live = said if one.live else None
-        name = f"{one.name}_{one.kind}"
-        teachers.append(Teacher(name, one.kind, weight, one.temperature, targets, live=live))
+        teachers.append(Teacher(one.name, one.kind, weight, one.temperature, targets, live=live))
     return settle_conflicts(teachers, queries, settings.conflicts)
 
 
