@@ -33,7 +33,7 @@ def gather_people_grades(
     def build(bench: Workbench) -> Counts:
         text_encoder = TextEncoder.of(base)
         golden = read_rows(domain.golden.file(GOLDEN))
-        rows = _drawn(golden, text_encoder, share, settings.seed)
+        rows = _drawn(golden, text_encoder, share, settings.seed, keeps=kept_share > 0)
         catalog = Catalog.load(domain.catalog.folder)
         bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
         graded = [{name: row[name] for name in (*PAIR_COLUMNS, "grade")} for row in rows]
@@ -50,18 +50,24 @@ def gather_people_grades(
         settings={
             **settings.model_dump(mode="json"),
             "share": share,
+            "keeps": kept_share > 0,
             "encoder": base.fingerprint(),
         },
         upstream=[domain.golden, domain.catalog],
     )
 
 
-def _drawn(golden: list[Row], encoder: TextEncoder, share: float, seed: int) -> list[Row]:
-    """Rows of a share of the tune queries, drawn by the seed; none that leaks."""
+def _drawn(
+    golden: list[Row], encoder: TextEncoder, share: float, seed: int, *, keeps: bool
+) -> list[Row]:
+    """Rows of a share of the tune queries, drawn by the seed; none that leaks.
+
+    Where a share is kept to choose students on, that is a query or more, however few there are.
+    """
     tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
     queries = [tune[query_id] for query_id in sorted(tune)]
     free, _ = free_of_leaks(queries, golden, encoder, max_tokens=QUERY_TOKENS)
     order = np.random.default_rng(seed).permutation(len(queries))
-    order = order[: round(share * len(queries))]
+    order = order[: min(round(share * len(queries)), len(queries) - keeps)]
     chosen = {queries[place]["query_id"] for place in order if free[place]}
     return [row for row in golden if row["query_id"] in chosen]

@@ -168,6 +168,19 @@ def test_weights_in_half_precision_are_trained_in_float32(tmp_path: Path) -> Non
         assert model.config.dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("source", "positions"), [("random_encoder", 512), ("random_decoder", 1024)]
+)
+def test_more_tokens_than_positions_are_refused(source: Source, positions: int) -> None:
+    """A long pair would be an index error in the middle of training."""
+    base = BaseModel(source, "tiny")
+    assert new_scorer(base, Outputs(3), InputTemplate(positions), seed=0).template
+    with pytest.raises(
+        CookbookError, match=f"{positions} of tiny; came max_tokens {positions + 1}"
+    ):
+        new_scorer(base, Outputs(3), InputTemplate(positions + 1), seed=0)
+
+
 def states_equal(one: PairScorer, two: PairScorer) -> bool:
     theirs = two.model.state_dict()
     return all(torch.equal(value, theirs[name]) for name, value in one.model.state_dict().items())
