@@ -85,11 +85,17 @@ class TeacherSettings(Branch):
     lora: LoraSettings | None = Field(
         default_factory=LoraSettings, description="None trains every weight."
     )
-    max_tokens: int = Field(default=64, ge=16, le=8192, description="Tokens of a pair.")
+    max_tokens: int = Field(
+        default=64,
+        ge=16,
+        le=8192,
+        description="Tokens of a pair that the policy teacher, and all who learn from it, read.",
+    )
     listwise_weight: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of first-stage retrieval's order as a listwise teacher.",
+        description="Weight of first-stage retrieval's order as a listwise teacher of the policy "
+        "teacher.",
     )
     rationale: TrainingSettings | None = Field(
         default=None,
@@ -109,6 +115,12 @@ class TeacherSettings(Branch):
             raise ValueError(
                 f"Only a causal base can learn to write reasons; came base.source "
                 f"{self.base.source}, an encoder. Take a causal base, or set rationale to null."
+            )
+        if self.rationale is not None and self.rationale.epochs_without_log is not None:
+            raise ValueError(
+                "Reasons take the same passes with a click log and without; came "
+                f"rationale.epochs_without_log {self.rationale.epochs_without_log:g}, which "
+                "nothing would read. Set it to null, and epochs to what you want."
             )
         return self
 

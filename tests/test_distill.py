@@ -177,8 +177,13 @@ def test_a_live_teacher_teaches_the_student_that_its_stored_labels_teach(
             found[live] = PairScorer.load(student.file(SCORER))
     texts = Catalog.load(next(tmp_path.glob("artifacts/catalog/*"))).pairs(lively.template, PAIRS)
     begun = tiny_scorer("random_encoder").logits(texts)
-    assert np.abs(found[True].logits(texts) - begun).max() > 1e-3
-    np.testing.assert_allclose(found[True].logits(texts), found[False].logits(texts), atol=1e-5)
+    live_logits, stored_logits = (found[live].logits(texts) for live in (True, False))
+    assert np.abs(live_logits - begun).max() > 1e-3
+    if kind == "listwise":  # cannot see the head's bias, whose gradient is rounding alone
+        live_logits, stored_logits = (
+            one - one.mean(axis=0) for one in (live_logits, stored_logits)
+        )
+    np.testing.assert_allclose(live_logits, stored_logits, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -116,13 +116,33 @@ def test_soft_labels_are_stored_unless_every_role_asks_its_teacher_live() -> Non
 
 
 def test_reasons_are_for_causal_policy_teachers() -> None:
-    reasons = laptop().policy_teacher.training
+    reasons = changed(laptop().policy_teacher.training, epochs_without_log=None)
     with pytest.raises(ValidationError, match=r"came base\.source embedded, an encoder"):
         changed(laptop().policy_teacher, rationale=reasons)
     learns = changed(smoke().policy_teacher, rationale=reasons)
     assert changed(smoke(), policy_teacher=learns).policy_teacher.rationale == reasons
     with pytest.raises(ValidationError, match=r"set click_teacher\.rationale to null"):
         changed(smoke(), click_teacher=learns)
+    unread = changed(reasons, epochs_without_log=2.0)
+    with pytest.raises(ValidationError, match=r"came rationale\.epochs_without_log 2, which"):
+        changed(smoke().policy_teacher, rationale=unread)
+
+
+@pytest.mark.parametrize(
+    ("role", "change"),
+    [
+        ("policy_teacher", {"start": "base"}),
+        ("policy_teacher", {"ablate_start": True}),
+        ("click_teacher", {"max_tokens": 80}),
+        ("click_teacher", {"listwise_weight": 0.3}),
+    ],
+)
+def test_a_teachers_setting_that_nothing_reads_is_refused(
+    role: str, change: dict[str, object]
+) -> None:
+    (name,) = change
+    with pytest.raises(ValidationError, match=rf"came {role}\.{name} .*which nothing would read"):
+        changed(laptop(), **{role: changed(getattr(laptop(), role), **change)})
 
 
 def test_only_the_student_begins_as_the_student_of_relevance_alone() -> None:
