@@ -25,10 +25,10 @@ from tasks.personalize import personalize
 from tasks.promote import promote
 from tasks.report import report
 from tasks.run import open_run
-from tasks.score import gather_transfer_set
 from tasks.settings import Settings
 from tasks.synthesize import synthesize
 from tasks.train_teachers import import_teacher, train_click_teacher, train_policy_teacher
+from tasks.transfer_set import gather_transfer_set
 from tasks.write_queries import write_llm_queries
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -77,7 +77,7 @@ def cookbook(
         }
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
         click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
-        transfer = gather_transfer_set(judgments, people, clicks)
+        transfer = gather_transfer_set(data, judgments, people, clicks, s.encoder)
         teachers = {"policy": policy_teacher, "click": click_teacher}
         by_policy, by_clicks = (
             store_labels(name, data, one, transfer, s) for name, one in teachers.items()

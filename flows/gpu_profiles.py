@@ -43,7 +43,8 @@ def single_gpu() -> Settings:
         ),
         judge=_gpu_judge(),
         impressions=_gpu_impressions(),
-        policy_teacher=teacher,
+        # Published: 95 of 100 prompts have about 500 tokens once summarized.
+        policy_teacher=changed(teacher, max_tokens=512),
         # Its weights are the policy teacher's (published); the base is the ablation.
         click_teacher=changed(teacher, ablate_start=True),
         assistant=DistillationSettings(
@@ -85,7 +86,8 @@ def linkedin() -> Settings:
     """
     one = single_gpu()
     teacher = changed(
-        one.policy_teacher,
+        one.click_teacher,
+        ablate_start=False,  # assumed: no ablation at this price
         lora=None,  # published: supervised fine-tuning of the policy model
         training=changed(
             one.policy_teacher.training,
@@ -114,8 +116,8 @@ def linkedin() -> Settings:
         ),
         # Assumed: 200,000 rows a shard.
         personalization=changed(one.personalization, shards=ShardSettings(count=256, threads=16)),
-        policy_teacher=teacher,
-        click_teacher=teacher,  # assumed: no ablation at this price
+        policy_teacher=changed(teacher, max_tokens=one.policy_teacher.max_tokens),
+        click_teacher=teacher,
         **{role: _all_pairs(getattr(one, role)) for role in DISTILLED},
         promotion=changed(one.promotion, approval="required"),  # published: managers decide
     )
@@ -144,7 +146,6 @@ def _gpu_teacher() -> TeacherSettings:
             max_rows=1_000_000,  # all labeled pairs, or all impressions
         ),
         lora=LoraSettings(rank=16, alpha=32),  # assumed: twice the rank, peft's usual ratio
-        max_tokens=512,  # published: 95 of 100 prompts have about 500 tokens once summarized
     )
 
 

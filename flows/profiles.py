@@ -50,7 +50,7 @@ def laptop() -> Settings:
     MiniLM's six and that one make the teachers' seven. Sizes and rates were measured on two
     cores; DECISIONS.md holds the measurements.
     """
-    teacher = TeacherSettings(base=EMBEDDED, training=STEPS, max_tokens=80)
+    teacher = TeacherSettings(base=EMBEDDED, training=STEPS)
     return Settings(
         profile="laptop",
         encoder=EMBEDDED,
@@ -61,6 +61,7 @@ def laptop() -> Settings:
             teacher,
             training=changed(STEPS, learning_rate=7e-4, epochs=2.25, epochs_without_log=2.25),
             listwise_weight=0.3,
+            max_tokens=80,
         ),
         # At 1e-3 one world in four ended in a constant; a few hundred clicks need no such rate.
         click_teacher=changed(
@@ -93,7 +94,6 @@ def smoke() -> Settings:
         base=tiny,
         training=training,
         lora=LoraSettings(rank=2, alpha=4),
-        max_tokens=128,  # a token is a byte, and the question alone has 60
     )
     return Settings(
         profile="smoke",
@@ -107,7 +107,8 @@ def smoke() -> Settings:
             personalization_rows=600,
             later_rows=400,
         ),
-        policy_teacher=teacher,
+        # A token is a byte, and the question alone has 60.
+        policy_teacher=changed(teacher, max_tokens=128),
         click_teacher=changed(teacher, ablate_start=True),
         assistant=DistillationSettings(layers=2, training=training),
         student=DistillationSettings(layers=1, teachers=TAUGHT_BY, training=training),

@@ -12,6 +12,8 @@ from tasks.run import current_run
 from tasks.score import score
 from tasks.settings import DistillationSettings, Settings
 
+NO_CHOICE = "students are chosen by clicks too, and there is no student of clicks to compare with"
+
 
 @dataclass(frozen=True)
 class Students:
@@ -64,8 +66,13 @@ def teach_students(
     assistant = taught("assistant", policy_teacher, s.assistant)
     policy_only = taught("policy_only", click_teacher and policy_teacher, relevance)
     click_only = taught("click_only", click_teacher, clicks)
+    to_teach = mixes(s)
+    can_choose = policy_only is not None and click_only is not None
+    if len(to_teach) > 1 and not can_choose:
+        current_run().skip("mix", NO_CHOICE)
+        to_teach = {"student": s.student}
     candidates: dict[str, Candidate] = {}
-    for name, settings in mixes(s).items():
+    for name, settings in to_teach.items():
         start, begun = begin(settings, assistant, policy_only)
         one = taught("student", start, begun)
         assert one is not None  # only a student of one goal can lack its teacher

@@ -11,6 +11,9 @@ from tasks.core.retrieval.near_duplicates import first_of_their_kind
 from tasks.core.tables import Row
 from tasks.settings import SynthesisSettings
 
+# Tokens read of a query to tell whether it repeats a golden one, where no settings say.
+QUERY_TOKENS = 64
+
 
 def allowed_queries(
     queries: list[Row], golden: Sequence[Row], encoder: TextEncoder, settings: SynthesisSettings

@@ -27,9 +27,9 @@ from tasks.exchange import (
     POLICY,
     TRANSFER,
     Domain,
+    asking_numbers,
     graded_by_people,
     judged_rows,
-    list_numbers,
     order_of,
 )
 from tasks.step import make, step
@@ -58,7 +58,7 @@ def audit_conflicts(
 
     def build(bench: Workbench) -> Counts:
         rows = read_rows(transfer.file(TRANSFER))
-        queries = list_numbers([row["query_id"] for row in rows])
+        queries = asking_numbers(rows)
         columns = _columns(domain, judgments, people, rows)
         opinions = _opinions(domain, rows, present, goals)
         between = [

@@ -7,6 +7,7 @@ import numpy as np
 
 from tasks.core.distillation.tradeoff import MeasuredStudent, choose, front
 from tasks.core.domain.catalog import Catalog
+from tasks.core.errors import CookbookError
 from tasks.core.evaluation import TierLogits, Yardstick
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
@@ -37,6 +38,13 @@ def choose_mix(
     def build(bench: Workbench) -> Counts:
         taught = _taught(people)
         tune = [row for row in golden_rows(domain, "tune") if row["query_id"] not in taught]
+        if not any(row["grade"] for row in tune):
+            raise CookbookError(
+                "Students are chosen by NDCG on tune queries whose grades taught nothing, and "
+                f"needs one with a grade above 0; {len({row['query_id'] for row in tune})} such "
+                "queries have none. Grade more tune queries, raise mix.tune_share, or empty "
+                "mix.alphas and mix.conflicts."
+            )
         shown = shown_rows(impressions, "calibrate")
         catalog = Catalog.load(domain.catalog.folder)
         measured = []

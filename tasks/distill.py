@@ -15,17 +15,18 @@ from tasks.core.distillation.students import Teacher
 from tasks.core.distillation.students import distill as teach
 from tasks.core.distillation.vocabulary import trim_vocabulary
 from tasks.core.domain.catalog import Catalog
+from tasks.core.errors import CookbookError
 from tasks.core.inputs import PairText
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, read_rows
-from tasks.core.training.architecture import layers
+from tasks.core.training.architecture import family, layers
 from tasks.core.training.base_models import BaseModel, new_scorer
 from tasks.core.training.losses import expected_grade
 from tasks.core.training.precision import best_device
 from tasks.core.training.scorer import PairScorer
 from tasks.core.training.teachers import GRADE_SCALE, RETRIEVAL_SCALE
 from tasks.core.training.tokens import Rows
-from tasks.exchange import SCORER, TRANSFER, Domain, list_numbers, optimization, order_of
+from tasks.exchange import SCORER, TRANSFER, Domain, asking_numbers, optimization, order_of
 from tasks.run import current_run
 from tasks.settings import BaseModelSettings, DistillationSettings, SoftTeacherSettings
 from tasks.step import make, step
@@ -67,7 +68,7 @@ def distill(
         rows = read_rows(transfer.file(TRANSFER))[: settings.training.max_rows]
         catalog = Catalog.load(domain.catalog.folder)
         student, pairs = _smaller(start, catalog, rows, settings)
-        queries = list_numbers([row["query_id"] for row in rows])
+        queries = asking_numbers(rows)
         opinions = {name: _stored(one, rows) for name, one in present.items()}
         opinions |= {name: _live(one, catalog, rows) for name, one in live.items()}
         report = teach(
@@ -128,6 +129,11 @@ def _start(start: Artifact, settings: DistillationSettings) -> PairScorer:
     if settings.base is None:
         return scorer
     base = _base(settings.base)
+    if settings.kept_layers == "important" and not base.is_causal():
+        raise CookbookError(
+            f"Layers are kept by what a scorer gives, and {base.name} is an encoder, whose head is "
+            "new and gives nothing yet. Set kept_layers to spread or first, or base to null."
+        )
     return new_scorer(base, scorer.outputs, scorer.template, seed=settings.training.seed)
 
 
@@ -136,7 +142,18 @@ def _base(settings: BaseModelSettings) -> BaseModel:
 
 
 def _shrink(student: PairScorer, settings: DistillationSettings, pairs: list[PairText]) -> None:
-    if settings.layers < len(layers(student.model)):
+    total, width = len(layers(student.model)), student.model.config.intermediate_size
+    if settings.layers > total:
+        raise CookbookError(
+            f"A role keeps layers of what it starts from, which has {total}; came layers "
+            f"{settings.layers}. Lower it, or start the role from a deeper base."
+        )
+    if not round(settings.mlp_share * width):
+        raise CookbookError(
+            f"A role keeps a unit of each MLP or more, of {width} here; came mlp_share "
+            f"{settings.mlp_share:g}. Raise it."
+        )
+    if settings.layers < total:
         keep_layers(student.model, _kept_layers(student, settings, pairs))
     if settings.mlp_share < 1.0:
         student.model.to(best_device())  # type: ignore[arg-type]
@@ -146,17 +163,23 @@ def _shrink(student: PairScorer, settings: DistillationSettings, pairs: list[Pai
 def _kept_layers(
     student: PairScorer, settings: DistillationSettings, pairs: list[PairText]
 ) -> list[int]:
+    total = len(layers(student.model))
     if settings.kept_layers == "first":
-        return list(range(settings.layers))
+        if family(student.model) != "bert":
+            return list(range(settings.layers))
+        # An encoder's last layer averages over the tokens: without it the head reads one token.
+        return [*range(settings.layers - 1), total - 1]
     if settings.kept_layers == "spread":
-        return spread_layers(len(layers(student.model)), settings.layers)
+        return spread_layers(total, settings.layers)
     student.model.to(best_device())  # type: ignore[arg-type]
     return important_layers(student, settings.layers, _some(pairs, LAYER_PAIRS))
 
 
 def _some(pairs: list[PairText], most: int) -> list[PairText]:
-    """At most so many of the pairs, from all over them, since a query's stand together."""
-    return pairs[:: max(1, len(pairs) // most)][:most]
+    """At most so many of the pairs, evenly from all over them: a query's stand together."""
+    if len(pairs) <= most:
+        return pairs
+    return [pairs[number * len(pairs) // most] for number in range(most)]
 
 
 def _stored(labels: Artifact, rows: list[Row]) -> Opinion:
@@ -196,8 +219,7 @@ def _teachers(
         # A live teacher is asked step by step; what it would say of all rows nobody computes.
         targets = np.empty((len(rows), 0), np.float32) if one.live else said(np.arange(len(rows)))
         live = said if one.live else None
-        name = f"{one.name}_{one.kind}"
-        teachers.append(Teacher(name, one.kind, weight, one.temperature, targets, live=live))
+        teachers.append(Teacher(one.name, one.kind, weight, one.temperature, targets, live=live))
     return settle_conflicts(teachers, queries, settings.conflicts)
 
 

@@ -151,12 +151,23 @@ def list_numbers(keys: list[str]) -> npt.NDArray[np.int64]:
     return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
 
 
+def asking_numbers(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
+    """The number of each row's list, from 0: what one member was offered for one query.
+
+    A log may give one query_id to all members who type the same words; a list of candidates is
+    compared within itself, and what fits one member says nothing of what fits another.
+    """
+    keys = [(row["query_id"], row["member_id"] or "") for row in rows]
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
+
+
 def order_of(rows: Sequence[Row]) -> npt.NDArray[np.float64]:
     """What first-stage retrieval said of each row, (rows,); NaN where it was not asked."""
     return retrieval_order(
         np.array([row["cosine"] for row in rows], dtype=np.float64),
         np.array([row["bm25"] for row in rows], dtype=np.float64),
-        list_numbers([row["query_id"] for row in rows]),
+        asking_numbers(rows),
     )
 
 

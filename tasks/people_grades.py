@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.allowed_queries import free_of_leaks
+from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.retrieval.first_stage import retrieval_scores
@@ -13,8 +13,6 @@ from tasks.exchange import GOLDEN, PAIR_COLUMNS, PEOPLE, Domain, use_of
 from tasks.settings import BaseModelSettings, MixSettings, PeopleSettings
 from tasks.step import make, step
 
-_QUERY_TOKENS = 64
-
 
 @step
 def gather_people_grades(
@@ -23,9 +21,11 @@ def gather_people_grades(
     """A share of the tune queries with people's grades and retrieval's scores; None for no share.
 
     Queries that ``mix`` will choose students on are left out, and so are those that equal or
-    nearly repeat one of gate or sealed. Of the others some calibrate, as of the judge's.
+    nearly repeat one of gate or sealed. Of the others some calibrate, as of the judge's. Without a
+    click log no student is chosen, and no query is kept for it.
     """
-    share = settings.tune_share * (1.0 - mix.kept_share)
+    kept_share = mix.kept_share if domain.impressions is not None else 0.0
+    share = settings.tune_share * (1.0 - kept_share)
     if not share:
         return None
     base = BaseModel(**encoder.model_dump())
@@ -33,7 +33,7 @@ def gather_people_grades(
     def build(bench: Workbench) -> Counts:
         text_encoder = TextEncoder.of(base)
         golden = read_rows(domain.golden.file(GOLDEN))
-        rows = _drawn(golden, text_encoder, share, settings.seed)
+        rows = _drawn(golden, text_encoder, share, settings.seed, keeps=kept_share > 0)
         catalog = Catalog.load(domain.catalog.folder)
         bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
         graded = [{name: row[name] for name in (*PAIR_COLUMNS, "grade")} for row in rows]
@@ -50,18 +50,24 @@ def gather_people_grades(
         settings={
             **settings.model_dump(mode="json"),
             "share": share,
+            "keeps": kept_share > 0,
             "encoder": base.fingerprint(),
         },
         upstream=[domain.golden, domain.catalog],
     )
 
 
-def _drawn(golden: list[Row], encoder: TextEncoder, share: float, seed: int) -> list[Row]:
-    """Rows of a share of the tune queries, drawn by the seed; none that leaks."""
+def _drawn(
+    golden: list[Row], encoder: TextEncoder, share: float, seed: int, *, keeps: bool
+) -> list[Row]:
+    """Rows of a share of the tune queries, drawn by the seed; none that leaks.
+
+    Where a share is kept to choose students on, that is a query or more, however few there are.
+    """
     tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
     queries = [tune[query_id] for query_id in sorted(tune)]
-    free, _ = free_of_leaks(queries, golden, encoder, max_tokens=_QUERY_TOKENS)
+    free, _ = free_of_leaks(queries, golden, encoder, max_tokens=QUERY_TOKENS)
     order = np.random.default_rng(seed).permutation(len(queries))
-    order = order[: round(share * len(queries))]
+    order = order[: min(round(share * len(queries)), len(queries) - keeps)]
     chosen = {queries[place]["query_id"] for place in order if free[place]}
     return [row for row in golden if row["query_id"] in chosen]

@@ -164,7 +164,19 @@ class EvaluationSettings(Branch):
         default=True,
         description="Ask the judge about them too: three more labels a pair, from its budget.",
     )
-    seed: Seed = 0
+
+
+# Settings of a teacher that belong to the other one, and why.
+_UNREAD = {
+    "policy_teacher": {
+        "start": "The click teacher alone has two starts",
+        "ablate_start": "The click teacher alone has two starts",
+    },
+    "click_teacher": {
+        "max_tokens": "The click teacher reads pairs as the policy teacher does",
+        "listwise_weight": "Retrieval's order teaches the policy teacher alone",
+    },
+}
 
 
 class Settings(Branch):
@@ -230,6 +242,22 @@ class Settings(Branch):
     def _clicks_have_no_reasons(self) -> Self:
         if self.click_teacher.rationale is not None:
             raise ValueError("Reasons are for grades; set click_teacher.rationale to null.")
+        return self
+
+    @model_validator(mode="after")
+    def _no_teacher_has_what_nothing_reads(self) -> Self:
+        """A value that changes nothing looks like a choice."""
+        for role, names in _UNREAD.items():
+            for name, why in names.items():
+                came, default = (
+                    getattr(getattr(self, role), name),
+                    TeacherSettings.model_fields[name].default,
+                )
+                if came != default:
+                    raise ValueError(
+                        f"{why}; came {role}.{name} {came}, which nothing would read. Leave it at "
+                        f"{default}."
+                    )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from tasks.branch import Branch, Count, Seed, Share
 
+# Bases that are no causal model, whatever their name; of the hub's, a model's files say it.
+ENCODERS = ("embedded", "random_encoder")
+
 
 class BaseModelSettings(Branch):
     """Where a role's first weights come from."""
@@ -82,11 +85,17 @@ class TeacherSettings(Branch):
     lora: LoraSettings | None = Field(
         default_factory=LoraSettings, description="None trains every weight."
     )
-    max_tokens: int = Field(default=64, ge=16, le=8192, description="Tokens of a pair.")
+    max_tokens: int = Field(
+        default=64,
+        ge=16,
+        le=8192,
+        description="Tokens of a pair that the policy teacher, and all who learn from it, read.",
+    )
     listwise_weight: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of first-stage retrieval's order as a listwise teacher.",
+        description="Weight of first-stage retrieval's order as a listwise teacher of the policy "
+        "teacher.",
     )
     rationale: TrainingSettings | None = Field(
         default=None,
@@ -102,12 +111,28 @@ class TeacherSettings(Branch):
 
     @model_validator(mode="after")
     def _reasons_have_a_writer(self) -> Self:
-        if self.rationale is not None and self.base.source in ("embedded", "random_encoder"):
+        if self.rationale is not None and self.base.source in ENCODERS:
             raise ValueError(
                 f"Only a causal base can learn to write reasons; came base.source "
                 f"{self.base.source}, an encoder. Take a causal base, or set rationale to null."
             )
+        if self.rationale is not None and self.rationale.epochs_without_log is not None:
+            raise ValueError(
+                "Reasons take the same passes with a click log and without; came "
+                f"rationale.epochs_without_log {self.rationale.epochs_without_log:g}, which "
+                "nothing would read. Set it to null, and epochs to what you want."
+            )
         return self
+
+
+# What may be matched of the teachers that ship: the outputs of the other goal nobody taught them.
+_ORDERS = ("listwise", "margin", "lambda_rank")
+_KINDS_OF = {
+    "policy": ("grades", *_ORDERS),
+    "click": ("actions",),
+    "words": ("actions",),
+    "retrieval": _ORDERS,
+}
 
 
 class SoftTeacherSettings(Branch):
@@ -136,6 +161,17 @@ class SoftTeacherSettings(Branch):
     )
 
     @model_validator(mode="after")
+    def _teachers_teach_what_they_know(self) -> Self:
+        """A further teacher is checked when its scorer is read, by what that was taught."""
+        kinds = _KINDS_OF.get(self.name, (self.kind,))
+        if self.kind not in kinds:
+            raise ValueError(
+                f"The teacher {self.name} gives {', '.join(kinds)}; came the kind {self.kind}, of "
+                "which it knows nothing. Take a kind of its own, or another teacher."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _live_teachers_are_scorers(self) -> Self:
         if self.live and self.name in ("retrieval", "words"):
             raise ValueError(
@@ -156,7 +192,7 @@ class FurtherTeacherSettings(Branch):
 
 
 # Names of teachers that ship: a further one of such a name would take its place unseen.
-SHIPPED_TEACHERS = ("policy", "click", "words", "retrieval")
+SHIPPED_TEACHERS = tuple(_KINDS_OF)
 # The fewest teachers among whom a majority can differ from the heaviest one.
 VOTERS = 3
 POLICY_GRADES = SoftTeacherSettings(name="policy", kind="grades")
@@ -177,8 +213,9 @@ class DistillationSettings(Branch):
     layers: Count = Field(description="Transformer layers kept.")
     kept_layers: Literal["spread", "first", "important"] = Field(
         default="spread",
-        description="Which layers stay: evenly spread, the first ones, or those whose absence "
-        "would change the scorer's outputs most on pairs it will learn from.",
+        description="Which layers stay: evenly spread, the first ones (of an encoder, with the "
+        "last, which averages over tokens), or those whose absence would change the scorer's "
+        "outputs most on pairs it will learn from.",
     )
     mlp_share: float = Field(default=1.0, gt=0, le=1, description="Share of each MLP kept.")
     cuts: Literal["together", "one_by_one"] = Field(
@@ -209,6 +246,16 @@ class DistillationSettings(Branch):
             raise ValueError(
                 "Cuts one by one are of layers and of MLPs; came mlp_share 1, which cuts none. "
                 "Lower it, or leave cuts at together."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_important_was_taught(self) -> Self:
+        if self.kept_layers == "important" and self.base and self.base.source in ENCODERS:
+            raise ValueError(
+                f"Layers are kept by what a scorer gives; came base.source {self.base.source}, an "
+                "encoder, whose head is new and gives nothing yet. Set kept_layers to spread or "
+                "first, or base to null."
             )
         return self
 

@@ -20,11 +20,11 @@ MEMBER_ROWS = [
     {"member_id": "m1", "text": "nurse", "attributes": "{}", "groups": '{"branch": null}'},
     {"member_id": "m2", "text": "asks nothing", "attributes": "{}", "groups": '{"branch": "law"}'},
 ]
-# Who asks the one query, pair by pair; the last pair is asked by nobody known.
-ASKED_BY = {"a": "m0", "b": "m0", "c": "m1", "d": ""}
-UP = np.array([0.0, 1.0, 2.0, 3.0])
-# By teacher: what it says of the pairs a to d of one query.
-SAID = {"policy": UP, "click": -UP, "words": UP, "older": -UP}
+# Who asks the one query, pair by pair; the last two pairs are asked by nobody known.
+ASKED_BY = {"a": "m0", "b": "m0", "c": "m1", "d": "m1", "e": "", "f": ""}
+UP = np.arange(6.0)
+# By teacher: what it says of the pairs a to f of one query; words order each member's alike.
+SAID = {"policy": UP, "click": -UP, "words": UP[[4, 5, 2, 3, 0, 1]], "older": -UP}
 GOALS = {"policy": "grades", "click": "actions", "words": "actions", "older": "grades"}
 JUDGED = [{"pair_id": "a", "source": "generated_query", "clauses": ["TITLE-1"], "use": "train"}]
 BY_PEOPLE = [{"pair_id": name, "grade": 1, "weight": 3.0, "use": "train"} for name in ("a", "b")]
@@ -34,7 +34,7 @@ def write_catalog(folder: Path) -> None:
     rows = [
         {"doc_id": f"d{number}", "title": "nurse", "text": "", "attributes": "{}"}
         | {"groups": json.dumps({"place": "oslo" if number < 2 else "lima"})}
-        for number in range(4)
+        for number in range(6)
     ]
     write_table(folder / DOCUMENTS, columns_of(rows))
     write_table(folder / MEMBERS, columns_of(MEMBER_ROWS))
@@ -64,7 +64,7 @@ def labels_of(name: str) -> Any:
     else:
         by_grade = np.full_like(by_grade, np.nan)
     logits = np.concatenate([by_grade, clicked], axis=1)
-    columns = {"pair_id": list("abcd"), "logits": list(logits)}
+    columns = {"pair_id": list("abcdef"), "logits": list(logits)}
     return lambda out: write_table(out / "shard-00000.parquet", columns)
 
 
@@ -99,7 +99,7 @@ def test_pairs_that_people_alone_graded_are_not_taken_for_impressions(tmp_path: 
     assert by["pair source"] == {
         "generated_query": 1,  # the judge saw it too
         "graded by people": 1,
-        "shown": 2,
+        "shown": 4,
     }
     assert by["clause"] == {"TITLE-1": 1}
 
@@ -109,21 +109,22 @@ def test_a_querys_kind_is_of_its_words_and_of_who_asks_whatever_the_pairs_source
 ) -> None:
     """One query_id that several members ask is of another kind for each."""
     by = pairs_by(audited(tmp_path, "policy", "click"))
-    assert by["query kind"] == {"title, aspirational": 2, "title, existing": 1, "title": 1}
+    assert by["query kind"] == {"title, aspirational": 2, "title, existing": 2, "title": 2}
 
 
 def test_groups_of_documents_and_of_who_asks_are_told_apart(tmp_path: Path) -> None:
     """A null states no group, and a group whose members ask nothing has no pairs."""
     by = pairs_by(audited(tmp_path, "policy", "click"))
     groups = {name: values for name, values in by.items() if name.startswith("group ")}
-    assert groups == {"group place": {"oslo": 2, "lima": 2}, "group member branch": {"care": 2}}
+    assert groups == {"group place": {"oslo": 2, "lima": 4}, "group member branch": {"care": 2}}
 
 
 def test_every_two_teachers_are_compared_by_what_they_were_taught(tmp_path: Path) -> None:
+    """On what one member was offered: candidates of two who ask the same are not compared."""
     found = audited(tmp_path, "policy", "click", "words", "older")
     assert found is not None
     apart = {frozenset(one["teachers"]): one["disagreement"] for one in found["between"]}
-    said = SAID | {"retrieval": UP}
+    said = {name: values[1::2] > values[::2] for name, values in (SAID | {"retrieval": UP}).items()}
     assert len(apart) == 10
     for pair, share in apart.items():
         one, other = pair

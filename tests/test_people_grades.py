@@ -50,14 +50,20 @@ def golden() -> list[dict[str, Any]]:
 
 
 def gathered(
-    store: Path, settings: PeopleSettings, mix: MixSettings = NO_MIX
+    store: Path,
+    settings: PeopleSettings,
+    mix: MixSettings = NO_MIX,
+    by_people: list[dict[str, Any]] | None = None,
+    *,
+    log: bool = True,
 ) -> list[dict[str, Any]] | None:
     """What the step gives, without Prefect around it."""
     step: Any = gather_people_grades
     with open_run(store, "toy"):
-        grades = made("golden", lambda out: write_rows(out / GOLDEN, golden()))
+        grades = made("golden", lambda out: write_rows(out / GOLDEN, by_people or golden()))
         catalog = made("catalog", write_catalog)
-        found = step.fn(Domain(grades, grades, catalog, None, None, None), ENCODER, settings, mix)
+        domain = Domain(grades, grades, catalog, None, grades if log else None, None)
+        found = step.fn(domain, ENCODER, settings, mix)
     return None if found is None else read_rows(found.file(PEOPLE))
 
 
@@ -150,3 +156,23 @@ def test_with_reserved_queries_a_first_alpha_changes_no_teachers_grades(tmp_path
     assert before == after
     assert len(list(tmp_path.glob("artifacts/people_grades/*"))) == 1
     assert before != gathered(tmp_path, PeopleSettings(), MixSettings())
+
+
+def test_without_a_click_log_no_query_is_kept_for_a_choice_that_nobody_makes(
+    tmp_path: Path,
+) -> None:
+    everyone = gathered(tmp_path, PeopleSettings())
+    for mix in (MixSettings(alphas=(0.3,)), MixSettings(reserve=True)):
+        assert gathered(tmp_path, PeopleSettings(), mix, log=False) == everyone
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1])
+def test_a_query_is_left_to_choose_on_however_small_its_share(tmp_path: Path, share: float) -> None:
+    """Without one, choosing fails after all students are taught. Query 0 is left out anyhow."""
+    few = [row for row in golden() if row["split"] != "tune" or row["query_id"] in ("q01", "q02")]
+    rows = gathered(tmp_path, PeopleSettings(), MixSettings(alphas=(0.3,), tune_share=share), few)
+    assert rows is not None
+    assert len({row["query_id"] for row in rows}) == 1
+    whole = gathered(tmp_path, PeopleSettings(), NO_MIX, few)
+    assert whole is not None
+    assert len({row["query_id"] for row in whole}) == 2

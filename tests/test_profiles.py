@@ -61,6 +61,30 @@ def test_a_teacher_that_nobody_is_is_refused_and_a_further_one_is_known() -> Non
     assert changed(one, student=student, further_teachers=(scorer,)).student == student
 
 
+KINDS = ("grades", "actions", "listwise", "margin", "lambda_rank")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("policy", {"grades", "listwise", "margin", "lambda_rank"}),
+        ("click", {"actions"}),
+        ("words", {"actions"}),
+        ("retrieval", {"listwise", "margin", "lambda_rank"}),
+        ("older", {*KINDS}),
+    ],
+)
+def test_a_teacher_teaches_what_it_knows_alone(name: str, known: set[str]) -> None:
+    """The other half of its outputs is as random as it began, and looks like any number."""
+    for kind in KINDS:
+        values = {"name": name, "kind": kind}
+        if kind in known:
+            assert SoftTeacherSettings.model_validate(values).kind == kind
+        else:
+            with pytest.raises(ValidationError, match=f"{name} gives .*came the kind {kind}"):
+                SoftTeacherSettings.model_validate(values)
+
+
 @pytest.mark.parametrize("names", [("policy",), ("words",), ("older", "older")])
 def test_a_further_teacher_takes_nobodys_name(names: tuple[str, ...]) -> None:
     """Its labels would silently stand for the other's."""
@@ -92,13 +116,33 @@ def test_soft_labels_are_stored_unless_every_role_asks_its_teacher_live() -> Non
 
 
 def test_reasons_are_for_causal_policy_teachers() -> None:
-    reasons = laptop().policy_teacher.training
+    reasons = changed(laptop().policy_teacher.training, epochs_without_log=None)
     with pytest.raises(ValidationError, match=r"came base\.source embedded, an encoder"):
         changed(laptop().policy_teacher, rationale=reasons)
     learns = changed(smoke().policy_teacher, rationale=reasons)
     assert changed(smoke(), policy_teacher=learns).policy_teacher.rationale == reasons
     with pytest.raises(ValidationError, match=r"set click_teacher\.rationale to null"):
         changed(smoke(), click_teacher=learns)
+    unread = changed(reasons, epochs_without_log=2.0)
+    with pytest.raises(ValidationError, match=r"came rationale\.epochs_without_log 2, which"):
+        changed(smoke().policy_teacher, rationale=unread)
+
+
+@pytest.mark.parametrize(
+    ("role", "change"),
+    [
+        ("policy_teacher", {"start": "base"}),
+        ("policy_teacher", {"ablate_start": True}),
+        ("click_teacher", {"max_tokens": 80}),
+        ("click_teacher", {"listwise_weight": 0.3}),
+    ],
+)
+def test_a_teachers_setting_that_nothing_reads_is_refused(
+    role: str, change: dict[str, object]
+) -> None:
+    (name,) = change
+    with pytest.raises(ValidationError, match=rf"came {role}\.{name} .*which nothing would read"):
+        changed(laptop(), **{role: changed(getattr(laptop(), role), **change)})
 
 
 def test_only_the_student_begins_as_the_student_of_relevance_alone() -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flows import students
 from flows.measures import clicks_for
-from flows.profiles import changed, laptop, smoke
+from flows.profiles import changed, laptop, single_gpu, smoke
 from flows.students import Students, mixes, of_layers_alone, of_one_goal, teach_students
 from tasks.core.store.artifacts import Artifact
 from tasks.core.store.files import write_json
@@ -40,6 +40,7 @@ class Recorder:
         self.folder, self.chosen = folder, chosen
         self.made: dict[str, list[tuple[Artifact | None, DistillationSettings]]] = {}
         self.candidates: dict[str, Any] = {}
+        self.skipped: list[str] = []
 
     def distill(
         self,
@@ -75,26 +76,26 @@ def teach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Teach:
         domain: Any = None
         click_teacher = artifact("click_teacher") if log else None
         teachers = {"policy": artifact("policy_teacher"), "click": click_teacher}
-        found = teach_students(domain, artifact("transfer"), {}, teachers, None, None, settings)
+        with open_run(tmp_path / "store", "toy") as opened:
+            found = teach_students(domain, artifact("transfer"), {}, teachers, None, None, settings)
+        recorder.skipped = [one["step"] for one in opened.skipped]
         return found, recorder
 
     return run
 
 
-@pytest.mark.parametrize(("chosen", "alpha"), [("policy_only", 1.0), ("click_only", 0.0)])
-def test_a_student_of_one_goal_stays_one_in_the_pruned_student(
-    teach: Teach, chosen: str, alpha: float
-) -> None:
+def test_the_student_of_relevance_stays_one_in_the_pruned_student(teach: Teach) -> None:
     """Else what serves is taught the very goal that the rule decided against."""
-    found, recorder = teach(TRIED, chosen)
-    assert found.student.kind == chosen
+    found, recorder = teach(TRIED, "policy_only")
+    assert found.student.kind == "policy_only"
     ((start, settings),) = recorder.made["pruned_student"]
     assert start == found.student
-    assert (settings.alpha, settings.conflicts) == (alpha, "none")
+    assert (settings.alpha, settings.conflicts) == (1.0, "none")
     assert settings.layers == TRIED.pruned_student.layers
-    own, _ = recorder.candidates[chosen]
-    assert own.alpha == alpha
-    assert {one.kind == "actions" for one in own.teachers} == {alpha == 0.0}
+    for name, alpha in (("policy_only", 1.0), ("click_only", 0.0)):
+        own, _ = recorder.candidates[name]
+        assert own.alpha == alpha
+        assert {one.kind == "actions" for one in own.teachers} == {alpha == 0.0}
 
 
 def test_the_pruned_student_has_the_goals_of_the_mix_chosen_and_without_mixes_its_own(
@@ -124,6 +125,20 @@ def test_the_student_starts_from_the_tier_before_it_unless_told_to_start_from_re
     found, recorder = teach(changed(smoke(), student=warm), log=False)
     assert found.policy_only is None
     assert recorder.made["student"][0] == (artifact("assistant"), warm)
+
+
+@pytest.mark.parametrize("settings", [smoke(), TRIED, single_gpu()], ids=lambda s: s.profile)
+def test_without_a_click_log_one_student_is_taught_and_none_is_chosen(
+    teach: Teach, settings: Settings
+) -> None:
+    """The others would be taught for hours, alike, and thrown away."""
+    found, recorder = teach(settings, log=False)
+    assert [one for _, one in recorder.made["student"]] == [settings.student]
+    assert (found.mix, recorder.candidates, recorder.skipped) == (None, {}, ["mix"])
+    _, recorder = teach(settings)
+    assert len(recorder.made["student"]) == len(mixes(settings)) > 1
+    assert recorder.skipped == []
+    assert teach(changed(settings, mix=MixSettings()), log=False)[1].skipped == []
 
 
 def test_a_warm_start_cuts_nothing_twice(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from flows.profiles import changed, smoke
 from tasks import train_teachers
 from tasks.core.errors import CookbookError
 from tasks.core.store.artifacts import Artifact
+from tasks.core.tables import columns_of, write_table
 from tasks.core.training.scorer import Goal, Outputs
-from tasks.exchange import POLICY, SCORER, Domain
+from tasks.exchange import JUDGMENTS, POLICY, SCORER, Domain
 from tasks.run import open_run
 from tasks.settings import (
     BaseModelSettings,
@@ -21,8 +22,13 @@ from tasks.settings import (
     TeacherSettings,
     TrainingSettings,
 )
-from tasks.train_teachers import check_teaches, import_teacher, train_click_teacher
-from tests.test_distill import made
+from tasks.train_teachers import (
+    check_teaches,
+    import_teacher,
+    train_click_teacher,
+    train_policy_teacher,
+)
+from tests.test_distill import PAIRS, made, write_catalog
 
 DOMAIN = Outputs(5, ("clicked", "applied"))
 FURTHER = FurtherTeacherSettings(name="older", folder="models/older")
@@ -150,6 +156,41 @@ def click_digest(folder: Path, start: str, monkeypatch: pytest.MonkeyPatch) -> d
         with pytest.raises(_FoundError):
             step.fn(Domain(one, one, one, None, None, None), one, one, settings)
     return keys[0]
+
+
+def test_the_policy_teacher_compares_what_one_member_was_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def look(*arguments: Any, **_: Any) -> None:
+        seen.append(arguments[3])
+        raise _FoundError
+
+    monkeypatch.setattr(train_teachers, "learn_policy", look)
+    judged = {"use": "train", "grade": 1, "probabilities": [0.2] * 5, "rationale": ""}
+    asked = [{**PAIRS[0], "pair_id": f"p{n}", "member_id": "m0" if n % 2 else ""} for n in range(4)]
+    rows = [row | judged for row in asked]
+
+    def write_policy(out: Path) -> None:
+        shutil.copyfile(flow.PROJECT / "policy" / "job_search" / "policy.md", out / POLICY)
+
+    settings = TeacherSettings(
+        base=BaseModelSettings(source="random_encoder", name="tiny"),
+        training=TrainingSettings(epochs=1, learning_rate=1e-3),
+    )
+    step: Any = train_policy_teacher
+    with open_run(tmp_path, "toy"):
+        policy, catalog = made("policy", write_policy), made("catalog", write_catalog)
+        judgments = made("judgments", lambda out: write_rows(out / JUDGMENTS, rows))
+        domain = Domain(policy, catalog, catalog, None, None, None)
+        with pytest.raises(_FoundError):
+            step.fn(domain, judgments, None, None, settings)
+    assert seen[0].tolist() == [0, 1, 0, 1]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_table(path, columns_of(rows))
 
 
 @pytest.mark.parametrize(("start", "is_new"), [("base", True), ("policy_teacher", False)])

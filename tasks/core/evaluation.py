@@ -4,7 +4,7 @@ A tier is measured on a goal by the output that was taught it; a scorer of one g
 the other by the output it has. So a click-only student has an NDCG, and it is comparable.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,7 +77,11 @@ class Yardstick:
         taken = self.actions[action]
         if not 0 < taken.sum() < len(taken):
             return None
-        return bootstrap_statistic(lambda w: weighted_auc(taken, scores, w), self.members)
+        return self.by_member(lambda w: weighted_auc(taken, scores, w))
+
+    def by_member(self, statistic: Callable[[Floats], float]) -> Interval:
+        """Interval of a statistic of the impressions' weights, resampled by member."""
+        return bootstrap_statistic(statistic, self.members, n_resamples=self.n_resamples)
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def kept_figures(
         def share(weights: Floats) -> float:
             return weighted_auc(clicked, mine, weights) / weighted_auc(clicked, best, weights)
 
-        kept["click_auc"] = bootstrap_statistic(share, yardstick.members).to_json()
+        kept["click_auc"] = yardstick.by_member(share).to_json()
     return kept
 
 
@@ -191,9 +195,8 @@ def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str,
     if yardstick.has_clicks:
         clicked = yardstick.actions["clicked"]
         mine, other = ours.on_clicks["clicked"], theirs.on_clicks["clicked"]
-        result["click_auc"] = bootstrap_statistic(
-            lambda w: weighted_auc(clicked, mine, w) - weighted_auc(clicked, other, w),
-            yardstick.members,
+        result["click_auc"] = yardstick.by_member(
+            lambda w: weighted_auc(clicked, mine, w) - weighted_auc(clicked, other, w)
         ).to_json()
     return result
 

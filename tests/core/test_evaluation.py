@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
+from tasks.core import evaluation
 from tasks.core.evaluation import (
     TierLogits,
     Yardstick,
@@ -16,6 +17,7 @@ from tasks.core.evaluation import (
     kept_figures,
     paired_gain,
 )
+from tasks.core.intervals import Interval
 from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
 
 OUTPUTS = Outputs(5, ("clicked", "applied"))
@@ -39,6 +41,22 @@ def _yardstick(seed=0, *, n_queries=40, n_members=60):
         for _ in range(10)
     ]
     return Yardstick.of(golden, shown, ("clicked", "applied"), 200)
+
+
+def test_every_interval_of_clicks_has_the_resamples_that_were_asked_for(monkeypatch):
+    asked = []
+
+    def resampled(statistic, clusters, *, n_resamples):
+        asked.append(n_resamples)
+        return Interval(statistic(np.ones(len(clusters))), 0.0, 1.0, 1)
+
+    monkeypatch.setattr(evaluation, "bootstrap_statistic", resampled)
+    yardstick = _yardstick()
+    scored = _tier(yardstick, 0).scored()
+    yardstick.auc("clicked", scored.on_clicks["clicked"])
+    kept_figures(yardstick, scored, scored, scored)
+    paired_gain(yardstick, scored, scored)
+    assert asked == [200] * 3
 
 
 def _tier(yardstick, seed, *, grades=True, actions=True, skill=1.0, calibration=None):

@@ -55,7 +55,7 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
 
 
 def test_every_tier_is_held_against_the_judges_own_biases(store: Path) -> None:
-    """Each that was taught grades: a smoke run's mix may be that of clicks alone."""
+    """Each that was taught grades: all but the click teacher."""
     report = report_of(store)
     biases = report["biases"]
     assert {one["verdict"] for one in biases["judge"].values()} == {"reference"}

@@ -24,10 +24,10 @@ def settle_conflicts(teachers: Sequence[Teacher], queries: Ints, rule: Rule) -> 
     """The teachers with the weight of each row that the rule gives them.
 
     ``agreement`` lets rows count less the further the teachers' orders are apart; ``vote`` leaves
-    a teacher out of the rows where the weighted majority points the other way. Fewer teachers than
-    the rule needs, such as without a click log, are left as they are.
+    a teacher out of the rows where the weighted majority points the other way. Fewer than the rule
+    needs, such as without a click log, are left as they are; who teaches in two kinds is one.
     """
-    if rule == "none" or len(teachers) < FEWEST[rule]:
+    if rule == "none" or len({teacher.name for teacher in teachers}) < FEWEST[rule]:
         return list(teachers)
     opinions = np.stack([teacher.opinion() for teacher in teachers], axis=1)
     if rule == "agreement":

@@ -20,8 +20,9 @@ from tasks.core.training.scorer import PairScorer
 def important_layers(scorer: PairScorer, kept: int, calibration: Sequence[PairText]) -> list[int]:
     """``kept`` layer numbers, rising: the least missed one goes, then the next, and so on.
 
-    What is missed is the loss with which distillation would begin: the KL of grades and actions
-    between the whole scorer and the one without the layer, over the calibration pairs.
+    What is missed is the loss with which distillation would begin: the KL of what the scorer was
+    taught, grades and actions or one of both, between the whole scorer and the one without the
+    layer, over the calibration pairs. Outputs that nobody taught say nothing of a layer.
     """
     stack = list(layers(scorer.model))
     tokens = scorer.tokenize(calibration)
@@ -30,7 +31,7 @@ def important_layers(scorer: PairScorer, kept: int, calibration: Sequence[PairTe
     def loss_without(number: int) -> float:
         with _skipped(stack[number]):
             rest = torch.from_numpy(scorer.logits_of_tokens(tokens))
-        return _divergence(rest, whole, scorer.outputs.grade_count)
+        return _divergence(rest, whole, scorer)
 
     left, gone = list(range(len(stack))), []
     while len(left) > kept:
@@ -42,13 +43,17 @@ def important_layers(scorer: PairScorer, kept: int, calibration: Sequence[PairTe
     return left
 
 
-def _divergence(rest: Tensor, whole: Tensor, grade_count: int) -> float:
-    rows = torch.ones(len(whole))
-    loss = grade_kl(rest[:, :grade_count], whole[:, :grade_count], temperature=1.0, weights=rows)
-    if whole.shape[1] > grade_count:
-        actions = rest[:, grade_count:], whole[:, grade_count:]
-        loss = loss + action_kl(*actions, temperature=1.0, weights=torch.ones_like(actions[0]))
-    return float(loss)
+def _divergence(rest: Tensor, whole: Tensor, scorer: PairScorer) -> float:
+    grades, loss = scorer.outputs.grade_count, 0.0
+    if "grades" in scorer.taught:
+        rows = torch.ones(len(whole))
+        kl = grade_kl(rest[:, :grades], whole[:, :grades], temperature=1.0, weights=rows)
+        loss += float(kl)
+    if "actions" in scorer.taught and scorer.outputs.actions:
+        actions = rest[:, grades:], whole[:, grades:]
+        kl = action_kl(*actions, temperature=1.0, weights=torch.ones_like(actions[0]))
+        loss += float(kl)
+    return loss
 
 
 @contextmanager

@@ -59,6 +59,11 @@ class Teacher:
     row_weights: Floats | None = None
     live: Callable[[Rows], Floats] | None = None
 
+    @property
+    def key(self) -> str:
+        """What its targets are found by: who teaches in two kinds has two."""
+        return f"{self.name}_{self.kind}"
+
     def opinion(self) -> npt.NDArray[np.float64]:
         """What it ranks candidates by: expected grade, first action's logit or score; (pairs,)."""
         if self.kind == "grades":
@@ -69,13 +74,13 @@ class Teacher:
         return self.targets[:, 0].astype(np.float64)
 
     def tensors(self) -> Targets:
-        """Targets and row weights by the names under which the loss finds them."""
+        """Targets and row weights by the keys under which the loss finds them."""
         weights = self.row_weights
         if weights is None:
             weights = np.ones(len(self.targets), dtype=np.float32)
         return {
-            self.name: torch.from_numpy(np.ascontiguousarray(self.targets)),
-            f"{self.name}.weights": torch.from_numpy(weights),
+            self.key: torch.from_numpy(np.ascontiguousarray(self.targets)),
+            f"{self.key}.weights": torch.from_numpy(weights),
         }
 
 
@@ -137,12 +142,12 @@ def _with_live(teacher: Teacher, batch: Targets) -> Targets:
     rows = batch["row"]
     return {
         **batch,
-        teacher.name: torch.from_numpy(teacher.live(rows.cpu().numpy())).to(rows.device),
+        teacher.key: torch.from_numpy(teacher.live(rows.cpu().numpy())).to(rows.device),
     }
 
 
 def _pointwise(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: int) -> Tensor:
-    targets, weights = batch[teacher.name], batch[f"{teacher.name}.weights"]
+    targets, weights = batch[teacher.key], batch[f"{teacher.key}.weights"]
     known = targets.isfinite()
     targets, temperature = targets.nan_to_num(), teacher.temperature
     if teacher.kind == "grades":
@@ -156,7 +161,7 @@ def _pointwise(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: in
 
 def _compared(teacher: Teacher, logits: Tensor, batch: Targets, grade_count: int) -> Tensor:
     """Kinds that compare a query's candidates: rows without target or weight are left out."""
-    targets, weights = batch[teacher.name][:, 0], batch[f"{teacher.name}.weights"]
+    targets, weights = batch[teacher.key][:, 0], batch[f"{teacher.key}.weights"]
     rows = targets.isfinite() & (weights > 0)
     student, target = expected_grade(logits[:, :grade_count])[rows], targets[rows]
     queries, temperature = batch["query"][rows], teacher.temperature

@@ -49,7 +49,8 @@ def front(mixes: Sequence[MeasuredStudent]) -> list[MeasuredStudent]:
 def choose(mixes: Sequence[MeasuredStudent], *, floor: float) -> MeasuredStudent:
     """The mix with the most clicks that keeps ``floor`` of the relevance-only student's NDCG.
 
-    Never one that a single teacher's student beats on both goals. Where none is left, the
+    Never one that a single teacher's student beats on both goals, nor one of clicks alone, which is
+    there to compare with: nobody taught it the grades that are served. Where none is left, the
     relevance-only student itself, which nothing relevant is given up for.
     """
     singles = [one for one in mixes if one.is_single]
@@ -58,6 +59,8 @@ def choose(mixes: Sequence[MeasuredStudent], *, floor: float) -> MeasuredStudent
     allowed = [
         one
         for one in mixes
-        if one.relevance.value >= least and not any(one.is_below(single) for single in singles)
+        if one.alpha > 0.0
+        and one.relevance.value >= least
+        and not any(one.is_below(single) for single in singles)
     ]
     return max(allowed, key=lambda one: (one.clicks.value, one.relevance.value), default=relevant)

@@ -104,6 +104,9 @@ def new_scorer(
     Distillation wants the same output for the same input, and its soft targets regularize
     already, so there is no dropout anywhere. A causal model's grade rows start as its LM-head
     rows of the grade tokens: its own opinion, without the product with the whole vocabulary.
+
+    Raises:
+        CookbookError: the template lets more tokens in than the base has positions for.
     """
     if base.is_causal():
         return causal_scorer(base, language_model(base, seed=seed), outputs, template)
@@ -114,7 +117,11 @@ def new_scorer(
     else:
         tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
         model = AutoModelForSequenceClassification.from_pretrained(
-            base.folder(), num_labels=outputs.size, revision=base.revision, use_safetensors=True
+            base.folder(),
+            num_labels=outputs.size,
+            dtype=torch.float32,  # a file in half precision would be trained in it
+            revision=base.revision,
+            use_safetensors=True,
         )
         if family(model) == "bert":
             add_mean_pooling(model)
@@ -160,6 +167,12 @@ def _scorer(
     outputs: Outputs,
     template: InputTemplate,
 ) -> PairScorer:
+    most = getattr(model.config, "max_position_embeddings", template.max_tokens)
+    if template.max_tokens > most:
+        raise CookbookError(
+            f"A pair may have as many tokens as the base model has positions, {most} of "
+            f"{base.name}; came max_tokens {template.max_tokens}. Lower policy_teacher.max_tokens."
+        )
     _switch_dropout_off(model)
     name = base.name if base.source != "embedded" else "all-MiniLM-L6-v2"
     return PairScorer(model, tokenizer, template, outputs, base_model=name)
@@ -183,7 +196,7 @@ def encoder_of(base: BaseModel) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
         return BertModel(_tiny_bert(len(tokenizer), Outputs(1))), tokenizer
     tokenizer = AutoTokenizer.from_pretrained(base.folder(), revision=base.revision)
     model: PreTrainedModel = AutoModel.from_pretrained(
-        base.folder(), revision=base.revision, use_safetensors=True
+        base.folder(), dtype=torch.float32, revision=base.revision, use_safetensors=True
     )
     return model, tokenizer
 

@@ -120,7 +120,9 @@ class PairScorer:
         bfloat16 is faster than casting for each matrix product, and no further from float32.
         """
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True
+        )
         own_weights(model)
         if for_scoring:
             model.to(best_device()).to(compute_dtype(best_device()))

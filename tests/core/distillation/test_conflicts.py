@@ -102,6 +102,15 @@ def test_fewer_teachers_than_a_rule_needs_are_left_as_they_are(rule: Rule, numbe
     assert [one.row_weights for one in found] == [None] * number
 
 
+def test_who_teaches_in_two_kinds_is_one_voter() -> None:
+    """Else one teacher would outvote another by being listed twice."""
+    twice = Teacher("policy", "listwise", 0.7, 1.0, FIRST[:, None].astype(np.float32))
+    found = settle_conflicts([*teachers(), twice], QUERIES, "vote")
+    assert [one.row_weights for one in found] == [None] * 3
+    alone = settle_conflicts([teachers()[0], twice], QUERIES, "agreement")
+    assert [one.row_weights for one in alone] == [None] * 2
+
+
 def test_the_audit_by_hand() -> None:
     disagreement = np.array([1.0, 0.5, 0.0, np.nan])
     clauses = [["TITLE-1"], ["TITLE-1", "PAY-2"], [], ["PAY-2"]]

@@ -10,20 +10,21 @@ from scipy.special import expit, log_softmax, xlogy
 
 from tasks.core.distillation.layer_importance import important_layers
 from tasks.core.distillation.shrink import keep_layers
-from tasks.core.training.architecture import layers, mlp
+from tasks.core.training.architecture import head_name, layers, mlp
 from tasks.core.training.base_models import Source
-from tasks.core.training.scorer import PairScorer
+from tasks.core.training.scorer import GOALS, Goal, PairScorer
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of
 
 
-def divergence(scorer: PairScorer, rest: PairScorer) -> float:
+def divergence(scorer: PairScorer, rest: PairScorer) -> dict[Goal, float]:
     """KL of the grades and of the one action, in numpy."""
     pairs = pairs_of(12)
     whole, cut = (one.logits(pairs).astype(np.float64) for one in (scorer, rest))
     target = log_softmax(whole[:, :3], axis=1)
     grades = (np.exp(target) * (target - log_softmax(cut[:, :3], axis=1))).sum(axis=1).mean()
     p, q = expit(whole[:, 3]), expit(cut[:, 3])
-    return float(grades + (xlogy(p, p / q) + xlogy(1 - p, (1 - p) / (1 - q))).mean())
+    clicks = (xlogy(p, p / q) + xlogy(1 - p, (1 - p) / (1 - q))).mean()
+    return {"grades": float(grades), "actions": float(clicks)}
 
 
 @pytest.mark.parametrize("source", FAMILIES)
@@ -34,9 +35,28 @@ def test_one_layer_fewer_is_the_best_of_all_such_cuts(source: Source) -> None:
     for kept in combinations(range(3), 2):
         cut = copy.deepcopy(scorer)
         keep_layers(cut.model, kept)
-        losses[kept] = divergence(scorer, cut)
+        losses[kept] = sum(divergence(scorer, cut).values())
     assert len({round(loss, 6) for loss in losses.values()}) == 3
     assert tuple(important_layers(scorer, 2, pairs_of(12))) == min(losses, key=lambda k: losses[k])
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+@pytest.mark.parametrize("goal", GOALS)
+def test_outputs_that_nobody_taught_decide_over_no_layer(source: Source, goal: Goal) -> None:
+    """However large they are: a head as it began would outweigh the one that was taught."""
+    scorer = lively_scorer(source, actions=("clicked",))
+    scorer.taught = (goal,)
+    chosen = important_layers(scorer, 2, pairs_of(12))
+    losses = {}
+    for kept in combinations(range(3), 2):
+        cut = copy.deepcopy(scorer)
+        keep_layers(cut.model, kept)
+        losses[kept] = divergence(scorer, cut)[goal]
+    assert tuple(chosen) == min(losses, key=lambda kept: losses[kept])
+    head = getattr(scorer.model, head_name(scorer.model))
+    with torch.no_grad():
+        head.weight[slice(3, None) if goal == "grades" else slice(0, 3)] *= 100
+    assert important_layers(scorer, 2, pairs_of(12)) == chosen
 
 
 @pytest.mark.parametrize("source", FAMILIES)

@@ -24,7 +24,15 @@ def test_the_most_clicks_above_the_floor() -> None:
     ]
     assert choose(mixes, floor=0.98).name == "b"
     assert choose(mixes, floor=0.995).name == "policy_only"
-    assert choose(mixes, floor=0.5).name == "click_only"
+    assert choose(mixes, floor=0.5).name == "c"
+
+
+def test_clicks_alone_are_compared_with_and_never_chosen() -> None:
+    """Nobody taught such a student grades, and grades are what is calibrated and served."""
+    clicks = [student("click_only", 0.0, 0.95, 0.70), student("alpha_0", 0.0, 0.96, 0.80)]
+    mixed = student("mixed", 0.5, 0.955, 0.75)
+    assert choose([SINGLES[0], *clicks, mixed], floor=0.5).name == "policy_only"
+    assert choose([SINGLES[0], clicks[0], mixed], floor=0.5).name == "mixed"
 
 
 def test_a_mix_below_a_single_teacher_on_both_goals_is_never_chosen() -> None:
@@ -50,3 +58,4 @@ def test_whatever_comes_the_chosen_one_keeps_both_promises(
     chosen = choose([*SINGLES, *mixes], floor=floor)
     assert not any(chosen.is_below(single) for single in SINGLES)
     assert chosen.relevance.value >= floor * 0.90
+    assert chosen.alpha > 0

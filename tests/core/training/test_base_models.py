@@ -17,6 +17,7 @@ from tasks.core.training.base_models import (
     Source,
     byte_tokenizer,
     embedded_folder,
+    encoder_of,
     grade_tokens,
     new_scorer,
 )
@@ -151,6 +152,33 @@ def test_a_hub_models_fingerprint_is_its_name_and_revision() -> None:
         for revision in ("1", "2")
     }
     assert len(prints) == 4
+
+
+def test_weights_in_half_precision_are_trained_in_float32(tmp_path: Path) -> None:
+    """Half precision's steps are too coarse: AdamW's small updates round to nothing."""
+    whole = tiny_scorer("random_encoder")
+    whole.model.to(torch.float16)
+    whole.save(tmp_path)
+    base = BaseModel("hub", str(tmp_path))
+    again = PairScorer.load(tmp_path).model
+    fresh = new_scorer(base, Outputs(3), InputTemplate(32), seed=0).model
+    encoder, _ = encoder_of(base)
+    for model in (again, fresh, encoder):
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        assert model.config.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("source", "positions"), [("random_encoder", 512), ("random_decoder", 1024)]
+)
+def test_more_tokens_than_positions_are_refused(source: Source, positions: int) -> None:
+    """A long pair would be an index error in the middle of training."""
+    base = BaseModel(source, "tiny")
+    assert new_scorer(base, Outputs(3), InputTemplate(positions), seed=0).template
+    with pytest.raises(
+        CookbookError, match=f"{positions} of tiny; came max_tokens {positions + 1}"
+    ):
+        new_scorer(base, Outputs(3), InputTemplate(positions + 1), seed=0)
 
 
 def states_equal(one: PairScorer, two: PairScorer) -> bool:
