@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from tasks.core.forgotten_members import note_forgotten
 from tasks.core.personalization.effects import Effects
+from tasks.core.personalization.forgotten_effects import has_effect
+from tasks.core.personalization.game_model import GameModel, RandomEffect
 from tasks.core.store.files import file_sha256
 from tasks.core.store.registry import Registry
 from tests.flows.smoke import PROJECT, environment, report_of, smoke_run
@@ -79,6 +82,16 @@ def registry_of(store: Path) -> Registry:
     return Registry(store / "job_search" / "registry")
 
 
+def a_member(game: GameModel) -> str:
+    """One with an effect of their own."""
+    model = next(
+        game.models[one.name]
+        for one in game.coordinates
+        if isinstance(one, RandomEffect) and one.entity == "member"
+    )
+    return str(model.entity_ids[0].as_py())
+
+
 def test_too_few_new_impressions_change_nothing(root: Path, own_store: Path) -> None:
     found = refresh(root, own_store, minimum_rows=1_000_000)
     assert found["decision"] == "skipped"
@@ -105,6 +118,8 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
 ) -> None:
     before = registry_of(own_store).current()
     assert before is not None
+    member = a_member(Effects.load(before.file("effects")).game)
+    note_forgotten(own_store / "job_search", member)
     found = refresh(root, own_store, margin_auc=1.0)
     served = registry_of(own_store).current()
     assert served is not None
@@ -113,6 +128,7 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     assert scorer == {p.name: file_sha256(p) for p in before.file("scorer").iterdir()}
     old, new = (Effects.load(model.file("effects")) for model in (before, served))
     assert new.learned_until > old.learned_until
+    assert has_effect(old.game, member) and not has_effect(new.game, member)
     assert served.card["scorer_of"] == "v0001"
     assert served.card["refresh"]["gain"] == found["gain"]
     again = smoke_run(root, own_store)
