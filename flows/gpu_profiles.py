@@ -43,8 +43,7 @@ def single_gpu() -> Settings:
         ),
         judge=_gpu_judge(),
         impressions=_gpu_impressions(),
-        # Published: 95 of 100 prompts have about 500 tokens once summarized.
-        policy_teacher=changed(teacher, max_tokens=512),
+        policy_teacher=changed(teacher, max_tokens=512),  # published: prompts of about 500 tokens
         # Its weights are the policy teacher's (published); the base is the ablation.
         click_teacher=changed(teacher, ablate_start=True),
         assistant=DistillationSettings(

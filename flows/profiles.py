@@ -116,7 +116,8 @@ def smoke() -> Settings:
         evaluation=EvaluationSettings(
             n_resamples=100, latency_requests=5, candidates_per_request=5, bias_pairs=8
         ),
-        mix=MixSettings(alphas=(0.8,), n_resamples=100),
+        # Any relevance will do: the mix of the most clicks has some, and every stage then runs.
+        mix=MixSettings(alphas=(0.8,), n_resamples=100, relevance_floor=0),
         fairness=FairnessSettings(
             n_resamples=100, minimum_group_clusters=2, twin_pairs=4, minimum_positives=5
         ),

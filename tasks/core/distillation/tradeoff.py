@@ -49,18 +49,17 @@ def front(mixes: Sequence[MeasuredStudent]) -> list[MeasuredStudent]:
 def choose(mixes: Sequence[MeasuredStudent], *, floor: float) -> MeasuredStudent:
     """The mix with the most clicks that keeps ``floor`` of the relevance-only student's NDCG.
 
-    Never one that a single teacher's student beats on both goals, nor one of clicks alone, which is
-    there to compare with: nobody taught it the grades that are served. Where none is left, the
-    relevance-only student itself, which nothing relevant is given up for.
+    Never one of clicks alone, which is there to compare with: nobody taught it the grades that are
+    served. Nor one that a single teacher's student beats on both goals; where clicks alone beat all
+    others so, even relevance alone, this is asked of relevance alone.
     """
     singles = [one for one in mixes if one.is_single]
     relevant = max(singles, key=lambda one: one.alpha)
     least = floor * relevant.relevance.value
-    allowed = [
-        one
-        for one in mixes
-        if one.alpha > 0.0
-        and one.relevance.value >= least
-        and not any(one.is_below(single) for single in singles)
-    ]
-    return max(allowed, key=lambda one: (one.clicks.value, one.relevance.value), default=relevant)
+    enough = [one for one in mixes if one.alpha > 0.0 and one.relevance.value >= least]
+
+    def not_below(rivals: Sequence[MeasuredStudent]) -> list[MeasuredStudent]:
+        return [one for one in enough if not any(one.is_below(rival) for rival in rivals)]
+
+    allowed = not_below(singles) or not_below([relevant])
+    return max(allowed, key=lambda one: (one.clicks.value, one.relevance.value))

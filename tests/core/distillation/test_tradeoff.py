@@ -31,8 +31,17 @@ def test_clicks_alone_are_compared_with_and_never_chosen() -> None:
     """Nobody taught such a student grades, and grades are what is calibrated and served."""
     clicks = [student("click_only", 0.0, 0.95, 0.70), student("alpha_0", 0.0, 0.96, 0.80)]
     mixed = student("mixed", 0.5, 0.955, 0.75)
-    assert choose([SINGLES[0], *clicks, mixed], floor=0.5).name == "policy_only"
+    assert choose([SINGLES[0], *clicks, mixed], floor=0.5).name == "mixed"
     assert choose([SINGLES[0], clicks[0], mixed], floor=0.5).name == "mixed"
+
+
+def test_where_clicks_alone_beat_all_others_they_are_held_against_relevance_alone() -> None:
+    """Nothing is then gained by falling back on relevance alone, which is beaten alike."""
+    best = student("click_only", 0.0, 0.95, 0.70)
+    mixed, worse = student("mixed", 0.5, 0.89, 0.60), student("worse", 0.3, 0.89, 0.54)
+    assert choose([SINGLES[0], best, mixed, worse], floor=0.98).name == "mixed"
+    assert choose([SINGLES[0], best, mixed, worse], floor=0.995).name == "policy_only"
+    assert choose([SINGLES[0], best, worse], floor=0.98).name == "policy_only"
 
 
 def test_a_mix_below_a_single_teacher_on_both_goals_is_never_chosen() -> None:
