@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.core.clicks_filter import people_only
 from tasks.core.domain.catalog import Catalog
+from tasks.core.environment import environment, lock_sha256
 from tasks.core.errors import CookbookError
 from tasks.core.forgotten_members import ForgottenMembers
 from tasks.core.intervals import Interval
@@ -27,6 +28,7 @@ from tasks.core.personalization.refresh import (
 from tasks.core.personalization.sharded_fit import fit_in_shards
 from tasks.core.promotion import decide_refresh
 from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.store.artifacts import MANIFEST as ARTIFACT_MANIFEST
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
 from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
@@ -83,7 +85,10 @@ def refresh_effects(
         settings.margin_auc,
         approval_required=approval_required,
     )
-    version = _register(registry, served, made, measured)
+    made_of = _made_of(domain, domain.impressions, made, settings)
+    version = _register(
+        registry, served, made, {"refresh": dict(measured), "refreshed_by": made_of}
+    )
     decision, reasons = settle(
         registry, version, decision, reasons, compared_with=served.version, by="personalize"
     )
@@ -196,11 +201,29 @@ def _click_logits(served: Model, catalog: Catalog, new: NewImpressions) -> Any:
     return logits[:, scorer.outputs.grade_count].astype(np.float64)
 
 
+def _made_of(
+    domain: Domain, log: Artifact, made: Artifact, settings: RefreshSettings
+) -> dict[str, Any]:
+    """What the new effects come from, since the run behind the scorer knows another log."""
+    files = {
+        name: sha256
+        for one in (domain.catalog, log)
+        for name, sha256 in one.json(ARTIFACT_MANIFEST)["key"]["outside"].items()
+    }
+    return {
+        "effects": made.digest,
+        "data_sha256": files,
+        "settings": settings.model_dump(mode="json"),
+        "commit": environment()["commit"],
+        "lock_sha256": lock_sha256(),
+    }
+
+
 def _register(
-    registry: Registry, served: Model, made: Artifact, measured: Mapping[str, Any]
+    registry: Registry, served: Model, made: Artifact, refreshed: Mapping[str, Any]
 ) -> str:
     """A version of the same scorer with the new effects; its card keeps whose scorer it is."""
-    card = {**served.card, "made_from": served.version, "refresh": dict(measured)}
+    card = {**served.card, "made_from": served.version, **refreshed}
     card.setdefault("scorer_of", served.version)
     # Whatever else a version holds goes along unchanged.
     kept = (path for path in served.folder.iterdir() if path.name != MANIFEST)

@@ -1,6 +1,5 @@
 """Step: everything measured, as report.json for tools and report.html for people."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.distillation.tradeoff import MeasuredStudent, front
-from tasks.core.environment import environment
+from tasks.core.environment import environment, lock_sha256
 from tasks.core.intervals import Interval
 from tasks.core.policies.parse import parse_policy
 from tasks.core.report.html import render_html
@@ -16,7 +15,6 @@ from tasks.core.report.schema import validate_report
 from tasks.core.store.artifacts import Artifact, store_root
 from tasks.core.store.files import digest_of, file_sha256, sync_folder, write_atomically, write_json
 from tasks.core.store.retention import clear_expired
-from tasks.core.store.source import PROJECT
 from tasks.core.training.scorer import CARD
 from tasks.exchange import (
     BIASES,
@@ -288,7 +286,7 @@ def _write(run: Run, settings: Settings, content: dict[str, Any]) -> None:
             kind: [one.content_digest for one in made] for kind, made in _by_kind(run).items()
         },
         "files": {name: file_sha256(folder / name) for name in ("report.json", "report.html")},
-        "lock": hashlib.sha256((PROJECT / "constraints.txt").read_bytes()).hexdigest(),
+        "lock": lock_sha256(),
     }
     write_json(folder / "manifest.json", manifest)
     link = parent / f".latest.{os.getpid()}"

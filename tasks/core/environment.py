@@ -1,5 +1,6 @@
 """What a run ran on: code, versions, processor. Figures without it cannot be compared."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -27,6 +28,11 @@ def environment() -> dict[str, Any]:
         "dtype": str(compute_dtype(device)).removeprefix("torch."),
         "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None,
     }
+
+
+def lock_sha256() -> str:
+    """The hash of the versions that the project installs."""
+    return hashlib.sha256((PROJECT / "constraints.txt").read_bytes()).hexdigest()
 
 
 def _commit() -> str | None:

@@ -85,6 +85,7 @@ def lineage(run: FinishedRun, model: Model | None) -> dict[str, Any]:
     return {
         "model": None if model is None else model.version,
         "effects_refreshed_from": None if model is None else model.card.get("made_from"),
+        "effects_refreshed_by": None if model is None else model.card.get("refreshed_by"),
         "run": run.report["run_key"],
         "policy_version": run.report["policy_version"],
         "judge": {name: run.report["judge"][name] for name in ("name", "prompt", "kappa")},

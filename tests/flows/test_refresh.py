@@ -131,6 +131,10 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     assert has_effect(old.game, member) and not has_effect(new.game, member)
     assert served.card["scorer_of"] == "v0001"
     assert served.card["refresh"]["gain"] == found["gain"]
+    made_of = served.card["refreshed_by"]
+    log = root / "golden_data" / "job_search" / "impressions.csv.gz"
+    assert file_sha256(log) in made_of["data_sha256"].values()
+    assert made_of["settings"]["margin_auc"] == 1.0
     again = smoke_run(root, own_store)
     assert again.returncode == 0, again.stderr[-3000:]
     promotion = report_of(own_store)["promotion"]
