@@ -29,6 +29,7 @@ from benchmarks.published_shapes import Shape, forward_flops, published, tiny
 from tasks.core.training.architecture import freeze_embeddings, with_lora
 from tasks.core.training.base_models import byte_tokenizer
 from tasks.core.training.passes import Forward
+from tasks.core.training.precision import scoring_slots
 from tasks.core.training.tokens import Tokenized, pad
 
 GRADES = 5
@@ -268,7 +269,9 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny shapes, a try-out")
     parser.add_argument("--liger", action="store_true", help="with Liger's kernels in both")
     parser.add_argument(
-        "--slots", type=int, help="tokens of one step (default: 16,384 on an H200, 8,192 on less)"
+        "--slots",
+        type=int,
+        help="tokens of one training step (default: 16,384 on an H200, 8,192 on less)",
     )
     chosen = parser.parse_args()
     if not (chosen.tiny or torch.cuda.is_available()):
@@ -276,6 +279,7 @@ def main() -> None:
     liger = chosen.liger and with_liger()
     shapes = tiny() if chosen.tiny else published()
     slots = chosen.slots or (256 if chosen.tiny else roomy_slots())
+    served = slots if chosen.tiny else scoring_slots(device())
     lengths = (16, 32) if chosen.tiny else (1024, 2048)
     requests = ((8, 8), (4, 12)) if chosen.tiny else ((150, 150), (512, 512), (50, 150))
     rate = matrix_rate(128 if chosen.tiny else 8192)
@@ -289,7 +293,7 @@ def main() -> None:
             ratios[f"transformers_{shape.name}_train_{length}"] = {"examples_per_second": ratio}
         for prefix, tail in requests if shape is shapes[-1] else requests[:2]:
             for candidates in (1, 10, 50):
-                found, ratio = measure_scoring(shape, prefix, tail, candidates, slots)
+                found, ratio = measure_scoring(shape, prefix, tail, candidates, served)
                 figures |= found
                 name = f"transformers_{shape.name}_score_{prefix}+{tail}_x{candidates}"
                 ratios[name] = {"items_per_second": ratio}

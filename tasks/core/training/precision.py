@@ -47,6 +47,15 @@ def autocast(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16)
 
 
+def scoring_slots(device: torch.device) -> int:
+    """Tokens of one pass that scores: what a processor's cache holds, or what fills a card.
+
+    Of 4,096 tokens a 0.4B model leaves most of a card idle; 16,384 take 2 GB beside a 7B model in
+    bfloat16 (three arrays of its MLP's 18,944 units).
+    """
+    return 4_096 if device.type == "cpu" else 16_384
+
+
 def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 

@@ -24,7 +24,13 @@ from transformers import (
 
 from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import autocast, best_device, compute_dtype, device_of
+from tasks.core.training.precision import (
+    autocast,
+    best_device,
+    compute_dtype,
+    device_of,
+    scoring_slots,
+)
 from tasks.core.training.tokens import Tokenized, tokenize
 
 CARD = "cookbook.json"
@@ -65,23 +71,24 @@ class PairScorer:
         return tokenize(self.tokenizer, self.template, pairs)
 
     def logits(
-        self, pairs: Sequence[PairText], *, tokens_per_batch: int = 4096
+        self, pairs: Sequence[PairText], *, tokens_per_batch: int | None = None
     ) -> npt.NDArray[np.float32]:
         """Raw logits, shape (pairs, grades + actions), in the order given."""
         return self.logits_of_tokens(self.tokenize(pairs), tokens_per_batch=tokens_per_batch)
 
     @torch.inference_mode()
     def logits_of_tokens(
-        self, tokenized: Tokenized, *, tokens_per_batch: int = 4096
+        self, tokenized: Tokenized, *, tokens_per_batch: int | None = None
     ) -> npt.NDArray[np.float32]:
         """As ``logits``. Encoders read rows of similar length, causal models share prefixes."""
         self.model.train(False)
         device = device_of(self.model)
+        slots = tokens_per_batch or scoring_slots(device)
         forward = Forward(self.model, self.tokenizer)
         result = np.empty((len(tokenized), self.outputs.size), dtype=np.float32)
         precision = autocast(device) if self.model.dtype == torch.float32 else nullcontext()
         with forward.attention(), precision:
-            for rows in forward.plan(tokenized, np.arange(len(tokenized)), tokens_per_batch):
+            for rows in forward.plan(tokenized, np.arange(len(tokenized)), slots):
                 logits = forward(forward.batch(tokenized, rows, device))
                 result[rows] = logits.float().cpu().numpy()
         return result
