@@ -51,7 +51,8 @@ def choose(mixes: Sequence[MeasuredStudent], *, floor: float) -> MeasuredStudent
 
     Never one of clicks alone, which is there to compare with: nobody taught it the grades that are
     served. Nor one that a single teacher's student beats on both goals; where clicks alone beat all
-    others so, even relevance alone, this is asked of relevance alone.
+    others so, even relevance alone, this is asked of relevance alone. That is chosen where no mix
+    is left: it has no chances of clicks to serve.
     """
     singles = [one for one in mixes if one.is_single]
     relevant = max(singles, key=lambda one: one.alpha)
@@ -62,4 +63,5 @@ def choose(mixes: Sequence[MeasuredStudent], *, floor: float) -> MeasuredStudent
         return [one for one in enough if not any(one.is_below(rival) for rival in rivals)]
 
     allowed = not_below(singles) or not_below([relevant])
-    return max(allowed, key=lambda one: (one.clicks.value, one.relevance.value))
+    mixed = [one for one in allowed if not one.is_single]
+    return max(mixed or allowed, key=lambda one: (one.clicks.value, one.relevance.value))

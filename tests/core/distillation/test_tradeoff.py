@@ -44,6 +44,14 @@ def test_where_clicks_alone_beat_all_others_they_are_held_against_relevance_alon
     assert choose([SINGLES[0], best, worse], floor=0.98).name == "policy_only"
 
 
+def test_relevance_alone_is_chosen_where_no_mix_is_left_whatever_its_clicks() -> None:
+    """It has no chances of clicks to serve, and would end members' effects."""
+    mixed = student("mixed", 0.5, 0.91, 0.53)
+    assert choose([*SINGLES, mixed], floor=0.98).name == "mixed"
+    below = student("below", 0.5, 0.89, 0.54)
+    assert choose([*SINGLES, mixed, below], floor=0.98).name == "mixed"
+
+
 def test_a_mix_below_a_single_teacher_on_both_goals_is_never_chosen() -> None:
     worse = student("worse", 0.5, 0.89, 0.54)
     assert choose([*SINGLES, worse], floor=0.98).name == "policy_only"
