@@ -4,6 +4,7 @@ Profiles, postings and the data card hold HTML, as an attacker would write it: o
 anything but text.
 """
 
+import json
 import time
 from pathlib import Path
 
@@ -112,7 +113,10 @@ def test_a_run_from_the_form_ends_with_a_verdict_and_a_report_that_opens(
         browser.save_screenshot(str(screenshots / f"{key}.png"))
     open_artifact(served, browser, run["id"], "report")
     shown(browser, "Open the report").click()
-    wait_for(60, "the report", lambda: switched(browser, served.reports))
+    latest = served.store / "job_search" / "latest" / "report.json"
+    own = f"{json.loads(latest.read_text())['run_key']}/report.html"
+    place = served.reports.removesuffix("report.html")
+    wait_for(60, "the report", lambda: switched(browser, f"{place}{own}"))
     assert "Promoted" in browser.find_element(By.TAG_NAME, "h1").text
     assert HOSTILE in browser.find_element(By.TAG_NAME, "body").text
     assert_harmless(browser)
