@@ -62,7 +62,7 @@ def _check_budget(settings: Settings, environment: Mapping[str, str]) -> None:
     most = usual if said is None else said
     if settings.judge.budget_usd > most:
         raise CookbookError(
-            f"Settings from a form may spend {most:,.2f} dollars a run (budget_usd); came "
+            f"Settings from a form may let a judge spend {most:,.2f} dollars (budget_usd); came "
             f"{settings.judge.budget_usd:,.2f}. If that is wanted, set {BUDGET_VARIABLE} where the "
             "server runs and start serving again."
         )

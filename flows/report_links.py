@@ -63,7 +63,7 @@ def _about(domain: str, registry: Registry, version: str) -> str:
         return _link(domain, model)
     # Its card names the run of the scorer, whose report tells of the effects before.
     return (
-        f"{version} is {escape(model.card['made_from'])} with effects refreshed from newer clicks. "
+        f"{version} has effects that were refreshed from newer clicks. "
         f"On clicks after those, AUC {_figure(refreshed['auc_refreshed'])}; before the refresh "
         f"{_figure(refreshed['auc_in_service'])}; gain {_figure(refreshed['gain'])}."
     )

@@ -66,13 +66,8 @@ def teach_students(
     assistant = taught("assistant", policy_teacher, s.assistant)
     policy_only = taught("policy_only", click_teacher and policy_teacher, relevance)
     click_only = taught("click_only", click_teacher, clicks)
-    to_teach = mixes(s)
-    can_choose = policy_only is not None and click_only is not None
-    if len(to_teach) > 1 and not can_choose:
-        current_run().skip("mix", NO_CHOICE)
-        to_teach = {"student": s.student}
     candidates: dict[str, Candidate] = {}
-    for name, settings in to_teach.items():
+    for name, settings in _to_teach(s, can_choose=None not in (policy_only, click_only)).items():
         start, begun = begin(settings, assistant, policy_only)
         one = taught("student", start, begun)
         assert one is not None  # only a student of one goal can lack its teacher
@@ -89,6 +84,15 @@ def teach_students(
     pruned = taught("pruned_student", student, smaller)
     assert pruned is not None
     return Students(assistant, student, pruned, policy_only, click_only, mix)
+
+
+def _to_teach(s: Settings, *, can_choose: bool) -> dict[str, DistillationSettings]:
+    """The mixes, or the student's own alone where there is nothing to choose by."""
+    tried = mixes(s)
+    if len(tried) == 1 or can_choose:
+        return tried
+    current_run().skip("mix", NO_CHOICE)
+    return {"student": s.student}
 
 
 def mixes(s: Settings) -> dict[str, DistillationSettings]:

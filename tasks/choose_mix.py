@@ -40,8 +40,8 @@ def choose_mix(
         tune = [row for row in golden_rows(domain, "tune") if row["query_id"] not in taught]
         if not any(row["grade"] for row in tune):
             raise CookbookError(
-                "Students are chosen by NDCG on tune queries whose grades taught nothing, and "
-                f"needs one with a grade above 0; {len({row['query_id'] for row in tune})} such "
+                "Students are chosen by NDCG on tune queries whose grades taught nothing, of which "
+                f"one has to have a grade above 0; {len({row['query_id'] for row in tune})} such "
                 "queries have none. Grade more tune queries, raise mix.tune_share, or empty "
                 "mix.alphas and mix.conflicts."
             )

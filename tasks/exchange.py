@@ -6,6 +6,7 @@ Steps do not import each other; the flow alone composes them.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from tasks.core.training.loop import Optimization
 from tasks.core.training.scorer import CARD, Goal, goals_of
 from tasks.settings import TrainingSettings
 
+AnyKey = TypeVar("AnyKey", str, tuple[str, str])
 POLICY = "policy.md"
 GOLDEN = "golden.parquet"
 QUERIES = "queries.parquet"
@@ -146,9 +148,10 @@ def distributions(rows: list[Row], grade_count: int) -> npt.NDArray[np.float64]:
     return np.array([row["probabilities"] or certain[row["grade"]] for row in rows])
 
 
-def list_numbers(keys: list[str]) -> npt.NDArray[np.int64]:
-    """The number of each row's list, from 0."""
-    return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
+def list_numbers(keys: Sequence[AnyKey]) -> npt.NDArray[np.int64]:
+    """The number of each row's list, from 0, by the order of the lists' keys."""
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
 
 
 def asking_numbers(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
@@ -157,9 +160,7 @@ def asking_numbers(rows: Sequence[Row]) -> npt.NDArray[np.int64]:
     A log may give one query_id to all members who type the same words; a list of candidates is
     compared within itself, and what fits one member says nothing of what fits another.
     """
-    keys = [(row["query_id"], row["member_id"] or "") for row in rows]
-    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
-    return np.array([numbers[key] for key in keys], dtype=np.int64)
+    return list_numbers([(row["query_id"], row["member_id"] or "") for row in rows])
 
 
 def order_of(rows: Sequence[Row]) -> npt.NDArray[np.float64]:

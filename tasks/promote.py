@@ -100,11 +100,11 @@ def promote(
 
 
 def _serves_already(version: str, current: Model, log: list[dict[str, Any]]) -> dict[str, Any]:
-    """A refresh of the effects changes the version in service, and not whose scorer it is.
+    """A refresh, or a member forgotten, changes the version in service and not whose scorer it is.
 
     Why it serves comes from the log: a run that was killed after its promotion made no report.
     """
-    since = "" if version == current.version else f", as {current.version} with newer effects"
+    since = "" if version == current.version else f", as {current.version} with other effects"
     came = [
         f"It came into service on {one['at'][:10]}, by {sanitize(one['by'])}: "
         f"{sanitize(one['reason'])}"

@@ -226,6 +226,8 @@ def reproduce(
     It runs in a store of its own, which is removed afterwards, and takes as long as the run did.
     Labels that were paid for are not asked for again.
     """
+    from pydantic import ValidationError
+
     from flows.commands.pipeline import run_flow
     from tasks.core.inspection import compare_with_recorded, run_behind
     from tasks.core.store.leftovers import REPRODUCTION
@@ -240,7 +242,15 @@ def reproduce(
             f"{earlier}; a refresh takes the log of that day."
         )
     recorded = run_behind(store, domain, model)
-    settings = Settings.model_validate(recorded.manifest["settings"])
+    try:
+        settings = Settings.model_validate(recorded.manifest["settings"])
+    except ValidationError as error:
+        raise CookbookError(
+            f"A version is reproduced by code that knows its settings; those of {version} were "
+            f"recorded at commit {recorded.report['environment'].get('commit')}, and "
+            f"{error.error_count()} of them are unknown here or no longer allowed. Check out that "
+            "commit and give the command there."
+        ) from None
     # The lock says that it is at work; what a kill leaves unlocked is removed by clean and forget.
     with TemporaryDirectory(prefix=REPRODUCTION, dir=store) as made, run_lock(Path(made)):
         again, labels = Path(made) / "store", store / domain / "labels"

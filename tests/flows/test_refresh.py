@@ -140,7 +140,7 @@ def test_new_effects_serve_with_the_same_scorer_and_the_run_does_not_undo_them(
     promotion = report_of(own_store)["promotion"]
     assert promotion["version"] == "v0003"
     said, came = promotion["reasons"]
-    assert said == "This model is in service already, as v0003 with newer effects: nothing changed."
+    assert said == "This model is in service already, as v0003 with other effects: nothing changed."
     assert came.startswith("It came into service on ")
     assert f", by personalize: {found['reasons'][0]}" in came
     now = registry_of(own_store).current()

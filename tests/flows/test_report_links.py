@@ -87,7 +87,7 @@ def test_a_refresh_that_waits_shows_its_own_figures_and_no_report_of_another(
     version = registry.register({"scorer.json": tmp_path / "scorer.json"}, card)
     show_choice("jobs", version)
     (shown,) = prefect.shown
-    assert "v0002 is v0001 with effects refreshed" in shown
+    assert "v0002 has effects that were refreshed" in shown
     assert "0.7625" in shown
     assert "report of v0002" not in shown
 

@@ -5,8 +5,7 @@ block's own input and output resemble each other: SLEB, arXiv 2402.09025, sectio
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +32,12 @@ def important_layers(scorer: PairScorer, kept: int, calibration: Sequence[PairTe
             rest = torch.from_numpy(scorer.logits_of_tokens(tokens))
         return _divergence(rest, whole, scorer)
 
-    left, gone = list(range(len(stack))), []
-    while len(left) > kept:
-        least = min(left, key=loss_without)
-        left.remove(least)
-        gone.append(_skip(stack[least]))
-    for hook in gone:
-        hook.remove()
+    left = list(range(len(stack)))
+    with ExitStack() as gone:
+        while len(left) > kept:
+            least = min(left, key=loss_without)
+            left.remove(least)
+            gone.enter_context(_skipped(stack[least]))
     return left
 
 
@@ -58,13 +56,9 @@ def _divergence(rest: Tensor, whole: Tensor, scorer: PairScorer) -> float:
 
 @contextmanager
 def _skipped(layer: nn.Module) -> Iterator[None]:
-    hook = _skip(layer)
+    """The layer hands on what it reads."""
+    hook = layer.register_forward_hook(lambda _, inputs, __: inputs[0])
     try:
         yield
     finally:
         hook.remove()
-
-
-def _skip(layer: nn.Module) -> Any:
-    """Until the hook returned is removed, the layer hands on what it reads."""
-    return layer.register_forward_hook(lambda _, inputs, __: inputs[0])
