@@ -82,6 +82,7 @@ def _show_affected(found: "AffectedLabels") -> None:
     print(f"changed:  {', '.join(found.changed_clauses) or 'no clause'}")
     print(f"stale:    {found.stale:,} of {labeled:,} labels ({found.stale_share:.1%})")
     print(f"relabel:  {plan.to_label:,} calls, {price}, by {plan.token_rule}")
+    print("checks:   the judge is checked anew as well; `cookbook plan` counts its calls")
     if missed.rate:
         print(
             f"missed:   {missed.changed} of {missed.sampled} labels that cite no changed clause "

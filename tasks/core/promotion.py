@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.core.intervals import Interval
-from tasks.core.query_slices import SliceGain
+from tasks.core.query_slices import LEAST_QUERIES, SliceGain
 
 Decision = Literal["promoted", "refused", "waiting"]
 # One side of a 95% interval, as the gain's own.
@@ -175,9 +175,13 @@ def _better(gain: Interval) -> tuple[bool, str]:
 
 
 def _slice_not_worse(one: SliceGain, margin: float) -> tuple[bool, str]:
+    """A slice that is too small to be tested holds nothing up, and is not passed over either."""
+    said = (
+        f"Queries {one.name}: NDCG@10 changes by {one.gain.value:+.4f} over {one.gain.n} queries; "
+    )
+    if one.p_value is None:
+        return True, f"{said}too few to be tested, which takes {LEAST_QUERIES}."
     passed = math.isfinite(one.gain.value) and one.p_value <= SIGNIFICANCE
     word = "does not lose" if passed else "may lose"
-    return passed, (
-        f"Queries {one.name}: NDCG@10 changes by {one.gain.value:+.4f} over {one.gain.n} "
-        f"queries; it {word} more than {margin:.3f} (p {one.p_value:.3f}, corrected by Holm)."
-    )
+    corrected = f"(p {one.p_value:.3f}, corrected by Holm)"
+    return passed, f"{said}it {word} more than {margin:.3f} {corrected}."

@@ -17,11 +17,14 @@ WORDS = ((1, 3, "of 1 to 3 words"), (4, 5, "of 4 or 5 words"), (6, 10**6, "of 6 
 
 @dataclass(frozen=True)
 class SliceGain:
-    """A slice's change of NDCG@10; ``p_value``: chance of it if the margin were lost, by Holm."""
+    """A slice's change of NDCG@10; ``p_value``: chance of it if the margin were lost, by Holm.
+
+    None where the slice has too few queries to be tested.
+    """
 
     name: str
     gain: Interval
-    p_value: float
+    p_value: float | None
 
 
 def query_slices(rows: Sequence[Row]) -> dict[str, set[str]]:
@@ -48,21 +51,26 @@ def slice_gains(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[SliceGain, ...]:
-    """Each slice's gain, of differences by query; slices of fewer than 8 queries are left out.
+    """Each slice's gain, of differences by query.
 
     The p-value is that of a one-sided bootstrap test of "the slice loses ``margin`` or more",
-    corrected by Holm for the number of slices.
+    corrected by Holm for the number of slices tested: those of 8 queries or more.
     """
     columns = {
         name: np.array([differences[query] for query in sorted(ids & differences.keys())])
         for name, ids in slices.items()
     }
-    enough = {name: values for name, values in columns.items() if len(values) >= LEAST_QUERIES}
-    raw = [_p_value(values, margin, n_resamples, seed) for values in enough.values()]
-    p_values = corrected(np.array(raw))
+    tested = [name for name, values in columns.items() if len(values) >= LEAST_QUERIES]
+    raw = [_p_value(columns[name], margin, n_resamples, seed) for name in tested]
+    p_values = dict(zip(tested, corrected(np.array(raw)).tolist(), strict=True))
     return tuple(
-        SliceGain(name, bootstrap_mean(values, n_resamples=n_resamples, seed=seed), float(p))
-        for (name, values), p in zip(enough.items(), p_values, strict=True)
+        SliceGain(
+            name,
+            bootstrap_mean(values, n_resamples=n_resamples, seed=seed),
+            p_values.get(name),
+        )
+        for name, values in columns.items()
+        if len(values)
     )
 
 

@@ -152,6 +152,17 @@ def test_one_lost_slice_refuses_what_gains_on_the_whole(p_value, expected):
         ]
 
 
+def test_a_slice_too_small_to_be_tested_is_told_and_holds_nothing_up() -> None:
+    small = SliceGain("of 6 words or more", Interval(-0.4, -0.6, -0.2, 7), None)
+    candidate = replace(GOOD, gain=Interval(0.05, 0.02, 0.08, 80), slices=(small,))
+    decision, reasons = decide(candidate, GATES, approval_required=False)
+    assert decision == "promoted"
+    assert reasons[-1] == (
+        "Queries of 6 words or more: NDCG@10 changes by -0.4000 over 7 queries; too few to be "
+        "tested, which takes 8."
+    )
+
+
 def test_a_failed_fairness_check_refuses_and_a_passed_one_is_told() -> None:
     for passed, expected in ((True, "promoted"), (False, "refused")):
         decision, reasons = decide(

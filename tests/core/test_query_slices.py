@@ -32,10 +32,17 @@ def test_a_slice_of_all_queries_is_no_slice():
     assert set(query_slices(rows)) == {"of 1 to 3 words", "of 4 or 5 words"}
 
 
-def test_slices_of_fewer_than_eight_queries_are_left_out():
-    differences = {str(number): 0.0 for number in range(15)}
-    slices = {"large": {str(n) for n in range(8)}, "small": {str(n) for n in range(8, 15)}}
-    assert [one.name for one in slice_gains(differences, slices, margin=0.05)] == ["large"]
+def test_a_slice_of_fewer_than_eight_queries_is_shown_and_neither_tested_nor_counted_by_holm():
+    values = np.random.default_rng(3).normal(0.0, 0.1, size=15)
+    differences = {f"{number:02d}": value for number, value in enumerate(values)}
+    slices = {"large": set(sorted(differences)[:8]), "small": set(sorted(differences)[8:])}
+    large, small = slice_gains(differences, slices | {"unknown": {"99"}}, margin=0.05)
+    assert (large.name, small.name) == ("large", "small")
+    alone = slice_gains(differences, {"large": slices["large"]}, margin=0.05)[0]
+    assert large.p_value == alone.p_value
+    assert small.p_value is None
+    assert small.gain.value == pytest.approx(values[8:].mean())
+    assert small.gain.n == 7
 
 
 def test_the_p_value_is_that_of_a_one_sided_test_of_the_mean():

@@ -61,13 +61,13 @@ def started_run(root: Path, store: Path, **more: str) -> "subprocess.Popen[str]"
     )
 
 
-def cookbook(folder: Path, *arguments: str) -> str:
+def cookbook(folder: Path, *arguments: str, **more: str) -> str:
     """What a command prints that is given in a folder, as a user would; it ends well."""
     command = [*COOKBOOK, *arguments]
     done = subprocess.run(
         command,
         cwd=folder,
-        env=environment(folder / "prefect", PYTHONPATH=str(PROJECT)),
+        env=environment(folder / "prefect", PYTHONPATH=str(PROJECT), **more),
         capture_output=True,
         text=True,
         check=False,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
-from tests.flows.smoke import cookbook
+from tests.flows.smoke import cookbook, report_of
 from tests.test_docs import PROJECT, commands
 
 pytestmark = pytest.mark.slow
@@ -75,3 +76,19 @@ def test_the_page_can_be_followed_from_top_to_bottom(folder: Path, root: Path) -
     assert {*followed} == PROMISED.keys()
     assert served(folder) == "v0003"
     assert (folder / "exported" / "scorer" / "model.safetensors").is_file()
+
+
+def test_a_version_of_settings_that_are_gone_names_the_commit_that_knows_them(
+    folder: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = folder / "runs"
+    for path in (runs / "job_search" / "finished").glob("*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest["settings"] |= {"renamed_since": 1}
+        path.write_text(json.dumps(manifest))
+    commit = report_of(runs)["environment"]["commit"]
+    with pytest.raises(SystemExit):
+        main(["models", "reproduce", "v0001", "--root", str(root), "--store", str(runs)])
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"recorded at commit {commit}, and 1 of them are unknown here" in said
+    assert list(runs.glob(".reproduce*")) == []

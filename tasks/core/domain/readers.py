@@ -20,6 +20,9 @@ from tasks.core.tables import Row, iterate_rows
 
 # One field of a profile or a posting; more is a broken file or an attack on the memory.
 MAX_LINE_CHARACTERS = 2_000_000
+# A gzip file may unpack to a thousand times its size. Logs and catalogs, which repeat themselves,
+# unpack to 5 to 30 times; small files may repeat what they like.
+MAX_EXPANSION, FREE_CHARACTERS = 200, 64 * 2**20
 # What Python raises on a gzip file that is cut off, none at all, or damaged inside.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 # What Arrow raises on a Parquet file that is none, whose footer or pages are damaged, or whose
@@ -151,10 +154,17 @@ def _open(path: Path) -> TextIO:
 
 
 def _decoded(stream: TextIO, path: Path) -> Iterator[str]:
-    number = 0
+    number, characters = 0, 0
+    most = max(FREE_CHARACTERS, MAX_EXPANSION * path.stat().st_size)
     try:
         while line := stream.readline(MAX_LINE_CHARACTERS):
-            number += 1
+            number, characters = number + 1, characters + len(line)
+            if characters > most:
+                raise CookbookError(
+                    f"{path} must unpack to at most {MAX_EXPANSION} times its size; at line "
+                    f"{number} it has more, as a file made to fill a disk does. Unpack it and see "
+                    "what it holds: a plain file may be of any size."
+                )
             if len(line) == MAX_LINE_CHARACTERS or "\0" in line:
                 raise CookbookError(
                     f"{path}, line {number}: a line has at most {MAX_LINE_CHARACTERS:,} characters "

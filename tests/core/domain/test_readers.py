@@ -112,6 +112,23 @@ def test_a_gzip_file_that_is_cut_off_is_not_taken_for_a_short_one(tmp_path):
         _lines(tmp_path, whole[: len(whole) // 2], "rows.jsonl.gz")
 
 
+def test_a_gzip_file_made_to_fill_a_disk_is_refused_and_its_rows_written_plainly_are_not(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(readers, "FREE_CHARACTERS", 100_000)
+    rows = b'{"a": 1}\n' * 100_000
+    packed = gzip.compress(rows)
+    assert len(rows) > readers.MAX_EXPANSION * len(packed)
+    with pytest.raises(CookbookError, match="at most 200 times its size"):
+        _lines(tmp_path, packed, "rows.jsonl.gz")
+    assert len(_lines(tmp_path, rows)) == 100_000
+    # What a log repeats, and a small file that repeats itself, stay far below.
+    varied = gzip.compress(b"".join(b'{"a": %d}\n' % n for n in range(20_000)))
+    assert len(_lines(tmp_path, varied, "rows.jsonl.gz")) == 20_000
+    small = gzip.compress(rows[: 9 * 11_000])
+    assert len(_lines(tmp_path, small, "rows.jsonl.gz")) == 11_000
+
+
 def test_damage_inside_a_gzip_file_is_told(tmp_path):
     whole = bytearray(gzip.compress(bytes(range(97, 123)) * 400))
     whole[20:40] = b"\xff" * 20
