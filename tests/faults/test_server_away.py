@@ -19,14 +19,14 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 
 @contextmanager
-def serving(home: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
-    """Prefect's API on a port, with its database in ``home``."""
+def serving(home: Path, port: int, **more: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """Prefect's API on a port, with its database in ``home``; ``more`` goes to its environment."""
     with socket.create_server(("127.0.0.1", port)) as listening:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.server_process", str(listening.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[listening.fileno()],
-            env=environment(home),
+            env=environment(home, **more),
             cwd=PROJECT,
         )
     try:
