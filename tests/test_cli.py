@@ -344,8 +344,6 @@ def test_an_export_keeps_what_people_did_to_its_owner(store: Path, tmp_path: Pat
 def test_an_onnx_export_holds_its_logits_to_torchs_and_times_both(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     lively_scorer("random_encoder").save(tmp_path / "scorer")
     store, target = tmp_path / "runs", tmp_path / "exported"
     files = {f"scorer/{path.name}": path for path in (tmp_path / "scorer").iterdir()}

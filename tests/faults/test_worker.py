@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.faults.test_server_away import free_port, serving
-from tests.flows.served import Served, wait_for
+from tests.flows.served import OFFERED, Served, wait_for
 from tests.flows.smoke import PROJECT, content_digests, environment
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
@@ -39,11 +39,14 @@ def pools(root: Path, folder: Path, **server: str) -> Iterator[tuple[Served, dic
         COOKBOOK_STORE=str(on.store),
         DO_NOT_TRACK="1",
     )
-    made = [f"work-pool create --type process {pool}".split() for pool in POOLS]
     with serving(folder / "prefect", on.port, **server):
-        for words in (*made, ["deploy", "--all"]):
-            command = [*PREFECT, *words]
+        for pool in POOLS:
+            command = [*PREFECT, "work-pool", "create", "--type", "process", pool]
             subprocess.run(command, env=workers, cwd=PROJECT, capture_output=True, check=True)
+        # It ends with 1, since the pool of containers is not there; the others' are deployed.
+        command = [*PREFECT, "deploy", "--all"]
+        subprocess.run(command, env=workers, cwd=PROJECT, capture_output=True, check=False)
+        assert on.api("/deployments/count", {}) >= OFFERED
         # Nobody is left to say that the run crashed: the server itself must notice its silence.
         notices = [sys.executable, "-m", "flows.stale_runs"]
         subprocess.run(notices, env=workers, cwd=PROJECT, capture_output=True, check=True)

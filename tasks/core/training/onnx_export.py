@@ -4,6 +4,7 @@ The graph is the model alone. Who serves it renders pairs by the template of ``c
 tokenizes and pads on the right; logits come out raw, before temperature.
 """
 
+import logging
 import time
 import warnings
 from collections.abc import Callable
@@ -84,6 +85,8 @@ def _write(graph: nn.Module, sample: dict[str, Tensor], path: Path) -> None:
     sizes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("tokens")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns of calls of its own
+        # and says that torchvision, whose operators no scorer has, is not installed.
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
             graph,
             tuple(sample.values()),

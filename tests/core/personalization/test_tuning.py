@@ -1,7 +1,6 @@
 """Search of L2 weights: finds the better region, repeats itself, learns from earlier trials."""
 
 import numpy as np
-import pytest
 
 from tasks.core.personalization.coordinate_descent import coordinate_descent
 from tasks.core.personalization.game_model import RandomEffect
@@ -26,7 +25,6 @@ def split_clicks() -> tuple[Rows, Rows]:
 
 
 def test_the_search_beats_a_poor_start_and_repeats_with_its_seed() -> None:
-    pytest.importorskip("optuna")
     rows, held_out = split_clicks()
     poor = coordinate_descent(rows, with_l2(GAME, {"per_member": 1e-3}), validation=held_out,
                               metric="logistic_loss")  # fmt: skip
@@ -42,7 +40,6 @@ def test_the_search_beats_a_poor_start_and_repeats_with_its_seed() -> None:
 
 def test_earlier_trials_steer_the_first_new_ones() -> None:
     """With enough earlier trials the search must not begin at random again."""
-    pytest.importorskip("optuna")
     rows, held_out = split_clicks()
     known = [
         Trial({"per_member": weight}, loss)

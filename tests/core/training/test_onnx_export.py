@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 
 from tasks.core.distillation.vocabulary import trim_vocabulary
@@ -20,7 +21,6 @@ Floats = npt.NDArray[np.float32]
 
 def logits_of_graph(folder: Path, scorer: PairScorer) -> Floats:
     """Those of nine pairs, read by ``scorer``'s tokenizer."""
-    onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(folder / MODEL)
     tokens, device = scorer.tokenize(pairs_of(9)), scorer.model.device
     inputs = onnx_export.pad(tokens, np.arange(9), scorer.tokenizer, device)
@@ -30,7 +30,6 @@ def logits_of_graph(folder: Path, scorer: PairScorer) -> Floats:
 
 def test_the_graph_gives_a_causal_scorers_logits(tmp_path: Path) -> None:
     """An encoder's is exported by the test of the command (tests/test_cli.py)."""
-    pytest.importorskip("onnxscript")
     scorer = lively_scorer("random_decoder")
     parity = export_onnx(scorer, tmp_path)
     assert 0 <= parity.largest_gap < 1e-4
@@ -41,7 +40,6 @@ def test_the_graph_gives_a_causal_scorers_logits(tmp_path: Path) -> None:
 
 def test_a_trimmed_scorers_graph_gives_the_whole_ones_logits(tmp_path: Path) -> None:
     """With the tokenizer of its folder: ids of the whole vocabulary would be other tokens."""
-    pytest.importorskip("onnxscript")
     scorer = lively_scorer("random_encoder")
     expected, rows = scorer.logits(pairs_of(9)), len(scorer.tokenizer)
     trim_vocabulary(scorer, [text for pair in pairs_of(9) for text in (pair.left, pair.right)])
