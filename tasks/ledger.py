@@ -14,6 +14,7 @@ from tasks.core.evaluation import (
     click_figures,
     golden_figures,
     kept_figures,
+    kept_of_rarer_actions,
     paired_gain,
 )
 from tasks.core.intervals import bootstrap_mean
@@ -116,6 +117,7 @@ def _figures(
     yardstick: Yardstick, loaded: dict[str, TierLogits], others: dict[str, Scored], bins: int
 ) -> dict[str, Any]:
     scored = {role: tier.scored() for role, tier in loaded.items()}
+    click_teacher = scored.get("click_teacher")
     tiers, curves = {}, {}
     for role in (role for role in TIERS if role in loaded):
         errors, curves[role] = calibration_figures(yardstick, loaded[role], n_bins=bins)
@@ -123,9 +125,8 @@ def _figures(
             "golden": golden_figures(yardstick, loaded[role]),
             "clicks": click_figures(yardstick, scored[role]),
             "calibration": errors,
-            "kept": kept_figures(
-                yardstick, scored[role], scored["policy_teacher"], scored.get("click_teacher")
-            ),
+            "kept": kept_figures(yardstick, scored[role], scored["policy_teacher"], click_teacher),
+            "kept_actions": kept_of_rarer_actions(yardstick, scored[role], click_teacher),
         }
     rankers = others | {role: scored[role] for role in BASELINES if role in scored}
     baselines = {name: _baseline(yardstick, one) for name, one in rankers.items()}

@@ -175,14 +175,32 @@ def kept_figures(
         "click_auc": None,
     }
     if click_teacher is not None and yardstick.has_clicks:
-        clicked = yardstick.actions["clicked"]
-        mine, best = tier.on_clicks["clicked"], click_teacher.on_clicks["clicked"]
-
-        def share(weights: Floats) -> float:
-            return weighted_auc(clicked, mine, weights) / weighted_auc(clicked, best, weights)
-
-        kept["click_auc"] = yardstick.by_member(share).to_json()
+        kept["click_auc"] = _kept_auc(yardstick, "clicked", tier, click_teacher)
     return kept
+
+
+def kept_of_rarer_actions(
+    yardstick: Yardstick, tier: Scored, click_teacher: Scored | None
+) -> dict[str, Any]:
+    """Shares of the click teacher's AUC by action, clicks left out; None where nobody took it."""
+    rarer = [name for name in yardstick.actions if name != "clicked"]
+    if click_teacher is None:
+        return dict.fromkeys(rarer)
+    return {name: _kept_auc(yardstick, name, tier, click_teacher) for name in rarer}
+
+
+def _kept_auc(
+    yardstick: Yardstick, action: str, tier: Scored, teacher: Scored
+) -> dict[str, Any] | None:
+    taken = yardstick.actions[action]
+    if not 0 < taken.sum() < len(taken):
+        return None
+    mine, best = tier.on_clicks[action], teacher.on_clicks[action]
+
+    def share(weights: Floats) -> float:
+        return weighted_auc(taken, mine, weights) / weighted_auc(taken, best, weights)
+
+    return yardstick.by_member(share).to_json()
 
 
 def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str, Any]:

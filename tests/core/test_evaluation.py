@@ -15,6 +15,7 @@ from tasks.core.evaluation import (
     click_figures,
     golden_figures,
     kept_figures,
+    kept_of_rarer_actions,
     paired_gain,
 )
 from tasks.core.intervals import Interval
@@ -95,6 +96,22 @@ def test_kept_is_the_ratio_of_the_two_means():
     areas = [roc_auc_score(clicked, one.on_clicks["clicked"]) for one in (student, teacher)]
     assert kept["click_auc"]["value"] == pytest.approx(areas[0] / areas[1])
     assert kept["click_auc"]["n"] == 60
+
+
+def test_the_share_kept_of_a_rarer_action_is_the_ratio_of_its_own_areas():
+    yardstick = _yardstick()
+    student, teacher = (_tier(yardstick, s, skill=k).scored() for s, k in ((1, 0.3), (2, 1.0)))
+    kept = kept_of_rarer_actions(yardstick, student, teacher)
+    assert list(kept) == ["applied"]
+    applied = yardstick.actions["applied"]
+    areas = [roc_auc_score(applied, one.on_clicks["applied"]) for one in (student, teacher)]
+    assert kept["applied"]["value"] == pytest.approx(areas[0] / areas[1])
+    assert kept["applied"]["low"] < kept["applied"]["value"] < kept["applied"]["high"]
+    itself = kept_of_rarer_actions(yardstick, teacher, teacher)["applied"]
+    assert (itself["value"], itself["low"], itself["high"]) == (1.0, 1.0, 1.0)
+    assert kept_of_rarer_actions(yardstick, student, None) == {"applied": None}
+    yardstick.actions["applied"][:] = 0
+    assert kept_of_rarer_actions(yardstick, student, teacher) == {"applied": None}
 
 
 def test_chance_correction_takes_a_random_student_to_zero():

@@ -170,6 +170,7 @@ def _tier(number: int) -> dict[str, Any]:
     tier["calibration"]["clicked"] = {"ece_before": 0.046 + 0.008 * number, "ece_after": 0.011}
     tier["calibration"]["applied"] = {"ece_before": 0.021, "ece_after": 0.006}
     tier["kept"]["click_auc"] = _interval(round(clicked / 0.672, 4), 0.009, 4200)
+    tier["kept_actions"] = {"applied": _interval(round((clicked + 0.06) / 0.732, 4), 0.03, 610)}
     return tier
 
 

@@ -149,6 +149,18 @@ def test_the_tier_table_has_a_row_per_model(full: Page, minimal: Page) -> None:
         assert len(cells) == models
 
 
+def test_a_rarer_action_shows_what_is_kept_of_it_and_an_earlier_report_shows_none() -> None:
+    report = full_report()
+    kept = report["tiers"][-1]["kept_actions"]["applied"]
+    kept["value"], kept["low"], kept["high"] = 0.4321, 0.4123, 0.4567
+    words = read_page(render_html(report)).words
+    assert "43.2%" in words
+    assert "41.2" in words
+    for tier in report["tiers"]:
+        del tier["kept_actions"]
+    assert "43.2%" not in read_page(render_html(report)).words
+
+
 def test_a_run_that_trained_nothing_still_has_a_page() -> None:
     report = minimal_report() | {"tiers": [], "seconds_by_step": {}, "skipped": []}
     report["judge"]["kappa"] = None

@@ -84,16 +84,28 @@ def _actions(tiers: Sequence[Mapping[str, Any]]) -> Html | None:
     actions = sorted({action for tier in tiers for action in tier["clicks"] or {}} - {"clicked"})
     if not actions:
         return None
-    columns = [Column("Model"), *(Column(f"AUC, {action}", number=True) for action in actions)]
+    columns = [Column("Model")]
+    for action in actions:
+        columns += [Column(f"AUC, {action}", number=True), Column("Kept", number=True)]
     rows = [
-        [words(tier["role"]), *(_action(tier["clicks"].get(action)) for action in actions)]
+        [words(tier["role"]), *(cell for action in actions for cell in _action(tier, action))]
         for tier in tiers
         if tier["clicks"]
     ]
-    return table("The rarer actions, by model, with 95% intervals.", columns, rows, compact=True)
+    caption = (
+        "The rarer actions, by model, with 95% intervals. Kept: share of the click teacher's AUC."
+    )
+    return table(caption, columns, rows, compact=True)
 
 
-def _action(interval: Mapping[str, Any] | None) -> Html:
-    if interval is None:
-        return element("span", "not measured", class_="missing")
-    return value_over(decimal(interval["value"]), span(interval["low"], interval["high"]))
+def _action(tier: Mapping[str, Any], action: str) -> list[Html]:
+    """AUC and the share kept, which earlier versions did not measure."""
+    auc = tier["clicks"].get(action)
+    kept = tier.get("kept_actions", {}).get(action)
+    missing = element("span", "not measured", class_="missing")
+    return [
+        value_over(decimal(auc["value"]), span(auc["low"], auc["high"])) if auc else missing,
+        value_over(percent(kept["value"]), span(kept["low"], kept["high"], 1, as_percent=True))
+        if kept
+        else missing,
+    ]
