@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from tasks.core.calibration import ActionCalibration, Reliability, exceedance, reliability
+from tasks.core.click_splits import asker_of
 from tasks.core.intervals import (
     Interval,
     bootstrap_mean,
@@ -57,7 +58,7 @@ class Yardstick:
             np.array([row["grade"] for row in golden]),
             {name: np.array([row[name] for row in shown], dtype=np.float64) for name in actions},
             np.array([row["weight"] for row in shown], dtype=np.float64),
-            number_clusters([row["member_id"] for row in shown] or [""]),
+            number_clusters([asker_of(row) for row in shown] or [""]),
             n_resamples,
         )
 
