@@ -180,9 +180,12 @@ def kept_figures(
         mine, best = tier.on_clicks["clicked"], click_teacher.on_clicks["clicked"]
 
         def share(weights: Floats) -> float:
-            return weighted_auc(clicked, mine, weights) / weighted_auc(clicked, best, weights)
+            # A resample of few clicks may rank them all last: there is no share of nothing.
+            whole = weighted_auc(clicked, best, weights)
+            return weighted_auc(clicked, mine, weights) / whole if whole else float("nan")
 
-        kept["click_auc"] = yardstick.by_member(share).to_json()
+        found = yardstick.by_member(share)
+        kept["click_auc"] = found.to_json() if np.isfinite(found.value) else None
     return kept
 
 
