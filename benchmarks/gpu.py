@@ -29,7 +29,7 @@ from benchmarks.published_shapes import Shape, forward_flops, published, tiny
 from tasks.core.training.architecture import freeze_embeddings, with_lora
 from tasks.core.training.base_models import byte_tokenizer
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import scoring_slots
+from tasks.core.training.precision import hold_weights, scoring_slots
 from tasks.core.training.tokens import Tokenized, pad
 
 GRADES = 5
@@ -220,7 +220,7 @@ def measure_scoring(
     free()
     model = build(shape).eval()
     if device().type == "cuda":  # as PairScorer.load holds them to score with
-        model.to(torch.bfloat16)  # type: ignore[arg-type]
+        hold_weights(model, torch.bfloat16)
     queries = max(1, slots // (candidates * (prefix + tail)))
     tokens = rows_of(queries, candidates, prefix, tail)
     rows, forward = np.arange(len(tokens)), Forward(model, byte_tokenizer())

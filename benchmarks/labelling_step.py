@@ -32,6 +32,7 @@ from tasks.settings import (
     GoldenSettings,
     JudgeSettings,
     LabelSettings,
+    MixSettings,
     SynthesisSettings,
 )
 from tasks.synthesize import synthesize
@@ -116,7 +117,7 @@ def main() -> None:
     peaks = {"start": peak_mb()}
     with open_run(folder / "runs", NAME):
         domain: Domain = ingest.fn("many", folder / "root", GoldenSettings())
-        chosen = step(synthesize, domain, None, ENCODER, synthesis)
+        chosen = step(synthesize, domain, None, ENCODER, synthesis, MixSettings())
         assert chosen.counts["pairs"] == pairs
         peaks["choose"] = peak_mb()
         made_from = [domain.policy, domain.golden, domain.catalog]
@@ -128,7 +129,7 @@ def main() -> None:
         done = step(label, domain, chosen, judge, verdict, ENCODER, JUDGE, LabelSettings())
         assert done.counts == {"judgments": pairs, "quarantined": 0}
         peaks["label"] = peak_mb()
-        step(mine_pairs, domain, chosen, done, None, ENCODER, synthesis)
+        step(mine_pairs, domain, chosen, done, None, ENCODER, synthesis, MixSettings())
         peaks["choose_again"] = peak_mb()
     print(json.dumps(peaks))
 

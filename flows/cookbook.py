@@ -60,7 +60,7 @@ def cookbook(
         verdict = validate_judge(data, judge, s.encoder, s.judge)
         watch_canaries(data, judge, verdict, s.encoder, s.judge)
         written = write_llm_queries(data, judge, verdict, s.encoder, s.judge, s.synthesis)
-        pairs = synthesize(data, written, s.encoder, s.synthesis)
+        pairs = synthesize(data, written, s.encoder, s.synthesis, s.mix)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
         judgments = label_again(data, pairs, judgments, judge, verdict, s)
         people = gather_people_grades(data, s.encoder, s.people, s.mix)
@@ -77,7 +77,7 @@ def cookbook(
         }
         policy_teacher = train_policy_teacher(data, judgments, people, clicks, s.policy_teacher)
         click_teacher = train_click_teacher(data, clicks, policy_teacher, s.click_teacher)
-        transfer = gather_transfer_set(data, judgments, people, clicks, s.encoder)
+        transfer = gather_transfer_set(data, judgments, people, clicks, s.encoder, s.mix)
         teachers = {"policy": policy_teacher, "click": click_teacher}
         by_policy, by_clicks = (
             store_labels(name, data, one, transfer, s) for name, one in teachers.items()
@@ -94,7 +94,7 @@ def cookbook(
         }
         goals = {name: s.goal_of(name) for name in labels}
         conflicts = audit_conflicts(data, judgments, people, transfer, labels, goals)
-        taught = teach_students(data, transfer, labels, teachers, people, clicks, s)
+        taught = teach_students(data, transfer, labels, teachers, clicks, s)
         if until == "distill":
             return {}
 

@@ -20,5 +20,5 @@ def label_again(
     if not s.synthesis.second_round_pairs:
         return judgments
     aimed = write_llm_queries(domain, judge, verdict, s.encoder, s.judge, s.synthesis, judgments)
-    more = mine_pairs(domain, pairs, judgments, aimed, s.encoder, s.synthesis)
+    more = mine_pairs(domain, pairs, judgments, aimed, s.encoder, s.synthesis, s.mix)
     return label(domain, more, judge, verdict, s.encoder, s.judge, s.labels)

@@ -44,7 +44,6 @@ def teach_students(
     transfer: Artifact,
     labels: Mapping[str, Artifact | None],
     teachers: Mapping[str, Artifact | None],
-    people: Artifact | None,
     impressions: Artifact | None,
     s: Settings,
 ) -> Students:
@@ -75,7 +74,7 @@ def teach_students(
     mix, chosen = None, "student"
     if len(candidates) > 1 and policy_only is not None and click_only is not None:
         candidates |= {"policy_only": (relevance, policy_only), "click_only": (clicks, click_only)}
-        mix = choose_mix(domain, candidates, people, impressions, s.mix)
+        mix = choose_mix(domain, candidates, impressions, s.mix)
         chosen = mix.json(MIX)["chosen"]
     settings, student = candidates[chosen]
     smaller = s.pruned_student

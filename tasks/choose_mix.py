@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from tasks.allowed_queries import CHOICE, with_choice
 from tasks.core.distillation.tradeoff import MeasuredStudent, choose, front
 from tasks.core.domain.catalog import Catalog
 from tasks.core.errors import CookbookError
 from tasks.core.evaluation import TierLogits, Yardstick
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
-from tasks.core.tables import read_rows
 from tasks.core.training.scorer import PairScorer
-from tasks.exchange import MIX, PEOPLE, SCORER, Domain, golden_rows, shown_rows
+from tasks.exchange import MIX, SCORER, Domain, golden_rows, shown_rows
 from tasks.settings import DistillationSettings, MixSettings
 from tasks.step import make, step
 
@@ -24,23 +24,21 @@ Candidate = tuple[DistillationSettings, Artifact]
 def choose_mix(
     domain: Domain,
     candidates: Mapping[str, Candidate],
-    people: Artifact | None,
     impressions: Artifact | None,
     settings: MixSettings,
 ) -> Artifact:
-    """Measure every student on tune queries and on calibration's impressions; pick one.
+    """Measure every student on tune queries kept for it and on calibration's impressions; pick one.
 
     ``candidates`` are students by name with the settings that made them; those of one goal, with
-    alpha 1 and 0, are among them. Tune queries whose grades taught are left out; the sealed
-    queries and held-out members stay unread.
+    alpha 1 and 0, are among them. The sealed queries and held-out members stay unread.
     """
 
     def build(bench: Workbench) -> Counts:
-        taught = _taught(people)
-        tune = [row for row in golden_rows(domain, "tune") if row["query_id"] not in taught]
+        golden = with_choice(golden_rows(domain, "tune"), settings, has_log=True)
+        tune = [row for row in golden if row["split"] == CHOICE]
         if not any(row["grade"] for row in tune):
             raise CookbookError(
-                "Students are chosen by NDCG on tune queries whose grades taught nothing, of which "
+                "Students are chosen by NDCG on tune queries that taught nothing, of which "
                 f"one has to have a grade above 0; {len({row['query_id'] for row in tune})} such "
                 "queries have none. Grade more tune queries, raise mix.tune_share, or empty "
                 "mix.alphas and mix.conflicts."
@@ -68,18 +66,9 @@ def choose_mix(
         upstream=[
             domain.golden,
             domain.catalog,
-            people,
             impressions,
             *(artifact for _, artifact in candidates.values()),
         ],
-    )
-
-
-def _taught(people: Artifact | None) -> set[str]:
-    return (
-        {row["query_id"] for row in read_rows(people.file(PEOPLE), ["query_id"])}
-        if people
-        else set()
     )
 
 

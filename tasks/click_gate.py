@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.click_splits import asker_of
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import Interval, bootstrap_statistic, number_clusters
 from tasks.core.promotion import Lost
@@ -64,7 +65,7 @@ def click_gain(
     clicked = _clicked(rows)
     return bootstrap_statistic(
         lambda w: weighted_auc(clicked, ours, w) - weighted_auc(clicked, others, w),
-        number_clusters([row["member_id"] for row in rows]),
+        number_clusters([asker_of(row) for row in rows]),
         n_resamples=n_resamples,
         seed=seed,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from tasks.core.click_splits import USES, Caps, assign_uses, cap_uses
 from tasks.core.clicks_filter import people_only
 from tasks.core.domain.impressions import actions_of
+from tasks.core.errors import CookbookError
 from tasks.core.propensities import estimate_propensities, inverse_propensity_weights
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
@@ -43,6 +44,7 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             columns["member_id"],
             columns["timestamp"],
             columns["shown_at_random"],
+            impression_ids=columns["impression_id"],
             held_out_members=settings.held_out_members,
         )
         _write_training_log(bench.out / TRAINING_LOG, columns, actions_of(table))
@@ -54,6 +56,7 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             member_ids=columns["member_id"],
         )
         columns = {name: values[keep] for name, values in columns.items()}
+        _check_training(columns["use"], len(keep), settings)
         columns["pair_id"] = _pair_ids(columns)
         rows = write_table(bench.out / IMPRESSIONS, columns)
         write_json(
@@ -64,6 +67,17 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
         return {"rows": rows, **uses, **{f"dropped_{k}": n for k, n in dropped.items() if n}}
 
     return make("impressions", build, module=__name__, settings=settings, upstream=[log])
+
+
+def _check_training(uses: Any, n_rows: int, settings: ImpressionSettings) -> None:
+    """Without a row to train on the click teacher would end in a traceback, hours later."""
+    if not (uses == "train").any():
+        raise CookbookError(
+            "The click log teaches by whole lists of its first 40% of the time, of people who are "
+            f"neither held out nor calibrate, and of at most {settings.training_rows:,} rows "
+            f"(impressions.training_rows); of its {n_rows:,} rows none is such. Bring a longer "
+            "log, or leave impressions out."
+        )
 
 
 def _write_training_log(path: Path, columns: dict[str, Any], actions: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from tasks.allowed_queries import allowed_queries, candidate_counts
+from tasks.allowed_queries import allowed_queries, candidate_counts, with_choice
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
 from tasks.core.retrieval.candidates import PAIR_SCHEMA, find_candidates
@@ -15,7 +15,7 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, iterate_rows, read_rows, write_stream
 from tasks.core.training.base_models import BaseModel
 from tasks.exchange import COVERAGE, GOLDEN, JUDGMENTS, PAIRS, WRITTEN, Domain
-from tasks.settings import BaseModelSettings, SynthesisSettings
+from tasks.settings import BaseModelSettings, MixSettings, SynthesisSettings
 from tasks.step import make, step
 
 # All that the second round needs to know of a label: 200,000 rows of it fit in memory.
@@ -30,6 +30,7 @@ def mine_pairs(
     aimed: Artifact | None,
     encoder: BaseModelSettings,
     settings: SynthesisSettings,
+    mix: MixSettings,
 ) -> Artifact:
     """The first round's pairs and further ones beside them.
 
@@ -40,7 +41,7 @@ def mine_pairs(
 
     def build(bench: Workbench) -> Counts:
         first = pairs.file(PAIRS)
-        library = _Library(domain, TextEncoder.of(base), settings)
+        library = _Library(domain, TextEncoder.of(base), settings, mix)
         known = {row["pair_id"] for row in read_rows(first, ["pair_id"])}
         labels = read_rows(judgments.file(JUDGMENTS), _READ)
         coverage = judgments.json(COVERAGE)["grades"]
@@ -59,6 +60,7 @@ def mine_pairs(
         module=__name__,
         settings={
             **settings.model_dump(mode="json", exclude={"generated_queries", "max_pairs"}),
+            "kept_share": mix.kept_share if domain.impressions else 0.0,
             "encoder": base.fingerprint(),
         },
         upstream=[domain.golden, domain.catalog, pairs, judgments, aimed],
@@ -86,10 +88,13 @@ def _write(
 class _Library:
     """The catalog as the second round searches it."""
 
-    def __init__(self, domain: Domain, encoder: TextEncoder, settings: SynthesisSettings) -> None:
+    def __init__(
+        self, domain: Domain, encoder: TextEncoder, settings: SynthesisSettings, mix: MixSettings
+    ) -> None:
         catalog = Catalog.load(domain.catalog.folder)
         texts = catalog.retrieval_texts()
-        self._golden = read_rows(domain.golden.file(GOLDEN), ["query", "split"])
+        golden = read_rows(domain.golden.file(GOLDEN), ["query", "split"])
+        self._golden = with_choice(golden, mix, has_log=domain.impressions is not None)
         self._encoder, self._settings = encoder, settings
         self._doc_ids, self._index = list(catalog.documents), Bm25Index(texts)
         self._vectors = encoder.embed(texts, max_tokens=settings.max_tokens)

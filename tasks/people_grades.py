@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks
+from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks, with_choice
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.retrieval.first_stage import retrieval_scores
@@ -21,19 +21,18 @@ def gather_people_grades(
     """A share of the tune queries with people's grades and retrieval's scores; None for no share.
 
     Queries that ``mix`` will choose students on are left out, and so are those that equal or
-    nearly repeat one of gate or sealed. Of the others some calibrate, as of the judge's. Without a
-    click log no student is chosen, and no query is kept for it.
+    nearly repeat one of these or of gate or sealed. Some calibrate, as of the judge's.
     """
-    kept_share = mix.kept_share if domain.impressions is not None else 0.0
-    share = settings.tune_share * (1.0 - kept_share)
-    if not share:
+    has_log = domain.impressions is not None
+    kept_share = mix.kept_share if has_log else 0.0
+    if not settings.tune_share * (1.0 - kept_share):
         return None
     base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:
         text_encoder = TextEncoder.of(base)
-        golden = read_rows(domain.golden.file(GOLDEN))
-        rows = _drawn(golden, text_encoder, share, settings.seed, keeps=kept_share > 0)
+        golden = with_choice(read_rows(domain.golden.file(GOLDEN)), mix, has_log=has_log)
+        rows = _drawn(golden, text_encoder, settings)
         catalog = Catalog.load(domain.catalog.folder)
         bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
         graded = [{name: row[name] for name in (*PAIR_COLUMNS, "grade")} for row in rows]
@@ -49,25 +48,19 @@ def gather_people_grades(
         module=__name__,
         settings={
             **settings.model_dump(mode="json"),
-            "share": share,
-            "keeps": kept_share > 0,
+            "kept_share": kept_share,
             "encoder": base.fingerprint(),
         },
         upstream=[domain.golden, domain.catalog],
     )
 
 
-def _drawn(
-    golden: list[Row], encoder: TextEncoder, share: float, seed: int, *, keeps: bool
-) -> list[Row]:
-    """Rows of a share of the tune queries, drawn by the seed; none that leaks.
-
-    Where a share is kept to choose students on, that is a query or more, however few there are.
-    """
+def _drawn(golden: list[Row], encoder: TextEncoder, settings: PeopleSettings) -> list[Row]:
+    """Rows of a share of the tune queries, drawn by the seed; none that leaks."""
     tune = {row["query_id"]: row for row in golden if row["split"] == "tune"}
     queries = [tune[query_id] for query_id in sorted(tune)]
     free, _ = free_of_leaks(queries, golden, encoder, max_tokens=QUERY_TOKENS)
-    order = np.random.default_rng(seed).permutation(len(queries))
-    order = order[: min(round(share * len(queries)), len(queries) - keeps)]
+    order = np.random.default_rng(settings.seed).permutation(len(queries))
+    order = order[: round(settings.tune_share * len(queries))]
     chosen = {queries[place]["query_id"] for place in order if free[place]}
     return [row for row in golden if row["query_id"] in chosen]

@@ -39,6 +39,7 @@ from tasks.settings import BaseModelSettings
 from tasks.step import make, step
 
 FIXED = "student"
+UNTOLD = "later rows of members seen before hold no click, or nothing else, to test effects by"
 Floats = npt.NDArray[np.float64]
 
 
@@ -56,6 +57,9 @@ def personalize(
     fitting, later = personal_rows(impressions)
     if not later:
         current_run().skip("personalization", "no member was seen early and again later")
+        return None
+    if len({row["clicked"] for row in later}) < 2:
+        current_run().skip("personalization", UNTOLD)
         return None
     base = BaseModel(**encoder.model_dump())
 

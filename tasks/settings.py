@@ -126,7 +126,7 @@ class MixSettings(Branch):
         default=0.5,
         gt=0,
         le=1,
-        description="Tune queries to choose on: where students are tried, their grades teach none.",
+        description="Tune queries to choose on: where students are tried, they teach no grades.",
     )
     reserve: bool = Field(
         default=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.allowed_queries import allowed_queries, candidate_counts
+from tasks.allowed_queries import allowed_queries, candidate_counts, may_teach, with_choice
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
 from tasks.core.retrieval.candidates import (
@@ -22,7 +22,7 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, read_rows, write_stream
 from tasks.core.training.base_models import BaseModel
 from tasks.exchange import GOLDEN, PAIRS, QUERIES, WRITTEN, Domain
-from tasks.settings import BaseModelSettings, SynthesisSettings
+from tasks.settings import BaseModelSettings, MixSettings, SynthesisSettings
 from tasks.step import make, step
 
 # Queries by template to choose from, per query wanted.
@@ -35,14 +35,17 @@ def synthesize(
     written: Artifact | None,
     encoder: BaseModelSettings,
     settings: SynthesisSettings,
+    mix: MixSettings,
 ) -> Artifact:
     """Choose the pairs to label: no pair of a gate or sealed query, nor of its near-duplicates.
 
-    ``written`` are an LLM's queries; without them templates make some. Made queries that repeat
-    an earlier one are dropped, and a query gets one of several documents that are nearly one.
+    Nor of a query that ``mix`` chooses students on. ``written`` are an LLM's queries; without them
+    templates make some. Made queries that repeat an earlier one are dropped, and a query gets one
+    of several documents that are nearly one.
     """
     base = BaseModel(**encoder.model_dump())
-    most = settings.most_pairs(has_log=domain.impressions is not None)
+    has_log = domain.impressions is not None
+    most = settings.most_pairs(has_log=has_log)
 
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
@@ -54,10 +57,17 @@ def synthesize(
         )
         firsts = first_of_their_kind(catalog.retrieval_texts(), at_least=settings.near_duplicate)
         pairs = _candidates(queries, vectors, catalog, text_encoder, firsts, settings)
+        # Left out at last, so that all others keep their pairs, whose labels may be paid.
+        kept = with_choice(golden, mix, has_log=has_log)
+        free = may_teach(queries, vectors, kept, text_encoder, max_tokens=settings.max_tokens)
+        teaching = {row["query_id"] for row, one in zip(queries, free, strict=True) if one}
+        pairs = (row for row in pairs if row["query_id"] in teaching)
         counts = _write(bench.out / PAIRS, islice(_each_once(pairs), most))
         repeated = int((firsts != np.arange(len(firsts))).sum())
-        return {**counts, "queries_left_out": len(found) - len(queries)} | {
-            "documents_repeated": repeated
+        return {
+            **counts,
+            "queries_left_out": len(found) - int(free.sum()),
+            "documents_repeated": repeated,
         }
 
     return make(
@@ -67,6 +77,7 @@ def synthesize(
         settings={
             **settings.model_dump(mode="json"),
             "most": most,
+            "kept_share": mix.kept_share if has_log else 0.0,
             "encoder": base.fingerprint(),
         },
         upstream=[domain.golden, domain.catalog, domain.traffic, written],

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks
+from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks, with_choice
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
@@ -17,7 +17,7 @@ from tasks.exchange import (
     shown_rows,
     use_of,
 )
-from tasks.settings import BaseModelSettings
+from tasks.settings import BaseModelSettings, MixSettings
 from tasks.step import make, step
 
 
@@ -28,18 +28,22 @@ def gather_transfer_set(
     people: Artifact | None,
     impressions: Artifact | None,
     encoder: BaseModelSettings,
+    mix: MixSettings,
 ) -> Artifact:
     """The pairs that students learn from: graded ones and shown ones, each once.
 
     Shown ones are of queries that may be graded for training: none that calibrates, and none that
-    equals or nearly repeats one of gate or sealed, whose clicks come with the log as any other's.
+    equals or nearly repeats one of gate or sealed, whose clicks come with the log as any other's,
+    or one that ``mix`` chooses students on.
     """
     base = BaseModel(**encoder.model_dump())
+    has_log = impressions is not None
 
     def build(bench: Workbench) -> Counts:
         graded = graded_rows(judgments, people, most=sys.maxsize)
         shown = shown_rows(impressions, "train")
         golden = read_rows(domain.golden.file(GOLDEN), ["query", "split"])
+        golden = with_choice(golden, mix, has_log=has_log)
         kept = _that_may_teach(shown, golden, base) if shown else []
         rows: dict[str, Row] = {}
         for row in [*graded, *kept]:
@@ -56,7 +60,10 @@ def gather_transfer_set(
         "transfer_set",
         build,
         module=__name__,
-        settings={"encoder": base.fingerprint()},
+        settings={
+            "encoder": base.fingerprint(),
+            "kept_share": mix.kept_share if has_log else 0.0,
+        },
         upstream=[domain.golden, judgments, people, impressions],
     )
 

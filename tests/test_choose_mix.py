@@ -1,36 +1,83 @@
-"""The step that picks a student: what it cannot choose by, it says."""
+"""The step that picks a student: on queries that taught none, and what it cannot choose by."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.allowed_queries import CHOICE, with_choice
 from tasks.choose_mix import choose_mix
 from tasks.core.errors import CookbookError
-from tasks.core.tables import columns_of, write_table
-from tasks.exchange import GOLDEN, PEOPLE, Domain
+from tasks.core.tables import columns_of, read_rows, write_table
+from tasks.exchange import GOLDEN, PAIRS, Domain
+from tasks.people_grades import gather_people_grades
 from tasks.run import open_run
-from tasks.settings import MixSettings
+from tasks.settings import MixSettings, PeopleSettings, SynthesisSettings
+from tasks.synthesize import synthesize
 from tests.test_distill import made
+from tests.test_people_grades import ENCODER, golden, write_catalog
+
+TRIED = MixSettings(alphas=(0.3,))
 
 
-@pytest.mark.parametrize(("taught", "left"), [("q9", 2), ("q1", 1)])
-def test_without_a_relevant_tune_pair_left_there_is_nothing_to_choose_by(
-    tmp_path: Path, taught: str, left: int
+def chosen_on(rows: list[dict[str, Any]], mix: MixSettings) -> set[str]:
+    marked = with_choice(rows, mix, has_log=True)
+    return {row["query_id"] for row in marked if row["split"] == CHOICE}
+
+
+def test_no_query_that_students_are_chosen_on_is_labeled_or_graded_for_them(
+    tmp_path: Path,
 ) -> None:
-    """Of two tune queries one has a grade above 0, if any: its grades may have taught."""
-    relevant = int(taught == "q1")
+    """Their golden pairs are what retrieval finds: a third were labeled, and learned by heart."""
+    rows = golden()
+    kept = chosen_on(rows, TRIED)
+    tune = {row["query_id"] for row in rows if row["split"] == "tune"}
+    assert len(kept) == 15
+    steps: Any = (synthesize, gather_people_grades)
+    with open_run(tmp_path, "toy"):
+        grades = made("golden", lambda out: write(out / GOLDEN, rows))
+        catalog = made("catalog", write_catalog)
+        domain = Domain(grades, grades, catalog, None, grades, None)
+        settings = SynthesisSettings(generated_queries=0)
+        after, before = (
+            read_rows(steps[0].fn(domain, None, ENCODER, settings, mix).file(PAIRS))
+            for mix in (TRIED, MixSettings())
+        )
+        people = steps[1].fn(domain, ENCODER, PeopleSettings(), TRIED)
+        graded = {row["query_id"] for row in read_rows(people.file("people_grades.parquet"))}
+    labeled = {row["query_id"] for row in after}
+    assert not kept & (labeled | graded)
+    assert labeled == graded == tune - kept - {"q00"}  # which has the words of a sealed one
+    # The others' pairs, and with them their labels, are those of a run that tries nothing.
+    assert after == [row for row in before if row["query_id"] not in kept]
+
+
+def test_copies_of_a_query_are_kept_together_and_one_at_least() -> None:
     rows = [
-        {"query_id": f"q{number % 2}", "split": "tune", "grade": (number % 2) * relevant}
-        for number in range(4)
+        {"query_id": f"q{n}", "query": text, "split": "tune"}
+        for n, text in enumerate(["night nurse", "Nurse night", "baker", "pilot"])
     ]
+    for share in (0.01, 0.3, 0.6, 1.0):
+        kept = chosen_on(rows, MixSettings(alphas=(0.3,), tune_share=share))
+        assert kept
+        assert ("q0" in kept) == ("q1" in kept)
+    assert kept == {"q0", "q1", "q2", "q3"}
+    assert with_choice(rows, TRIED, has_log=False) == with_choice(rows, MixSettings(), has_log=True)
+
+
+def test_without_a_relevant_query_left_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
+    rows = [
+        {"query_id": f"q{n}", "query": f"job {n}", "split": "tune", "grade": 0} for n in range(4)
+    ]
+    kept = chosen_on(rows, TRIED)
+    for row in rows:
+        row["grade"] = int(row["query_id"] not in kept)
     step: Any = choose_mix
     with open_run(tmp_path, "toy"):
-        golden = made("golden", lambda out: write(out / GOLDEN, rows))
-        people = made("people_grades", lambda out: write(out / PEOPLE, [{"query_id": taught}]))
-        domain = Domain(golden, golden, golden, None, None, None)
-        with pytest.raises(CookbookError, match=f"{left} such queries have none"):
-            step.fn(domain, {}, people, None, MixSettings(alphas=(0.3,)))
+        grades = made("golden", lambda out: write(out / GOLDEN, rows))
+        domain = Domain(grades, grades, grades, None, None, None)
+        with pytest.raises(CookbookError, match="2 such queries have none"):
+            step.fn(domain, {}, None, TRIED)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -77,7 +77,7 @@ def teach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Teach:
         click_teacher = artifact("click_teacher") if log else None
         teachers = {"policy": artifact("policy_teacher"), "click": click_teacher}
         with open_run(tmp_path / "store", "toy") as opened:
-            found = teach_students(domain, artifact("transfer"), {}, teachers, None, None, settings)
+            found = teach_students(domain, artifact("transfer"), {}, teachers, None, settings)
         recorder.skipped = [one["step"] for one in opened.skipped]
         return found, recorder
 

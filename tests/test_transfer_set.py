@@ -6,11 +6,12 @@ from typing import Any
 from tasks.core.tables import columns_of, read_rows, write_table
 from tasks.exchange import GOLDEN, IMPRESSIONS, JUDGMENTS, TRANSFER, Domain, use_of
 from tasks.run import open_run
-from tasks.settings import BaseModelSettings
+from tasks.settings import BaseModelSettings, MixSettings
 from tasks.transfer_set import gather_transfer_set
 from tests.test_distill import made
 
 ENCODER = BaseModelSettings(source="embedded")
+NO_MIX = MixSettings()
 TRAINING, CALIBRATING = (
     next(name for name in (f"q{number}" for number in range(99)) if use_of(name) == use)
     for use in ("train", "calibrate")
@@ -44,7 +45,7 @@ GRADED = [
 ]
 
 
-def gathered(store: Path, *, log: bool) -> list[str]:
+def gathered(store: Path, *, log: bool, mix: MixSettings = NO_MIX) -> list[str]:
     step: Any = gather_transfer_set
     tables = {GOLDEN: GOLDEN_ROWS, JUDGMENTS: GRADED, IMPRESSIONS: SHOWN}
 
@@ -54,7 +55,7 @@ def gathered(store: Path, *, log: bool) -> list[str]:
     with open_run(store, "toy"):
         golden, judgments, clicks = (table(name) for name in tables)
         domain = Domain(golden, golden, golden, None, None, None)
-        found = step.fn(domain, judgments, None, clicks if log else None, ENCODER)
+        found = step.fn(domain, judgments, None, clicks if log else None, ENCODER, mix)
         return [row["pair_id"] for row in read_rows(found.file(TRANSFER))]
 
 
@@ -65,6 +66,11 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 def test_shown_queries_that_are_measured_or_calibrate_teach_no_student(tmp_path: Path) -> None:
     """Their clicks come with the log, and a teacher's grades of them would be learned by heart."""
     assert gathered(tmp_path, log=True) == ["graded", "any", "tune"]
+
+
+def test_shown_queries_that_a_mix_is_chosen_on_teach_no_student(tmp_path: Path) -> None:
+    mix = MixSettings(alphas=(0.3,), tune_share=1)
+    assert gathered(tmp_path, log=True, mix=mix) == ["graded", "any"]
 
 
 def test_without_a_log_graded_pairs_alone_teach(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.tables import Row
+
 Ints = npt.NDArray[np.int64]
 Ids = Sequence[str] | npt.NDArray[np.str_]
 USES = ("train", "personalize", "later", "calibrate", "held_out")
@@ -32,18 +34,20 @@ class Caps:
 
 
 def assign_uses(
-    member_ids: Sequence[str],
+    member_ids: Ids,
     timestamps: npt.NDArray[np.float64],
     shown_at_random: Ints,
     *,
+    impression_ids: Ids,
     held_out_members: float,
 ) -> npt.NDArray[np.str_]:
-    """The use of each row; all arguments have shape (rows,).
+    """The use of each row, "" for none; all arguments but the share have shape (rows,).
 
     Where the log has impressions in random order, held-out members are measured on those
-    alone: elsewhere the old ranker decided what had a chance to be clicked.
+    alone: elsewhere the old ranker decided what had a chance to be clicked. Rows of nobody in
+    particular are divided list by list, and have no effects to teach or to test.
     """
-    shares = _shares(member_ids)
+    shares = _shares(_askers(member_ids, impression_ids))
     first, second = np.quantile(timestamps, [TRAIN_UNTIL, PERSONALIZE_UNTIL])
     uses = np.where(timestamps <= first, "train", "personalize").astype("<U12")
     uses[timestamps > second] = "later"
@@ -51,7 +55,19 @@ def assign_uses(
     held_out = shares < held_out_members
     uses[held_out] = "held_out" if not shown_at_random.any() else ""
     uses[held_out & (shown_at_random == 1)] = "held_out"
+    nobody = np.asarray(member_ids) == ""
+    uses[nobody & np.isin(uses, ("personalize", "later"))] = ""
     return uses
+
+
+def asker_of(row: Row) -> str:
+    """With whom an impression's row stands or falls: its member, or its list where nobody is known.
+
+    Whoever typed without a name is not one person: taken for one, they would all have one use, and
+    an interval by member would know of one member.
+    """
+    asker: str = row["member_id"] or f"list {row['impression_id']}"
+    return asker
 
 
 def reserved(member_ids: Ids, *, held_out_members: float) -> npt.NDArray[np.bool_]:
@@ -87,6 +103,14 @@ def cap_uses(
         chosen = order[np.cumsum(sizes[order]) <= getattr(caps, use)]
         keep[rows[np.isin(units[rows], chosen)]] = True
     return keep
+
+
+def _askers(member_ids: Ids, impression_ids: Ids) -> npt.NDArray[np.str_]:
+    """`asker_of` each row, (rows,)."""
+    members, lists = np.asarray(member_ids, np.str_), np.asarray(impression_ids, np.str_)
+    if (members != "").all():
+        return members
+    return np.where(members == "", np.char.add("list ", lists), members)
 
 
 def _shares(member_ids: Ids) -> npt.NDArray[np.float64]:

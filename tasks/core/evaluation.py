@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from tasks.core.calibration import ActionCalibration, Reliability, exceedance, reliability
+from tasks.core.click_splits import asker_of
 from tasks.core.intervals import (
     Interval,
     bootstrap_mean,
@@ -57,7 +58,7 @@ class Yardstick:
             np.array([row["grade"] for row in golden]),
             {name: np.array([row[name] for row in shown], dtype=np.float64) for name in actions},
             np.array([row["weight"] for row in shown], dtype=np.float64),
-            number_clusters([row["member_id"] for row in shown] or [""]),
+            number_clusters([asker_of(row) for row in shown] or [""]),
             n_resamples,
         )
 
@@ -198,9 +199,12 @@ def _kept_auc(
     mine, best = tier.on_clicks[action], teacher.on_clicks[action]
 
     def share(weights: Floats) -> float:
-        return weighted_auc(taken, mine, weights) / weighted_auc(taken, best, weights)
+        # A resample of few such actions may rank them all last: there is no share of nothing.
+        whole = weighted_auc(taken, best, weights)
+        return weighted_auc(taken, mine, weights) / whole if whole else float("nan")
 
-    return yardstick.by_member(share).to_json()
+    found = yardstick.by_member(share)
+    return found.to_json() if np.isfinite(found.value) else None
 
 
 def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,6 +71,15 @@ def bootstrap_statistic(
     weights = cluster_weights(n_clusters, n_resamples=n_resamples, seed=seed)
     resampled = np.array([statistic(draw[clusters]) for draw in weights])
     return from_resamples(value, resampled, n_clusters)
+
+
+def share_interval(count: int, n: int) -> Interval:
+    """A share of n independent answers with Wilson's interval.
+
+    None of 50 resampled is none in every resample: the bootstrap would call it certain.
+    """
+    low, high = binomtest(count, n).proportion_ci(method="wilson")
+    return Interval(count / n, float(low), float(high), n)
 
 
 def cluster_weights(n_clusters: int, *, n_resamples: int, seed: int) -> Floats:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from tasks.core.click_splits import USES, Caps, assign_uses, cap_uses
+from tasks.core.click_splits import USES, Caps, asker_of, assign_uses, cap_uses
 
 N = 20_000
+LISTS = np.array([f"i{row // 10}" for row in range(N)])
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,11 @@ def log():
 def _uses(log, **change):
     members, timestamps, at_random = log
     return assign_uses(
-        members, timestamps, change.get("at_random", at_random), held_out_members=0.2
+        members,
+        timestamps,
+        change.get("at_random", at_random),
+        impression_ids=LISTS,
+        held_out_members=0.2,
     )
 
 
@@ -61,9 +66,39 @@ def test_without_random_order_every_row_of_a_held_out_member_counts(log):
 
 def test_a_member_keeps_its_place_in_another_log(log):
     uses, members = _uses(log, at_random=np.zeros(N, dtype=np.int64)), np.array(log[0])
-    half = assign_uses(members[: N // 2], log[1][: N // 2], np.zeros(N // 2), held_out_members=0.2)
+    half = assign_uses(
+        members[: N // 2],
+        log[1][: N // 2],
+        np.zeros(N // 2),
+        impression_ids=LISTS[: N // 2],
+        held_out_members=0.2,
+    )
     before, after = uses == "held_out", half == "held_out"
     assert set(members[: N // 2][after]) == set(members[: N // 2][before[: N // 2]])
+
+
+@pytest.mark.parametrize("known", [0.0, 0.4])
+def test_rows_of_nobody_are_divided_list_by_list(known):
+    """They are not one person: as one they would all have one use, and none might train."""
+    rng = np.random.default_rng(0)
+    names = [f"m{n}" if rng.random() < known else "" for n in rng.integers(0, 1000, N // 10)]
+    members, at_random = np.repeat(names, 10), np.repeat(rng.random(N // 10) < 0.1, 10)
+    times = np.repeat(rng.uniform(0, 1e6, N // 10), 10)
+    uses = _uses((members, times, at_random.astype(np.int64)))
+    nobody = uses[members == ""]
+    shares = {use: (nobody == use).mean() for use in USES}
+    assert shares["train"] == pytest.approx(0.4 * 0.7, abs=0.03)
+    assert shares["calibrate"] == pytest.approx(0.1, abs=0.03)
+    assert shares["held_out"] == pytest.approx(0.2 * 0.1, abs=0.01)
+    assert shares["personalize"] == shares["later"] == 0  # no effect is nobody's
+    for number in np.unique(LISTS):
+        assert len(set(uses[number == LISTS])) == 1
+
+
+def test_an_interval_knows_each_list_of_nobody_as_one_of_its_own():
+    rows = [{"member_id": m, "impression_id": i} for m, i in [("", "a"), ("", "b"), ("m", "c")]]
+    assert len({asker_of(row) for row in rows}) == 3
+    assert asker_of({"member_id": "m", "impression_id": "d"}) == asker_of(rows[2])
 
 
 def _capped(caps, seed=0):

@@ -9,6 +9,7 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from tasks.core import evaluation
 from tasks.core.evaluation import (
+    Scored,
     TierLogits,
     Yardstick,
     calibration_figures,
@@ -191,6 +192,26 @@ def test_an_action_that_nobody_took_is_null_beside_the_others():
     figures = click_figures(yardstick, _tier(yardstick, 1).scored())
     assert figures["applied"] is None
     assert figures["clicked"]["value"] > 0.5
+
+
+def test_few_clicks_that_a_resample_ranks_last_cost_a_draw_and_not_the_run():
+    """The click teacher's area is then 0, of which there is no share."""
+    shown = [
+        {"member_id": f"m{m}", "clicked": int(m < 2 and r == 0), "weight": 1.0}
+        for m in range(12)
+        for r in range(4)
+    ]
+    golden = [{"query_id": "q", "doc_id": f"d{d}", "grade": d} for d in range(3)]
+    yardstick = Yardstick.of(golden, shown, ("clicked",), 200)
+    last, first = (np.array([row["clicked"] * sign for row in shown], float) for sign in (-1, 1))
+    mixed = np.array([row["clicked"] * (1 if row["member_id"] == "m0" else -1) for row in shown])
+    ranked = {"last": last, "first": first, "mixed": mixed.astype(float)}
+    tiers = {name: Scored(np.arange(3.0), {"clicked": by}) for name, by in ranked.items()}
+    kept = kept_figures(yardstick, tiers["first"], tiers["first"], tiers["mixed"])["click_auc"]
+    assert kept["value"] == pytest.approx(2.0)
+    assert kept["low"] >= 1.0
+    of_none = kept_figures(yardstick, tiers["first"], tiers["first"], tiers["last"])
+    assert of_none["click_auc"] is None
 
 
 def test_a_domain_without_impressions_is_measured_on_grades_alone():

@@ -10,6 +10,7 @@ from tasks.core.intervals import (
     cluster_weights,
     from_resamples,
     number_clusters,
+    share_interval,
 )
 
 
@@ -47,6 +48,14 @@ def test_a_ratio_is_of_sums_not_a_mean_of_ratios():
 def test_unpaired_or_empty_sides_are_refused(sizes):
     with pytest.raises(ValueError, match="same clusters on both sides"):
         bootstrap_ratio(np.ones(sizes[0]), np.ones(sizes[1]))
+
+
+def test_none_of_fifty_is_not_certain_to_be_none():
+    """Two in a hundred show none in fifty in more than a third of all samples."""
+    none, some = share_interval(0, 50), share_interval(1, 50)
+    assert (none.value, none.low, none.n) == (0.0, 0.0, 50)
+    assert 0.02 < none.high == pytest.approx(1.96**2 / (50 + 1.96**2), rel=1e-3)
+    assert 0 < some.low < some.value == 0.02 < some.high
 
 
 def test_rows_of_a_cluster_are_drawn_together():

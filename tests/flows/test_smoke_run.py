@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.profiles import smoke
+from tasks.allowed_queries import CHOICE, with_choice
 from tasks.core.report.schema import validate_report
 from tasks.core.tables import read_rows
 from tests.flows.smoke import (
@@ -72,15 +74,21 @@ def test_every_tier_is_held_against_the_judges_own_biases(store: Path) -> None:
     assert {one["verdict"] for one in others} <= {"keeps", "shrinks", "grows"}
 
 
-def test_a_mix_is_chosen_on_queries_whose_grades_taught_nothing(store: Path) -> None:
+def test_a_mix_is_chosen_on_queries_that_taught_nothing(store: Path) -> None:
     (golden,) = store.glob("artifacts/golden/*/golden.parquet")
-    (people,) = store.glob("artifacts/people_grades/*/people_grades.parquet")
-    taught = {row["query_id"] for row in read_rows(people)}
-    tune = [row for row in read_rows(golden) if row["split"] == "tune"]
-    left = {row["query_id"] for row in tune if row["grade"] > 0} - taught
-    assert taught & {row["query_id"] for row in tune}
+    taught = {
+        row["query_id"]
+        for name in ("people_grades/*/people_grades", "pairs/*/pairs", "transfer_set/*/transfer")
+        for path in store.glob(f"artifacts/{name}.parquet")
+        for row in read_rows(path, ["query_id"])
+    }
+    rows = with_choice(read_rows(golden), smoke().mix, has_log=True)
+    kept = {row["query_id"] for row in rows if row["split"] == CHOICE and row["grade"] > 0}
+    assert kept
+    assert taught & {row["query_id"] for row in rows if row["split"] == "tune"}
+    assert not taught & kept
     measured = {one["ndcg_at_10"]["n"] for one in report_of(store)["mix"]["students"]}
-    assert measured == {len(left)}
+    assert measured == {len(kept)}
 
 
 def test_the_gate_counts_clicks_of_members_nobody_learned_from(store: Path) -> None:

@@ -27,6 +27,7 @@ from tasks.settings import (
     GoldenSettings,
     JudgeSettings,
     LabelSettings,
+    MixSettings,
     SynthesisSettings,
 )
 from tasks.synthesize import synthesize
@@ -80,7 +81,7 @@ class Place:
         labels = LabelSettings(**settings)
         with open_run(self.store, "job_search"):
             data = plain(ingest)("job_search", self.root, GoldenSettings())
-            pairs = plain(synthesize)(data, None, TINY, SYNTHESIS)
+            pairs = plain(synthesize)(data, None, TINY, SYNTHESIS, MixSettings())
             made_from = [data.policy, data.golden, data.catalog]
             judge, verdict = (
                 materialize(kind, _with_plain_prompt, settings={}, upstream=made_from)

@@ -11,11 +11,14 @@ from tasks.label import label
 from tasks.mine_pairs import mine_pairs
 from tasks.past_labels import past_labels
 from tasks.run import open_run
+from tasks.settings import MixSettings
 from tasks.synthesize import synthesize
 from tasks.write_queries import write_llm_queries
 from tests.core.labeling.scripted_endpoint import Answer, Call, ScriptedEndpoint
 from tests.job_search_judge import answer_of
 from tests.labels.label_place import PAIRS, SYNTHESIS, TINY, Place, grades, paid_answers, plain
+
+NO_MIX = MixSettings()
 
 
 def two_queries(call: Call) -> Answer:
@@ -31,7 +34,9 @@ def test_a_second_round_pays_for_its_new_pairs_alone(
     with open_run(place.store, "job_search"):
         past = next(past_labels())
         settings = SYNTHESIS.model_copy(update={"second_round_pairs": 40})
-        more = plain(mine_pairs)(past.domain, past.input("pairs"), first, None, TINY, settings)
+        more = plain(mine_pairs)(
+            past.domain, past.input("pairs"), first, None, TINY, settings, NO_MIX
+        )
         judge, labels = past.settings
         second = plain(label)(
             past.domain, more, past.input("judge"), past.input("verdict"), TINY, judge, labels
@@ -65,7 +70,9 @@ def test_a_second_round_asks_an_llm_for_what_no_label_exercises(
             synthesis,
             first,
         )
-        more = plain(mine_pairs)(past.domain, past.input("pairs"), first, aimed, TINY, synthesis)
+        more = plain(mine_pairs)(
+            past.domain, past.input("pairs"), first, aimed, TINY, synthesis, NO_MIX
+        )
     asked = {call.pair["clause"].split()[0] for call in server.calls}
     assert asked == unused
     assert more.counts["for_holes"] > 0
@@ -94,7 +101,7 @@ def test_an_llm_writes_queries_that_are_labeled_and_can_be_forgotten(
         written = plain(write_llm_queries)(
             past.domain, judge, verdict, TINY, judge_settings, synthesis
         )
-        pairs = plain(synthesize)(past.domain, written, TINY, synthesis)
+        pairs = plain(synthesize)(past.domain, written, TINY, synthesis, NO_MIX)
     rows = read_rows(written.file(WRITTEN))
     # Six requests of five queries at most, each answered with two.
     assert written.counts == {"queries": 12, "calls": 6, "unusable": 0}

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from tasks.core.click_splits import asker_of
 from tasks.core.fairness.evidence import Evidence, row_groups
 from tasks.core.fairness.family import Family
 from tasks.core.fairness.gaps import GroupMetric
@@ -116,7 +117,7 @@ def _clicked(evidence: Evidence, rows: Sequence[Row], how: Resampling) -> Family
     return Family(
         clicked,
         row_groups(evidence.catalog, rows),
-        np.array([row["member_id"] for row in rows]),
+        np.array([asker_of(row) for row in rows]),
         np.array([row["impression_id"] for row in rows]),
         prefix="click_",
         metrics=CLICK_METRICS,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.click_splits import asker_of
 from tasks.core.fairness.attributes import Groups
 from tasks.core.fairness.evidence import MEMBER, Evidence, row_groups
 from tasks.core.fairness.mitigation import (
@@ -100,7 +101,7 @@ def _clicked_rows(evidence: Evidence, rows: Sequence[Row], scores: FloatArray) -
         np.array([row["clicked"] for row in rows], dtype=np.float64),
         np.array([row["weight"] for row in rows], dtype=np.float64),
         row_groups(evidence.catalog, rows),
-        [row["member_id"] for row in rows],
+        [asker_of(row) for row in rows],
     )
 
 

@@ -27,13 +27,20 @@ class PermutationResult:
 
 
 def permutation_test(
-    metric: Metric, is_first: npt.NDArray[np.bool_], *, n_trials: int = 2000, seed: int
+    metric: Metric,
+    is_first: npt.NDArray[np.bool_],
+    *,
+    clusters: npt.NDArray[np.integer] | None = None,
+    n_trials: int = 2000,
+    seed: int,
 ) -> PermutationResult:
     """Two-sided studentised test of metric(first group) - metric(second group).
 
     `metric` takes row numbers and returns its value on those rows; `is_first` says for each
     row of the two groups which group it is in. The observed difference is divided by its
-    bootstrap sd (rows drawn over both groups), each shuffled one by the sd of all shuffled.
+    bootstrap sd (over both groups), each shuffled one by the sd of all shuffled. The bootstrap
+    draws `clusters` whole, one number a row, by default each row alone: rows of one member or query
+    stand or fall together, and drawn alone they would make many a difference look like no chance.
     p = (1 + shuffles more extreme) / (1 + shuffles): the observed order is one of the possible
     ones, so p is never 0. Shuffles on which the metric is undefined leave both counts.
     `standard_error` is sqrt(p (1 - p) / shuffles), the noise of p from a finite number of them.
@@ -51,7 +58,8 @@ def permutation_test(
             f"{second:g}: leave this pair out"
         )
     rng = np.random.default_rng(seed)
-    bootstrap_sd = _bootstrap_sd(metric, is_first, n_trials, rng)
+    own = np.arange(len(is_first)) if clusters is None else clusters
+    bootstrap_sd = _bootstrap_sd(metric, is_first, own, n_trials, rng)
     shuffled = _shuffled_differences(metric, len(rows_first), len(is_first), n_trials, rng)
     permutation_sd = _sd(shuffled)
     extreme = np.abs(_studentized(shuffled, permutation_sd)) > abs(
@@ -71,12 +79,21 @@ def permutation_test(
 
 
 def _bootstrap_sd(
-    metric: Metric, is_first: npt.NDArray[np.bool_], n_trials: int, rng: np.random.Generator
+    metric: Metric,
+    is_first: npt.NDArray[np.bool_],
+    clusters: npt.NDArray[np.integer],
+    n_trials: int,
+    rng: np.random.Generator,
 ) -> float:
-    n = len(is_first)
+    order = np.argsort(clusters, kind="stable")
+    _, starts, sizes = np.unique(clusters[order], return_index=True, return_counts=True)
     differences = np.empty(n_trials)
     for trial in range(n_trials):
-        rows = rng.integers(0, n, n)
+        drawn = rng.integers(0, len(sizes), len(sizes))
+        ends = np.cumsum(sizes[drawn])
+        rows = order[
+            np.arange(ends[-1]) + np.repeat(starts[drawn] + sizes[drawn] - ends, sizes[drawn])
+        ]
         first = is_first[rows]
         differences[trial] = metric(rows[first]) - metric(rows[~first])
     return _sd(differences[np.isfinite(differences)])

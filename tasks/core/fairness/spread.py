@@ -91,8 +91,8 @@ def prediction_distances(
     """LiFT's distances between each group's expected predictions and all rows', with intervals.
 
     A group's observed distribution are its expected positives and negatives (sums of p and of
-    1 - p); the reference those of all rows with a group. No p-value: a distance is never
-    below 0.
+    1 - p); the reference those of all rows with a group. A group that a tenth of the resamples
+    or more miss is left out. No p-value: a distance is never below 0.
 
     Source: LiFT model fairness on (score, protected attribute) counts.
     """
@@ -107,11 +107,15 @@ def prediction_distances(
         )
         for code in np.flatnonzero(clusters_by_group(attribute, numbers) >= minimum_clusters):
             pair = f"{attribute.label(int(code))} - all"
+            # A resample may miss a small group, which then has no distribution to compare.
+            drawn = counts[counts[:, code].sum(axis=1) > 0]
+            if len(drawn) < 0.9 * len(counts):
+                continue
             for name, distance in DISTANCES.items():
                 draws = np.array(
                     [
                         distance(dict(enumerate(draw[code])), dict(enumerate(draw.sum(0))))
-                        for draw in counts
+                        for draw in drawn
                     ]
                 )
                 rows.append(_row(tier, name, pair, draws))

@@ -76,6 +76,7 @@ def permuted_recall(
             tested = permutation_test(
                 _mean_of(benefit),
                 is_first,
+                clusters=numbers[rows],
                 n_trials=how["n_resamples"],
                 seed=how["seed"],
             )

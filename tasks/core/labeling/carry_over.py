@@ -14,9 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
-import numpy as np
-
-from tasks.core.intervals import Interval, bootstrap_mean
+from tasks.core.intervals import Interval, share_interval
 from tasks.core.labeling.journal import member_mark
 from tasks.core.labeling.judge import Judge, by_pair
 from tasks.core.labeling.prompts import LabelRequest, repair_key, request_key
@@ -155,16 +153,15 @@ def measure_missed_changes(edit: PolicyEdit, sample: Sequence[LabelRequest]) -> 
         return MissedChanges(0, 0, None)
     run = edit.new.label(sample, max_quarantine_share=1.0)
     fresh = by_pair(run)
-    differs = np.array(
-        [
-            float(old.grade != fresh[request.pair_id].grade)
-            for request in sample
-            if request.pair_id in fresh
-            and (old := stored_label(edit.old, request, read_under=edit.new.policy))
-        ]
-    )
-    rate = bootstrap_mean(differs) if differs.size else None
-    return MissedChanges(len(differs), int(differs.sum()), rate, run.progress.calls)
+    differs = [
+        old.grade != fresh[request.pair_id].grade
+        for request in sample
+        if request.pair_id in fresh
+        and (old := stored_label(edit.old, request, read_under=edit.new.policy))
+    ]
+    changed = sum(differs)
+    rate = share_interval(changed, len(differs)) if differs else None
+    return MissedChanges(len(differs), changed, rate, run.progress.calls)
 
 
 def draw(request: LabelRequest) -> str:

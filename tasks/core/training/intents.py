@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
 from tasks.core.inputs import InputTemplate, PairText
-from tasks.core.intervals import Interval
+from tasks.core.intervals import share_interval
 from tasks.core.labeling.agreement import confusion_matrix
 from tasks.core.training.architecture import freeze_embeddings
 from tasks.core.training.base_models import BaseModel
@@ -76,15 +75,13 @@ def train_intents(
 def intent_figures(names: Sequence[str], actual: Ints, predicted: Ints) -> dict[str, Any]:
     """Accuracy with its 95% interval, and the confusion: rows actual, columns predicted.
 
-    The interval is Wilson's: resampling a dozen right answers would call them certain.
     ``most_common`` is the accuracy of who always names the commonest class.
     """
     confusion = confusion_matrix(actual, predicted, len(names))
     right, asked = int(np.trace(confusion)), len(actual)
-    low, high = binomtest(right, asked).proportion_ci(method="wilson")
     return {
         "intents": list(names),
-        "accuracy": Interval(right / asked, float(low), float(high), asked).to_json(),
+        "accuracy": share_interval(right, asked).to_json(),
         "most_common": float(confusion.sum(axis=1).max() / len(actual)),
         "confusion": confusion.tolist(),
     }

@@ -31,6 +31,17 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def hold_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Turn the weights into this format, and nothing else.
+
+    A causal model keeps the frequencies of its rotary positions beside its weights. In bfloat16 the
+    thousandth token would stand a radian from where it stood in training, whose frequencies are
+    float32's.
+    """
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+
+
 def plain_attention_trains_faster(device: torch.device) -> bool:
     """Whether to train with attention written out instead of torch's fused kernel.
 

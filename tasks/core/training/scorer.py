@@ -29,6 +29,7 @@ from tasks.core.training.precision import (
     best_device,
     compute_dtype,
     device_of,
+    hold_weights,
     scoring_slots,
 )
 from tasks.core.training.tokens import Tokenized, tokenize
@@ -132,7 +133,8 @@ class PairScorer:
         )
         own_weights(model)
         if for_scoring:
-            model.to(best_device()).to(compute_dtype(best_device()))
+            model.to(best_device())
+            hold_weights(model, compute_dtype(best_device()))
         return cls(
             model=model,
             tokenizer=AutoTokenizer.from_pretrained(folder),

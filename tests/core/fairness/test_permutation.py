@@ -99,6 +99,23 @@ def test_the_test_keeps_its_level_when_groups_do_not_differ():
     assert 12 - 9.3 <= rejected <= 12 + 9.3
 
 
+def test_the_test_keeps_its_level_when_rows_of_a_cluster_are_alike():
+    """A member's group is that of all rows of a query: alone, they would be no evidence each."""
+    rng = np.random.default_rng(4)
+    query = np.repeat(np.arange(60), 8)
+    first, rejected = query < 30, np.zeros(2)
+    for trial in range(60):
+        values = rng.normal(size=60)[query] + rng.normal(size=len(query))
+        for place, clusters in enumerate((query, None)):
+            found = permutation_test(
+                lambda i, v=values: v[i].mean(), first, clusters=clusters, n_trials=100, seed=trial
+            )
+            rejected[place] += found.p_value < 0.1
+    # Binomial(60, 0.1): mean 6, sd 2.3.
+    assert rejected[0] <= 6 + 7
+    assert rejected[1] > 20
+
+
 def test_an_empty_group_is_refused():
     with pytest.raises(CookbookError, match="two groups"):
         permutation_test(lambda i: float(len(i)), np.ones(5, dtype=bool), n_trials=10, seed=0)

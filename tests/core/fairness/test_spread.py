@@ -60,3 +60,16 @@ def test_a_small_group_gets_no_distance():
     groups = [{"age": "few"} if m < 5 else g for m, g in zip(MEMBER, GROUPS, strict=True)]
     pairs = {r.group_pair for r in prediction_distances("t", SCORES, groups, MEMBER, n_resamples=5)}
     assert pairs == {"age: a - all", "age: b - all", "age: c - all"}
+
+
+def test_a_resample_that_misses_a_group_costs_its_interval_a_draw_and_not_the_run():
+    """Of 150 members five are missed by one resample in 150, two by one in seven."""
+    for size, named in ((5, True), (2, False)):
+        groups = [{"age": "few" if m < size else "rest"} for m in MEMBER]
+        rows = prediction_distances(
+            "student", SCORES, groups, MEMBER, n_resamples=1000, minimum_clusters=2
+        )
+        few = [row for row in rows if row.group_pair == "age: few - all"]
+        assert bool(few) == named
+        for row in few:
+            assert row.low <= row.value <= row.high

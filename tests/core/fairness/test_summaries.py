@@ -38,6 +38,20 @@ def test_shuffling_explains_no_planted_gap_and_explains_an_empty_one() -> None:
     assert by_pair["place: north - south"]["p_value"] > 0.05
 
 
+def test_members_groups_without_a_gap_raise_few_alarms_though_rows_of_a_query_are_alike() -> None:
+    """Its rows were shuffled as if each were another query: three alarms in ten, for nothing."""
+    rng = np.random.default_rng(2)
+    queries, alarms = np.repeat(np.arange(80), 10), 0
+    groups = [{"member gender": "ab"[query % 2]} for query in queries]
+    for _ in range(40):
+        scores = 0.5 + rng.normal(0, 0.1, 80)[queries] + rng.normal(0, 0.1, len(queries))
+        positive = rng.random(len(queries)) < 0.6
+        (found,) = permuted_recall(scores, positive, groups, queries, HOW)
+        alarms += found["p_value"] < 0.05
+    # Binomial(40, 0.05): mean 2, sd 1.4.
+    assert alarms <= 6
+
+
 def test_tables_and_spread_agree_with_the_shares_they_sum_up_and_are_json() -> None:
     rng = np.random.default_rng(1)
     groups = groups_of(rng)

@@ -173,6 +173,22 @@ def test_missed_changes_are_measured_on_a_sample(policy: Policy, tmp_path: Path)
     assert missed.changed == round(40 * missed.rate.value)
 
 
+def test_a_sample_without_a_missed_change_does_not_say_that_there_is_none(
+    policy: Policy, tmp_path: Path
+) -> None:
+    def script(call: Call) -> Answer:
+        return Answer(grade_answer(worth(call), clauses=("NEED-1",)))
+
+    requests = make_requests(50)
+    with judge_at(script, policy, tmp_path / "j") as judge:
+        judge.label(requests)
+        edit = PolicyEdit.between(judge, edited("without being one gets 0", "gets nothing"))
+        missed = carry_over(edit, requests, sampled=40).missed
+    assert (missed.sampled, missed.changed) == (40, 0)
+    assert missed.rate is not None
+    assert missed.rate.low == 0 < 0.05 < missed.rate.high
+
+
 # --- on the shipped domain --------------------------------------------------
 
 

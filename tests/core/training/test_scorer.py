@@ -207,6 +207,19 @@ def test_whole_bfloat16_scores_no_further_from_float32_than_casts_do(
     assert PairScorer.load(folders / source).model.dtype == torch.float32
 
 
+def test_positions_are_those_of_training_in_whatever_format_a_scorer_scores(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frequencies of rotary positions in bfloat16 put the thousandth token a radian away."""
+    trained = dict(PairScorer.load(folders / "random_decoder").model.named_buffers())
+    monkeypatch.setattr("tasks.core.training.scorer.compute_dtype", lambda _: torch.bfloat16)
+    scoring = PairScorer.load(folders / "random_decoder", for_scoring=True).model
+    frequencies = {name for name in trained if name.endswith("inv_freq")}
+    assert frequencies
+    for name, found in scoring.named_buffers():
+        assert torch.equal(found, trained[name]), name
+
+
 def _logits_as(
     dtype: torch.dtype, scorer: PairScorer, pairs: list[PairText], monkeypatch: pytest.MonkeyPatch
 ) -> npt.NDArray[np.float32]:

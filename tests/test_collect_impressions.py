@@ -1,0 +1,59 @@
+"""The step `collect_impressions`: which rows of a log teach, and when none can."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.collect_impressions import collect_impressions
+from tasks.core.errors import CookbookError
+from tasks.core.store.artifacts import Artifact
+from tasks.core.tables import columns_of, write_table
+from tasks.exchange import LOG, Domain, shown_rows
+from tasks.run import open_run
+from tasks.settings import ImpressionSettings
+from tests.test_distill import made
+
+SETTINGS = ImpressionSettings(training_rows=500, calibration_rows=500, evaluation_rows=500)
+
+
+def collected(store: Path, *, members: list[str], lists: int) -> Artifact:
+    """The artifact of a log of lists of five, a list an hour, asked for by the members in turn."""
+
+    def write(out: Path) -> None:
+        rows = [
+            {
+                "impression_id": f"i{number}",
+                "query_id": f"q{number % 7}",
+                "query": f"job {number % 7}",
+                "member_id": members[number % len(members)],
+                "doc_id": f"d{(number + place) % 11}",
+                "position": place + 1,
+                "shown_at_random": 0,
+                "clicked": int((number + place) % 4 == 0),
+                "timestamp": 1.7e9 + 3600.0 * number,
+            }
+            for number in range(lists)
+            for place in range(5)
+        ]
+        write_table(out / LOG, columns_of(rows))
+
+    step: Any = collect_impressions
+    with open_run(store, "toy"):
+        log = made("log", write)
+        artifact: Artifact = step.fn(Domain(log, log, log, None, log, None), SETTINGS)
+    return artifact
+
+
+def test_a_log_of_nobody_in_particular_teaches_calibrates_and_measures(tmp_path: Path) -> None:
+    """All without a name were one member, who calibrated: nothing was left to teach."""
+    found = collected(tmp_path, members=[""], lists=300)
+    assert {use for use in found.counts if found.counts[use]} >= {"train", "calibrate", "held_out"}
+    lists = [{row["impression_id"] for row in shown_rows(found, use)} for use in ("train", "later")]
+    assert lists[0]
+    assert not lists[1]
+
+
+def test_a_log_that_cannot_teach_is_refused_before_anything_trains(tmp_path: Path) -> None:
+    with pytest.raises(CookbookError, match="of its 5 rows none is such"):
+        collected(tmp_path, members=["m3"], lists=1)
