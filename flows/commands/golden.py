@@ -40,10 +40,12 @@ def sample(
     the last labels was unsure, or, before there are any, pairs in the middle of their query.
     """
     from tasks.core.labeling.golden import sample_golden, write_worksheet
+    from tasks.core.labeling.kept_grades import check_sheet
     from tasks.core.labeling.worksheet_page import render_worksheet
     from tasks.core.labeling.worksheets import PRIVATE
     from tasks.core.store.files import write_atomically
 
+    check_sheet(output)
     drawn_from = _pool(domain, root, store, per_query, seed)
     chosen = sample_golden(
         drawn_from.candidates, count, close_share=close_share, max_per_query=per_query, seed=seed
@@ -77,6 +79,7 @@ def import_sheets(
     and import again with `--settled`.
     """
     from tasks.core.domain.paths import find_domain
+    from tasks.core.labeling.kept_grades import check_disagreements, check_golden
     from tasks.core.labeling.ratings import (
         adjudication_list,
         import_ratings,
@@ -95,11 +98,13 @@ def import_sheets(
     waiting = adjudication_list(pairs)
     if waiting:
         target = output.with_name("disagreements.csv")
+        check_disagreements(target, decided or {}, grade_count=grades)
         write_adjudication(target, pairs)
         raise CookbookError(
             f"Every pair needs one grade, and raters differ on {len(waiting)}; they are in "
             f"{target}. Fill in the grades, and import again with --settled {target}."
         )
+    check_golden(output, pairs)
     print(f"{write_golden(output, pairs)} pairs in {output}.")
 
 
