@@ -423,14 +423,16 @@ def test_forgetting_never_advises_to_remove_the_version_in_service(
     assert "`cookbook score --output` wrote, exported models" in told
 
 
-def test_a_simulation_never_writes_over_golden_data_of_people(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize("name", ["golden.csv", "documents.jsonl.gz", "members.jsonl.gz"])
+def test_a_simulation_never_writes_over_data_of_people(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
-    golden = tmp_path / "golden_data" / "job_search" / "golden.csv"
-    golden.parent.mkdir(parents=True)
-    golden.write_text("people's grades")
+    """Grades may not be there yet: people grade pairs of the documents that they brought."""
+    brought = tmp_path / "golden_data" / "job_search" / name
+    brought.parent.mkdir(parents=True)
+    brought.write_text("people's")
     assert "not written over" in fails(capsys, "simulate", "--root", tmp_path)
-    assert golden.read_text() == "people's grades"
+    assert brought.read_text() == "people's"
 
 
 def test_a_simulation_that_cannot_begin_is_one_line(

@@ -33,10 +33,10 @@ def simulate(
     if root.exists() and not root.is_dir():
         raise CookbookError(f"A domain is written into a folder; {root} is a file. Name another.")
     there = root / "golden_data" / domain
-    if (there / "golden.csv").exists() and not (there / "truth").is_dir():
+    if there.is_dir() and any(there.iterdir()) and not (there / "truth").is_dir():
         raise CookbookError(
-            f"{there} holds golden data without a simulation's truth/, so they may be people's; "
-            "they are not written over. Name another --root, or move them away."
+            f"{there} holds data without a simulation's truth/, so they may be people's; they are "
+            "not written over. Name another --root, or move them away."
         )
     source = PROJECT / "policy" / domain / "policy.md"
     folder = write_domain(make_world(parse_policy(source), seed=seed, scale=scale), root)

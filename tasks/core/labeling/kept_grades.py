@@ -1,4 +1,4 @@
-"""Grades that people filled in are their work: no command writes over a file that alone has them."""
+"""Grades that people filled in are their work: no command writes over the only file of them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
