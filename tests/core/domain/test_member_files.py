@@ -56,8 +56,8 @@ def test_a_log_whose_ids_are_no_texts_holds_whom_a_run_reads_from_it(
     tmp_path: Path, ids: list[object]
 ) -> None:
     log = tmp_path / "impressions.parquet"
-    columns = dict.fromkeys(("impression_id", "query_id", "query", "doc_id"), ["a", "b"])
-    flags = dict.fromkeys(("position", "shown_at_random", "clicked"), [1, 1])
+    columns = {name: ["a", "b"] for name in ("impression_id", "query_id", "query", "doc_id")}
+    flags = {name: [1, 1] for name in ("position", "shown_at_random", "clicked")}
     times = {"timestamp": ["2026-01-05T00:00:00Z"] * 2}
     write_table(log, {**columns, **flags, **times, "member_id": ids})
     assert read_impressions(log)["member_id"].to_pylist()[0] == "17"
