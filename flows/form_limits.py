@@ -89,8 +89,9 @@ def _dollars(environment: Mapping[str, str]) -> float | None:
 def _places(part: BaseModel) -> Iterator[str]:
     """Names of models, folders of teachers and addresses of clusters, at any depth."""
     match part:
-        case BaseModelSettings(source="hub", name=place):
-            yield place
+        case BaseModelSettings(source="hub", name=place, revision=revision):
+            # Anybody may offer a hub's model a change, whose weights then have a revision there.
+            yield place if revision == "main" else f"{place}@{revision}"
         case FurtherTeacherSettings(folder=place):
             yield place
         case ShardSettings(ray_address=str(place)):

@@ -317,6 +317,39 @@ def test_an_export_is_whole_and_never_overwrites(
     assert (target / "scorer" / "model.safetensors").read_text() == "two"
 
 
+@pytest.mark.parametrize("target", [".", "/"])
+def test_an_export_into_a_folder_without_a_name_is_one_line(
+    capsys: pytest.CaptureFixture[str], store: Path, target: str
+) -> None:
+    assert "exists" in fails(capsys, "models", "export", "v0001", target, "--store", store)
+
+
+def test_a_rollback_that_mends_the_pointer_names_no_version_that_is_out(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    (store / "job_search" / "registry" / "current.json").write_text("{")
+    main(["models", "rollback", "--reason", "damaged", "--store", str(store)])
+    assert capsys.readouterr().out == "v0002 is in service again.\n"
+
+
+def test_a_user_without_a_name_decides_by_number(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that is started under a number."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    main(["models", "promote", "v0001", "--reason", "checked", "--store", str(store)])
+    assert Registry(store / "job_search" / "registry").log()[-1]["by"] == f"user {os.getuid()}"
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "-1"])
+def test_a_port_that_is_none_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, port: str
+) -> None:
+    assert f"came {port}." in fails(capsys, "serve", f"--port={port}", "--store", tmp_path)
+
+
 def test_an_export_keeps_what_people_did_to_its_owner(store: Path, tmp_path: Path) -> None:
     effects = tmp_path / "effects" / "per_member"
     effects.mkdir(parents=True)

@@ -67,7 +67,10 @@ def serve(
         SERVER_PID_VARIABLE,
         STORE_VARIABLE,
     )
+    from tasks.core.errors import CookbookError
 
+    if not 1 <= port <= 65_535:
+        raise CookbookError(f"A port is a number from 1 to 65535; came {port}. Give another.")
     options.check(root)
     os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
     os.environ[ROOT_VARIABLE] = str(root.resolve())

@@ -187,6 +187,20 @@ def test_what_a_refresh_came_to_is_told(
     assert all("v0003" in text for _, text in told)
 
 
+def test_what_people_wrote_into_a_reason_is_text_on_the_page_of_a_refresh(
+    monkeypatch: pytest.MonkeyPatch, told: list[tuple[str, str]]
+) -> None:
+    reasons = ["v0003 was taken out by ana: see [this](http://evil.example) <img src=x>."]
+    found = {"decision": "refused", "version": "v0003", "reasons": reasons}
+    shown = Mock()
+    monkeypatch.setattr(personalize, "create_markdown_artifact", shown)
+    monkeypatch.setattr(personalize, "refresh", SimpleNamespace(fn=lambda *_: found))
+    assert personalize.personalize.fn("smoke", "jobs").message.endswith(reasons[0])
+    (page,) = shown.call_args.args
+    assert r"\[this\]" in page
+    assert r"\<img" in page
+
+
 @pytest.mark.parametrize(
     ("decision", "changed", "news"),
     [
