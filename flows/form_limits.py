@@ -12,7 +12,7 @@ from typing import get_args
 from pydantic import BaseModel
 
 from flows.cookbook import ProfileName
-from flows.profiles import profile
+from flows.profiles import changed, profile
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.address import ADDRESS_VARIABLE, OPENAI, host_of
 from tasks.personal_settings import ShardSettings
@@ -74,6 +74,18 @@ def _check_budget(settings: Settings, environment: Mapping[str, str]) -> None:
                 "Settings from a form state no prices of OpenAI's models: their budget is kept by "
                 "the list price. Leave judge.prices empty."
             )
+
+
+def within_ceiling(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
+    """A profile's settings with no larger budget than the environment's: a form names any profile.
+
+    Raises:
+        CookbookError: what the environment names is no amount.
+    """
+    said = _dollars(environment)
+    if said is None or settings.judge.budget_usd <= said:
+        return settings
+    return changed(settings, judge=changed(settings.judge, budget_usd=said))
 
 
 def _dollars(environment: Mapping[str, str]) -> float | None:

@@ -13,10 +13,15 @@ from uuid import uuid4
 import pytest
 
 from flows import alarms, personalize, places, score, watched
+from flows.deployments import cookbook_in_ui
+from flows.form_limits import BUDGET_VARIABLE
 from flows.label import label
 from flows.places import STORE_VARIABLE
+from flows.profiles import profile
 from flows.retrain import retrain
+from tasks.core.errors import CookbookError
 
+NOT_SCHEDULED = {"scheduled_start_time": None}
 DUE = datetime(2026, 11, 23, 4, tzinfo=UTC)
 
 
@@ -162,6 +167,32 @@ def test_a_foreign_error_is_told_without_its_words(told: list[tuple[str, str]]) 
         raise ValueError("cannot read 'Ann, night nurse of Bergen'")
     assert [kind for kind, _ in told] == ["page", "cookbook.run-stopped"]
     assert all("ValueError" in text and "Ann" not in text for _, text in told)
+
+
+SPENDING = {
+    "cookbook": lambda: cookbook_in_ui.fn("linkedin", "jobs"),
+    "retrain": lambda: retrain.fn("linkedin", "jobs"),
+    "label": lambda: label.fn("linkedin", "jobs"),
+}
+
+
+@pytest.mark.parametrize("name", SPENDING)
+@pytest.mark.parametrize(("said", "most"), [("20.5", 20.5), ("", 10_000), ("20000", 10_000)])
+def test_a_profile_by_name_spends_no_more_than_the_server_allows(
+    monkeypatch: pytest.MonkeyPatch,
+    told: list[tuple[str, str]],
+    name: str,
+    said: str,
+    most: float,
+) -> None:
+    monkeypatch.setenv(BUDGET_VARIABLE, said)
+    run = Mock(side_effect=CookbookError("far enough"))
+    monkeypatch.setattr(watched, "cookbook", SimpleNamespace(fn=run))
+    monkeypatch.setattr(watched, "runtime", SimpleNamespace(flow_run=Mock(**NOT_SCHEDULED)))
+    with pytest.raises(CookbookError, match="far enough"):
+        SPENDING[name]()
+    settings = run.call_args.args[0] or profile(run.call_args.args[1])
+    assert settings.judge.budget_usd == most
 
 
 @pytest.mark.parametrize(
