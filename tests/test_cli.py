@@ -343,6 +343,22 @@ def test_a_user_without_a_name_decides_by_number(
     assert Registry(store / "job_search" / "registry").log()[-1]["by"] == f"user {os.getuid()}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "--budget-usd", "nan"], "0 dollars or more"),
+        (["clean", "--days", "1", "--journal-days", "100000000"], "came 100000000."),
+        (["golden", "sample", "sheet.csv", "--seed", "-1"], "--seed -1."),
+        (["golden", "sample", "sheet.csv", "--count", "0"], "--count 0,"),
+        (["golden", "sample", "sheet.csv", "--close-share", "7"], "--close-share 7 "),
+    ],
+)
+def test_a_number_out_of_bounds_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert said in fails(capsys, *arguments)
+
+
 @pytest.mark.parametrize("port", ["0", "70000", "-1"])
 def test_a_port_that_is_none_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, port: str

@@ -45,6 +45,12 @@ def sample(
     from tasks.core.labeling.worksheets import PRIVATE
     from tasks.core.store.files import write_atomically
 
+    if min(count, per_query) < 1 or not 0 <= close_share <= 1 or seed < 0:
+        raise CookbookError(
+            "A sample has 1 pair or more, a share of close calls from 0 to 1 and a seed of 0 or "
+            f"more; came --count {count}, --per-query {per_query}, --close-share {close_share:g} "
+            f"and --seed {seed}. Give other ones."
+        )
     check_sheet(output)
     drawn_from = _pool(domain, root, store, per_query, seed)
     chosen = sample_golden(

@@ -9,6 +9,8 @@ from cyclopts import Parameter
 from flows.commands.options import PROJECT, STORE, Root, Store, existing_store
 from flows.serve_options import AS_SHIPPED, USUAL_DOMAIN, ServeOptions
 
+MOST_DAYS = 36_500  # a century: what is older has no date
+
 
 def simulate(
     *,
@@ -117,8 +119,8 @@ def clean(
     from tasks.core.store.retention import clear_expired
 
     for given in (days, journal_days):
-        if given is not None and given < 1:
-            raise CookbookError(f"Days are 1 or more; came {given}. Give another number.")
+        if given is not None and not 1 <= given <= MOST_DAYS:
+            raise CookbookError(f"Days are 1 to {MOST_DAYS:,}; came {given}. Give another number.")
     existing_store(store)
     with run_lock(store):
         removed = [*remove_leftovers(store), *clear_expired(store, days=days)]
