@@ -123,7 +123,7 @@ def _serve_without(registry: Registry, member_id: str, scratch: Path, say: Say) 
 
 def _artifacts(store: Path, domain: str, say: Say) -> list[Path]:
     """Artifacts that the domain may have used: all but those of other domains' runs alone."""
-    there = list(store.glob("artifacts/*/*"))
+    there = list(store.glob("artifacts/*/*/"))
     own: set[str] = set()
     others: set[str] = set()
     for run in store.glob("*/finished/*"):
@@ -181,7 +181,7 @@ def _with_derived(store: Path, artifacts: list[Path], holding: list[Path]) -> li
     """
     by_name = {folder.name: folder for folder in artifacts}
     made_from = {folder.name: _sources(folder) for folder in artifacts}
-    there = {folder.name for folder in store.glob("artifacts/*/*")}
+    there = {folder.name for folder in store.glob("artifacts/*/*/")}
     gone = {folder.name for folder in holding}
     for name in (order := [*TopologicalSorter(made_from).static_order()]):
         if name not in there or made_from.get(name, set()) & gone:

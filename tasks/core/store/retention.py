@@ -41,7 +41,7 @@ def clear_expired(
         removed += expired
     if None not in kept:
         used = set().union(*(digests for digests in kept if digests))
-        for folder in store.glob("artifacts/*/*"):
+        for folder in store.glob("artifacts/*/*/"):
             if folder.name[:16] not in used and _age_days(folder) > days:
                 removed.append(folder)
     # Checkpoints of steps that no run went on with; a step at work would hold the store.

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import CookbookError
+from tasks.core.forgetting import forget_member
 from tasks.core.store import retention
+from tasks.core.store.leftovers import remove_leftovers
 from tasks.core.store.registry import Registry
 from tasks.core.store.retention import clear_expired
 from tasks.core.store.versions import read_manifest
@@ -220,6 +222,18 @@ def test_nobody_loses_all_runs_to_a_clock_that_jumped(tmp_path: Path) -> None:
     assert clear_expired(tmp_path, days=30, say=told.append, unattended=True) == []
     assert len(told) == 1 and "`cookbook clean --days 30` removes them" in told[0]
     assert clear_expired(tmp_path, days=30) == sorted([own, *earlier])
+
+
+def test_a_file_among_the_artifacts_is_somebody_elses_and_stops_nothing(tmp_path: Path) -> None:
+    """A network disk renames so what is still open; no artifact is a file."""
+    old = artifact(tmp_path, "a" * 16)
+    for name in (".nfs0001", "lost.building"):
+        (old.parent / name).write_text("")
+        os.utime(old.parent / name, (OLD, OLD))
+    assert remove_leftovers(tmp_path) == []
+    assert clear_expired(tmp_path, days=30) == [old]
+    forget_member(tmp_path, "jobs", "m1")
+    assert sorted(path.name for path in old.parent.iterdir()) == [".nfs0001", "lost.building"]
 
 
 def test_without_a_jump_old_runs_go_unattended(tmp_path: Path) -> None:
