@@ -3,10 +3,13 @@
 import csv
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from flows.cli import main
+from flows.commands.pipeline import _show_labels
+from tasks.core.store.lock import run_lock
 from tests.core.labeling.conftest import POLICY_TEXT
 
 DOMAIN = "wards"
@@ -79,6 +82,26 @@ def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
     page = sheet.with_suffix(".html").read_text(encoding="utf-8")
     assert "NEED-2" in page
     assert "http://" not in page.replace("http://evil.example", "")
+
+
+def test_a_sample_is_drawn_beside_a_training(root: Path, tmp_path: Path) -> None:
+    """It only looks at the last labels; a training holds the store for hours."""
+    store = tmp_path / "runs"
+    (store / DOMAIN / "labels").mkdir(parents=True)
+    with run_lock(store):
+        golden("sample", tmp_path / "sheet.csv", "--count", 20, "--store", store, root=root)
+    assert len(read(tmp_path / "sheet.csv")) > 0
+
+
+def test_what_was_labeled_is_told_although_the_next_run_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tasks.past_labels.past_labels", lambda: iter([Mock()]))
+    monkeypatch.setattr("tasks.label_records.read_labeling", Mock())
+    monkeypatch.setattr("tasks.core.report.label_lines.label_lines", lambda _: ["20 labels"])
+    with run_lock(tmp_path):
+        _show_labels(tmp_path, DOMAIN)
+    assert capsys.readouterr().out == "20 labels\n"
 
 
 def test_raters_disagreements_come_back_with_what_they_read(

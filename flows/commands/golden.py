@@ -260,9 +260,9 @@ def _stored_sureness(store: Path, domain: str) -> dict[str, float]:
     from tasks.core.tables import read_rows
     from tasks.exchange import JUDGMENTS
     from tasks.past_labels import past_labels
-    from tasks.run import open_run
+    from tasks.run import look_into
 
-    with open_run(store, domain):
+    with look_into(store, domain):
         past = next(past_labels(), None)
         columns = ["pair_id", "probabilities"]
         rows = read_rows(past.judgments.file(JUDGMENTS), columns) if past else []
