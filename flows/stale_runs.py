@@ -52,7 +52,7 @@ def watch_for_silence() -> None:
     within = there.trigger.within if isinstance(there.trigger, EventTrigger) else SILENCE
     if within != SILENCE and there.description == _told(within):
         there.trigger, there.description = ours.trigger, ours.description
-        there.update()  # type: ignore[unused-coroutine]
+        there.update()
 
 
 def _told(within: timedelta) -> str:

@@ -71,7 +71,7 @@ def open_run(store: Path, domain: str) -> Iterator[Run]:
 
 @contextmanager
 def look_into(store: Path, domain: str) -> Iterator[Run]:
-    """Make a run current that only looks; it holds no lock, so that one may be at work beside it."""
+    """Make a run current that only looks: it holds no lock, so another may be at work beside it."""
     with artifact_store(store):
         run = Run(domain, store.resolve(), listeners=list(_listeners))
         token = _run.set(run)

@@ -1,6 +1,7 @@
 """Which of a domain's own files hold a member: who forgets one must know where they come back."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,10 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        try:
-            # A log's whole numbers are floats where some rows name nobody: 17.0 is member 17.
+        # A log's whole numbers are floats where some rows name nobody: 17.0 is member 17.
+        with suppress(pa.ArrowException, UnicodeDecodeError):
             value = pa.scalar(value).cast(pa.string()).as_py()
-        except (pa.ArrowException, UnicodeDecodeError):
-            value = str(value)
-    return value.strip()
+    return str(value).strip()
 
 
 def _nothing(_: str) -> None:

@@ -1,6 +1,6 @@
 """Grades that people filled in are their work: no command writes over the only file of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.core.errors import CookbookError
@@ -50,7 +50,7 @@ def check_golden(path: Path, pairs: Sequence[RatedPair]) -> None:
     """
     if not path.exists():
         return
-    known: Collection[PairKey] = {pair.key for pair in pairs if pair.grade is not None}
+    known = {pair.key for pair in pairs if pair.grade is not None}
     there = {
         (row["query_id"], row.get("member_id", ""), row["doc_id"])
         for _, row in read_worksheet(path, ("query_id", "doc_id", "grade"))
