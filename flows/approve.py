@@ -14,6 +14,7 @@ from flows.forms import Help
 from flows.places import DomainName, served_store
 from flows.report_links import reports
 from flows.ui_artifacts import LONGEST_REASON, if_the_server_answers, show_failure
+from tasks.core.domain.paths import valid_name
 from tasks.core.errors import CookbookError
 from tasks.core.report.markdown import escape
 from tasks.core.store.registry import MAXIMUM_AGE, Registry
@@ -55,9 +56,9 @@ def approve(
     It must wait for a decision, be recent, and have been compared with the model that is in
     service now. The decision holds from the next request on; `models rollback` undoes it.
     """
-    registry = Registry(served_store() / domain / "registry")
-    before = registry.served_version()
     try:
+        registry = Registry(served_store() / valid_name(domain, "domain") / "registry")
+        before = registry.served_version()
         if decision == "promote":
             age = timedelta(days=maximum_age_days)
             registry.approve(version, reason=reason, by="approve flow", maximum_age=age)

@@ -128,12 +128,20 @@ def _leftovers(store: Path) -> Iterator[Finding]:
         ("checkpoints of unfinished steps", lambda: list(store.glob("scratch/*"))),
     )
     for subject, find in kinds:
-        old = [path for path in find() if now - path.stat().st_mtime > STALE_S]
+        old = [path for path in find() if now - _last_written(path, now) > STALE_S]
         if old:
             mend = f"No run has gone on with them for a week: rm -r {' '.join(map(str, old[:3]))}"
             yield Finding("note", subject, f"{len(old)} older than a week", mend)
         else:
             yield Finding("good", subject, "none that are stale")
+
+
+def _last_written(folder: Path, now: float) -> float:
+    """When anything in it was written last; now, where a run at work has just removed it."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return now
 
 
 def _registries(store: Path) -> Iterator[Finding]:

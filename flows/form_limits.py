@@ -12,7 +12,7 @@ from typing import get_args
 from pydantic import BaseModel
 
 from flows.cookbook import ProfileName
-from flows.profiles import profile
+from flows.profiles import changed, profile
 from tasks.core.errors import CookbookError
 from tasks.core.labeling.address import ADDRESS_VARIABLE, OPENAI, host_of
 from tasks.personal_settings import ShardSettings
@@ -76,6 +76,18 @@ def _check_budget(settings: Settings, environment: Mapping[str, str]) -> None:
             )
 
 
+def within_ceiling(settings: Settings, environment: Mapping[str, str] = os.environ) -> Settings:
+    """A profile's settings with no larger budget than the environment's: a form names any profile.
+
+    Raises:
+        CookbookError: what the environment names is no amount.
+    """
+    said = _dollars(environment)
+    if said is None or settings.judge.budget_usd <= said:
+        return settings
+    return changed(settings, judge=changed(settings.judge, budget_usd=said))
+
+
 def _dollars(environment: Mapping[str, str]) -> float | None:
     """The ceiling that the environment names; one that is no amount is told, not left out."""
     said = environment.get(BUDGET_VARIABLE, "").strip()
@@ -89,8 +101,9 @@ def _dollars(environment: Mapping[str, str]) -> float | None:
 def _places(part: BaseModel) -> Iterator[str]:
     """Names of models, folders of teachers and addresses of clusters, at any depth."""
     match part:
-        case BaseModelSettings(source="hub", name=place):
-            yield place
+        case BaseModelSettings(source="hub", name=place, revision=revision):
+            # Anybody may offer a hub's model a change, whose weights then have a revision there.
+            yield place if revision == "main" else f"{place}@{revision}"
         case FurtherTeacherSettings(folder=place):
             yield place
         case ShardSettings(ray_address=str(place)):

@@ -12,8 +12,9 @@ from flows.alarms import tell_decision, told
 from flows.cookbook import PROJECT, ProfileName
 from flows.places import DomainName, ends_with_parent, served_root, served_store
 from flows.profiles import profile as settings_of
-from flows.ui_artifacts import UiProgress, if_the_server_answers
+from flows.ui_artifacts import LONGEST_REASON, UiProgress, if_the_server_answers
 from flows.watched import Hours, Profile, too_late
+from tasks.core.report.markdown import escape
 from tasks.ingest import ingest
 from tasks.refresh import refresh_effects
 from tasks.run import listening, open_run
@@ -59,7 +60,7 @@ def personalize(
             found = refresh.fn(None, profile, domain, served_root(), served_store())
         line = refresh_line(found)
         with if_the_server_answers():  # the decision holds, shown or not
-            create_markdown_artifact(line, key="verdict")
+            create_markdown_artifact(escape(line, longest=LONGEST_REASON), key="verdict")
         if found["decision"] != "skipped":
             tell_decision(found["decision"], domain, found["version"], line)
         return Completed(message=line)

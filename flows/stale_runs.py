@@ -36,14 +36,27 @@ AUTOMATION = "A run that went silent has crashed"
 def watch_for_silence() -> None:
     """Ship the automation that marks a run as crashed when its heartbeat stops; once a server.
 
+    One that an earlier version shipped, and nobody changed, gets the patience of this one.
+
     Source: Prefect's documentation on detecting zombie flows. The resource is any flow run, since
     a run may end in a state of any name.
     """
+    ours = _silence_automation()
     try:
-        # Outside an event loop this is no coroutine, whatever its type says.
-        Automation.read(name=AUTOMATION)  # type: ignore[unused-coroutine]
+        there = Automation.read(name=AUTOMATION)
     except ValueError:
-        _silence_automation().create()
+        ours.create()
+        return
+    # Outside an event loop this is no coroutine, whatever its type says.
+    assert isinstance(there, Automation)
+    within = there.trigger.within if isinstance(there.trigger, EventTrigger) else SILENCE
+    if within != SILENCE and there.description == _told(within):
+        there.trigger, there.description = ours.trigger, ours.description
+        there.update()
+
+
+def _told(within: timedelta) -> str:
+    return f"No heartbeat for {within.seconds} s: the process was killed."
 
 
 def _silence_automation() -> Automation:
@@ -51,7 +64,7 @@ def _silence_automation() -> Automation:
     beat = "prefect.flow-run.heartbeat"
     return Automation(
         name=AUTOMATION,
-        description=f"No heartbeat for {SILENCE.seconds} s: the process was killed.",
+        description=_told(SILENCE),
         trigger=EventTrigger(
             after={beat},
             expect={beat, *(f"prefect.flow-run.{end}" for end in ends)},

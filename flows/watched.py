@@ -23,8 +23,10 @@ from pydantic import Field
 
 from flows.alarms import tell, tell_decision, told
 from flows.cookbook import ProfileName, cookbook
+from flows.form_limits import within_ceiling
 from flows.forms import Help
 from flows.places import ends_with_parent, lateness_s, served_root, served_store
+from flows.profiles import profile as settings_of
 from flows.ui_artifacts import UiProgress, show_failure, show_report
 from tasks.core.report.terminal import verdict_line
 from tasks.run import listening
@@ -52,7 +54,8 @@ def watched(
     part: dict[str, Any] = {} if until is None else {"until": until}
     with told(domain):
         with ends_with_parent(), listening(progress):
-            report = cookbook.fn(settings, profile, domain, served_root(), served_store(), **part)
+            s = within_ceiling(settings or settings_of(profile))
+            report = cookbook.fn(s, profile, domain, served_root(), served_store(), **part)
         if until is not None:
             return Completed(message=f"Finished as far as {until}.")
         show_report(report, domain, progress.stages)

@@ -63,8 +63,16 @@ def open_run(store: Path, domain: str) -> Iterator[Run]:
     Raises:
         CookbookError: another run holds the store.
     """
-    with run_lock(store), artifact_store(store):
+    with run_lock(store):
         remove_half_writes(store / domain)
+        with look_into(store, domain) as run:
+            yield run
+
+
+@contextmanager
+def look_into(store: Path, domain: str) -> Iterator[Run]:
+    """Make a run current that only looks: it holds no lock, so another may be at work beside it."""
+    with artifact_store(store):
         run = Run(domain, store.resolve(), listeners=list(_listeners))
         token = _run.set(run)
         try:

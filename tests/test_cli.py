@@ -317,6 +317,55 @@ def test_an_export_is_whole_and_never_overwrites(
     assert (target / "scorer" / "model.safetensors").read_text() == "two"
 
 
+@pytest.mark.parametrize("target", [".", "/"])
+def test_an_export_into_a_folder_without_a_name_is_one_line(
+    capsys: pytest.CaptureFixture[str], store: Path, target: str
+) -> None:
+    assert "exists" in fails(capsys, "models", "export", "v0001", target, "--store", store)
+
+
+def test_a_rollback_that_mends_the_pointer_names_no_version_that_is_out(
+    capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    (store / "job_search" / "registry" / "current.json").write_text("{")
+    main(["models", "rollback", "--reason", "damaged", "--store", str(store)])
+    assert capsys.readouterr().out == "v0002 is in service again.\n"
+
+
+def test_a_user_without_a_name_decides_by_number(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that is started under a number."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    main(["models", "promote", "v0001", "--reason", "checked", "--store", str(store)])
+    assert Registry(store / "job_search" / "registry").log()[-1]["by"] == f"user {os.getuid()}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "--budget-usd", "nan"], "0 dollars or more"),
+        (["clean", "--days", "1", "--journal-days", "100000000"], "came 100000000."),
+        (["golden", "sample", "sheet.csv", "--seed", "-1"], "--seed -1."),
+        (["golden", "sample", "sheet.csv", "--count", "0"], "--count 0,"),
+        (["golden", "sample", "sheet.csv", "--close-share", "7"], "--close-share 7 "),
+    ],
+)
+def test_a_number_out_of_bounds_is_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert said in fails(capsys, *arguments)
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "-1"])
+def test_a_port_that_is_none_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, port: str
+) -> None:
+    assert f"came {port}." in fails(capsys, "serve", f"--port={port}", "--store", tmp_path)
+
+
 def test_an_export_keeps_what_people_did_to_its_owner(store: Path, tmp_path: Path) -> None:
     effects = tmp_path / "effects" / "per_member"
     effects.mkdir(parents=True)
@@ -389,7 +438,7 @@ def test_clean_drops_answers_only_when_it_is_asked_to(
     assert f"removed {store / '.reproduce-killed'}" in capsys.readouterr().out
     main(["clean", "--days", "3", "--journal-days", "3", "--store", str(store)])
     assert f"1 answers removed from {journal}" in capsys.readouterr().out
-    assert "1 or more" in fails(capsys, "clean", "--days", "3", "--journal-days", "0")
+    assert "1 to 36,500" in fails(capsys, "clean", "--days", "3", "--journal-days", "0")
 
 
 def test_forgetting_names_the_own_files_that_hold_the_member_before_it_removes_anything(
@@ -421,14 +470,16 @@ def test_forgetting_never_advises_to_remove_the_version_in_service(
     assert "`cookbook score --output` wrote, exported models" in told
 
 
-def test_a_simulation_never_writes_over_golden_data_of_people(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize("name", ["golden.csv", "documents.jsonl.gz", "members.jsonl.gz"])
+def test_a_simulation_never_writes_over_data_of_people(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
-    golden = tmp_path / "golden_data" / "job_search" / "golden.csv"
-    golden.parent.mkdir(parents=True)
-    golden.write_text("people's grades")
+    """Grades may not be there yet: people grade pairs of the documents that they brought."""
+    brought = tmp_path / "golden_data" / "job_search" / name
+    brought.parent.mkdir(parents=True)
+    brought.write_text("people's")
     assert "not written over" in fails(capsys, "simulate", "--root", tmp_path)
-    assert golden.read_text() == "people's grades"
+    assert brought.read_text() == "people's"
 
 
 def test_a_simulation_that_cannot_begin_is_one_line(

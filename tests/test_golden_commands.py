@@ -3,10 +3,13 @@
 import csv
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from flows.cli import main
+from flows.commands.pipeline import _show_labels
+from tasks.core.store.lock import run_lock
 from tests.core.labeling.conftest import POLICY_TEXT
 
 DOMAIN = "wards"
@@ -81,6 +84,26 @@ def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
     assert "http://" not in page.replace("http://evil.example", "")
 
 
+def test_a_sample_is_drawn_beside_a_training(root: Path, tmp_path: Path) -> None:
+    """It only looks at the last labels; a training holds the store for hours."""
+    store = tmp_path / "runs"
+    (store / DOMAIN / "labels").mkdir(parents=True)
+    with run_lock(store):
+        golden("sample", tmp_path / "sheet.csv", "--count", 20, "--store", store, root=root)
+    assert len(read(tmp_path / "sheet.csv")) > 0
+
+
+def test_what_was_labeled_is_told_although_the_next_run_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tasks.past_labels.past_labels", lambda: iter([Mock()]))
+    monkeypatch.setattr("tasks.label_records.read_labeling", Mock())
+    monkeypatch.setattr("tasks.core.report.label_lines.label_lines", lambda _: ["20 labels"])
+    with run_lock(tmp_path):
+        _show_labels(tmp_path, DOMAIN)
+    assert capsys.readouterr().out == "20 labels\n"
+
+
 def test_raters_disagreements_come_back_with_what_they_read(
     root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +130,71 @@ def test_raters_disagreements_come_back_with_what_they_read(
     assert {row["split"] for row in found} <= {"tune", "gate", "sealed"}
     by_pair = {(row["query_id"], row["doc_id"]): row["grade"] for row in found}
     assert all(by_pair[row["query_id"], row["doc_id"]] == "2" for row in waiting)
+
+
+def refused(
+    capsys: pytest.CaptureFixture[str], command: str, *arguments: object, root: Path
+) -> str:
+    with pytest.raises(SystemExit) as end:
+        golden(command, *arguments, root=root)
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_disagreements_that_are_half_settled_keep_what_was_filled_in(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anna, ben, out = tmp_path / "anna.csv", tmp_path / "ben.csv", tmp_path / "golden.csv"
+    write(anna, graded(read(sheet), off=0))
+    write(ben, graded(read(sheet), off=3))
+    listed, sheets = tmp_path / "disagreements.csv", (anna, ben, "--output", out)
+    refused(capsys, "import", *sheets, root=root)
+    half = [row | {"grade": grade} for row, grade in zip(read(listed), ("2", "", "1"), strict=True)]
+    write(listed, half)
+
+    filled_in = listed.read_bytes()
+    assert f"2 grades filled in there would be lost. Import again with --settled {listed}" in (
+        refused(capsys, "import", *sheets, root=root)
+    )
+    assert listed.read_bytes() == filled_in
+
+    said = refused(capsys, "import", *sheets, "--settled", listed, root=root)
+    assert "raters differ on 1;" in said
+    again = read(listed)
+    assert [row["grade"] for row in again] == ["", "2", "1"]  # what is open stands first
+    write(listed, [row | {"grade": row["grade"] or "0"} for row in again])
+    golden("import", *sheets, "--settled", listed, root=root)
+    grades = {(row["query_id"], row["doc_id"]): row["grade"] for row in read(out)}
+    expected = zip(half, ("2", "0", "1"), strict=True)
+    assert all(grades[row["query_id"], row["doc_id"]] == grade for row, grade in expected)
+
+
+def test_golden_data_of_other_pairs_are_not_written_over(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anna, out, rows = tmp_path / "anna.csv", tmp_path / "golden.csv", graded(read(sheet), off=0)
+    write(anna, rows)
+    golden("import", anna, anna, "--output", out, root=root)
+    golden("import", anna, anna, "--output", out, root=root)  # the same pairs: nothing is lost
+    before = out.read_bytes()
+    queries = {row["query_id"] for row in rows}
+    fewer = [next(row for row in rows if row["query_id"] == query) for query in sorted(queries)]
+    write(anna, fewer)
+    said = refused(capsys, "import", anna, anna, "--output", out, root=root)
+    assert f"{out} has {len(rows) - len(fewer)} graded pairs" in said
+    assert out.read_bytes() == before
+
+
+def test_a_sheet_that_somebody_graded_is_not_written_over(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = (sheet, "--count", 20, "--store", tmp_path / "runs")
+    golden("sample", *again, root=root)  # nobody has graded it yet
+    rows = read(sheet)
+    write(sheet, [rows[0] | {"dim_NEED": "1"}, *rows[1:]])
+    before = sheet.read_bytes()
+    assert f"{sheet} has grades for 1 of its pairs" in refused(capsys, "sample", *again, root=root)
+    assert sheet.read_bytes() == before
 
 
 def test_a_split_is_shown_then_written_and_stays(

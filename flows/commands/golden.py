@@ -40,10 +40,18 @@ def sample(
     the last labels was unsure, or, before there are any, pairs in the middle of their query.
     """
     from tasks.core.labeling.golden import sample_golden, write_worksheet
+    from tasks.core.labeling.kept_grades import check_sheet
     from tasks.core.labeling.worksheet_page import render_worksheet
     from tasks.core.labeling.worksheets import PRIVATE
     from tasks.core.store.files import write_atomically
 
+    if min(count, per_query) < 1 or not 0 <= close_share <= 1 or seed < 0:
+        raise CookbookError(
+            "A sample has 1 pair or more, a share of close calls from 0 to 1 and a seed of 0 or "
+            f"more; came --count {count}, --per-query {per_query}, --close-share {close_share:g} "
+            f"and --seed {seed}. Give other ones."
+        )
+    check_sheet(output)
     drawn_from = _pool(domain, root, store, per_query, seed)
     chosen = sample_golden(
         drawn_from.candidates, count, close_share=close_share, max_per_query=per_query, seed=seed
@@ -77,6 +85,7 @@ def import_sheets(
     and import again with `--settled`.
     """
     from tasks.core.domain.paths import find_domain
+    from tasks.core.labeling.kept_grades import check_disagreements, check_golden
     from tasks.core.labeling.ratings import (
         adjudication_list,
         import_ratings,
@@ -95,11 +104,13 @@ def import_sheets(
     waiting = adjudication_list(pairs)
     if waiting:
         target = output.with_name("disagreements.csv")
+        check_disagreements(target, decided or {}, grade_count=grades)
         write_adjudication(target, pairs)
         raise CookbookError(
             f"Every pair needs one grade, and raters differ on {len(waiting)}; they are in "
             f"{target}. Fill in the grades, and import again with --settled {target}."
         )
+    check_golden(output, pairs)
     print(f"{write_golden(output, pairs)} pairs in {output}.")
 
 
@@ -249,9 +260,9 @@ def _stored_sureness(store: Path, domain: str) -> dict[str, float]:
     from tasks.core.tables import read_rows
     from tasks.exchange import JUDGMENTS
     from tasks.past_labels import past_labels
-    from tasks.run import open_run
+    from tasks.run import look_into
 
-    with open_run(store, domain):
+    with look_into(store, domain):
         past = next(past_labels(), None)
         columns = ["pair_id", "probabilities"]
         rows = read_rows(past.judgments.file(JUDGMENTS), columns) if past else []

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -141,7 +142,7 @@ def promote(
     """Put a version into service, whatever the gates said; the log keeps the reason."""
     registry = _registry(store, domain)
     before = registry.served_version()
-    registry.promote(version, reason=reason, by=getpass.getuser())
+    registry.promote(version, reason=reason, by=_who())
     if version == before:
         print(f"{version} was in service already; nothing changed, and the log has no new line.")
     else:
@@ -153,14 +154,24 @@ def rollback(*, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE) -
     """Put the version that served before back into service."""
     registry = _registry(store, domain)
     before = registry.served_version()
-    model = registry.rollback(reason=reason, by=getpass.getuser())
+    model = registry.rollback(reason=reason, by=_who())
     if model.version == before:
         print(
             f"{before} is in service again already, by these words of yours; nothing changed. "
             "To go back further, give another reason."
         )
+    elif before is None:  # the pointer was damaged: nobody knows what a run would not put back
+        print(f"{model.version} is in service again.")
     else:
         print(f"{model.version} is in service again; {before} is out, and no run puts it back.")
+
+
+def _who() -> str:
+    """The login; a container's user may be a number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 @models.command
@@ -177,7 +188,7 @@ def export(
 
     All but the scorer is readable by its owner alone: effects and card hold what people did.
     """
-    building = folder.with_name(f".{folder.name}.building")
+    building = folder.parent / f".{folder.name}.building"
     shutil.rmtree(building, ignore_errors=True)
     if folder.exists():
         raise CookbookError(f"An export makes a new folder; {folder} exists. Name another one.")

@@ -9,6 +9,8 @@ from cyclopts import Parameter
 from flows.commands.options import PROJECT, STORE, Root, Store, existing_store
 from flows.serve_options import AS_SHIPPED, USUAL_DOMAIN, ServeOptions
 
+MOST_DAYS = 36_500  # a century: what is older has no date
+
 
 def simulate(
     *,
@@ -33,10 +35,10 @@ def simulate(
     if root.exists() and not root.is_dir():
         raise CookbookError(f"A domain is written into a folder; {root} is a file. Name another.")
     there = root / "golden_data" / domain
-    if (there / "golden.csv").exists() and not (there / "truth").is_dir():
+    if there.is_dir() and any(there.iterdir()) and not (there / "truth").is_dir():
         raise CookbookError(
-            f"{there} holds golden data without a simulation's truth/, so they may be people's; "
-            "they are not written over. Name another --root, or move them away."
+            f"{there} holds data without a simulation's truth/, so they may be people's; they are "
+            "not written over. Name another --root, or move them away."
         )
     source = PROJECT / "policy" / domain / "policy.md"
     folder = write_domain(make_world(parse_policy(source), seed=seed, scale=scale), root)
@@ -67,7 +69,10 @@ def serve(
         SERVER_PID_VARIABLE,
         STORE_VARIABLE,
     )
+    from tasks.core.errors import CookbookError
 
+    if not 1 <= port <= 65_535:
+        raise CookbookError(f"A port is a number from 1 to 65535; came {port}. Give another.")
     options.check(root)
     os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
     os.environ[ROOT_VARIABLE] = str(root.resolve())
@@ -114,8 +119,8 @@ def clean(
     from tasks.core.store.retention import clear_expired
 
     for given in (days, journal_days):
-        if given is not None and given < 1:
-            raise CookbookError(f"Days are 1 or more; came {given}. Give another number.")
+        if given is not None and not 1 <= given <= MOST_DAYS:
+            raise CookbookError(f"Days are 1 to {MOST_DAYS:,}; came {given}. Give another number.")
     existing_store(store)
     with run_lock(store):
         removed = [*remove_leftovers(store), *clear_expired(store, days=days)]

@@ -63,7 +63,7 @@ class RunOptions:
         given: dict[str, Any] = {"kind": self.judge, "budget_usd": self.budget_usd}
         given = {name: value for name, value in given.items() if value is not None}
         settings = profile(self.profile)
-        if given.get("budget_usd", 0) < 0:
+        if not given.get("budget_usd", 0) >= 0:  # nor what is no number
             raise CookbookError("A budget is 0 dollars or more. Give --budget-usd another amount.")
         return changed(settings, judge=changed(settings.judge, **given))
 

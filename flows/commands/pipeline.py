@@ -61,9 +61,9 @@ def _show_labels(store: Path, domain: str) -> None:
     from tasks.core.text import sanitize
     from tasks.label_records import read_labeling
     from tasks.past_labels import past_labels
-    from tasks.run import open_run
+    from tasks.run import look_into
 
-    with open_run(store, domain):
+    with look_into(store, domain):
         for line in label_lines(read_labeling(next(past_labels()).judgments)):
             print(sanitize(line))
 

@@ -16,10 +16,9 @@ from tasks.core.forgotten_members import note_forgotten
 from tasks.core.labeling.forgetting import check_no_batch_holds, count_unmarked, forget_pairs
 from tasks.core.personalization.forgotten_effects import has_effect
 from tasks.core.personalization.game_files import load_game
-from tasks.core.scored_members import check_nothing_is_scored, forget_lines
+from tasks.core.scored_members import clear_half_scores, forget_lines
 from tasks.core.serving_without import serve_without
 from tasks.core.store.artifacts import MANIFEST
-from tasks.core.store.files import remove_half_files
 from tasks.core.store.leftovers import discard, remove_leftovers
 from tasks.core.store.registry import Registry
 from tasks.core.store.used_artifacts import Say, used_artifacts
@@ -76,8 +75,7 @@ def forget_member(
     if not member_id:
         raise CookbookError("A member is forgotten by id; came an empty one. Name the member.")
     scoring = store / domain / "scoring"
-    check_nothing_is_scored(scoring)
-    remove_half_files(scoring)
+    clear_half_scores(scoring)
     check_no_batch_holds(store / domain / "labels", member_id)
     note_forgotten(store / domain, member_id)
     remove_leftovers(store)
@@ -99,7 +97,7 @@ def forget_member(
         if _may_have_effect(registry.folder / "versions" / version / "effects", member_id, say)
     ]
     # A scoring that began meanwhile has read the old pairs, and ends with the member's scores.
-    check_nothing_is_scored(scoring)
+    clear_half_scores(scoring)
     return Forgotten(
         artifacts=sorted({folder.parent.name for folder in doomed}),
         answers=answers,
@@ -125,7 +123,7 @@ def _serve_without(registry: Registry, member_id: str, scratch: Path, say: Say) 
 
 def _artifacts(store: Path, domain: str, say: Say) -> list[Path]:
     """Artifacts that the domain may have used: all but those of other domains' runs alone."""
-    there = list(store.glob("artifacts/*/*"))
+    there = list(store.glob("artifacts/*/*/"))
     own: set[str] = set()
     others: set[str] = set()
     for run in store.glob("*/finished/*"):
@@ -183,7 +181,7 @@ def _with_derived(store: Path, artifacts: list[Path], holding: list[Path]) -> li
     """
     by_name = {folder.name: folder for folder in artifacts}
     made_from = {folder.name: _sources(folder) for folder in artifacts}
-    there = {folder.name for folder in store.glob("artifacts/*/*")}
+    there = {folder.name for folder in store.glob("artifacts/*/*/")}
     gone = {folder.name for folder in holding}
     for name in (order := [*TopologicalSorter(made_from).static_order()]):
         if name not in there or made_from.get(name, set()) & gone:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,17 +58,19 @@ def run_behind(store: Path, domain: str, model: Model) -> FinishedRun:
     """The newest finished run that made a version: the latest report is what was decided by.
 
     Raises:
-        CookbookError: its folder is gone.
+        CookbookError: its folder is gone, or damaged.
     """
     # The manifest comes last: a folder without one is a report that was never finished.
     finished = list((store / domain / "finished").glob("*/manifest.json"))
     for manifest in sorted(finished, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        run = FinishedRun.load(manifest.parent)
-        if any(entry["digest"] == model.card["run"] for entry in run.report["lineage"]):
-            return run
+        # A damaged one may be another version's; if it is this one's, it is gone.
+        with suppress(CookbookError, LookupError, TypeError):
+            run = FinishedRun.load(manifest.parent)
+            if any(entry["digest"] == model.card["run"] for entry in run.report["lineage"]):
+                return run
     raise CookbookError(
         f"{model.version} is told from the run that registered it; none below "
-        f"{store / domain / 'finished'} did. Restore that folder from a backup."
+        f"{store / domain / 'finished'} that can be read did. Restore that folder from a backup."
     )
 
 

@@ -5,19 +5,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.core.errors import CookbookError
-from tasks.core.store.files import being_written, write_parts
+from tasks.core.store.files import write_parts
+from tasks.core.store.long_writes import remove_abandoned
 
 
-def check_nothing_is_scored(folder: Path) -> None:
-    """Scoring needs no hold of the store, and what it writes at this moment may name the member.
+def clear_half_scores(folder: Path) -> None:
+    """Remove scores that a kill left half-written.
+
+    Scoring needs no hold of the store, and what it writes at this moment may name the member.
 
     Raises:
         CookbookError: a process is writing scores.
     """
-    for path, process in being_written(folder):
+    if path := remove_abandoned(folder):
         raise CookbookError(
-            f"Nothing may be scored while a member is forgotten, and process {process} writes "
-            f"{path.name} in {folder}. Give the command again when it has ended."
+            f"Nothing may be scored while a member is forgotten, and process "
+            f"{path.name.split('.')[-2]} writes {path.name} in {folder}. Give the command again "
+            "when it has ended."
         )
 
 

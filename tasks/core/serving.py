@@ -1,7 +1,6 @@
 """Scoring with a registered model: JSON lines in, the same lines with probabilities out."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +19,7 @@ from tasks.core.errors import CookbookError
 from tasks.core.fairness.mitigation import EqualOpportunityMap, load_map
 from tasks.core.inputs import PairText, render_pair
 from tasks.core.personalization.effects import Effects
-from tasks.core.store.files import sync_folder
+from tasks.core.store.long_writes import long_write
 from tasks.core.store.registry import Registry
 from tasks.core.store.versions import Model
 from tasks.core.tables import Row
@@ -228,22 +227,13 @@ def score_file(
         raise CookbookError(f"Scoring reads a file of JSON lines; there is no {source}.")
     if target.is_dir() or not target.parent.is_dir():
         raise CookbookError(f"Scores are one file in a folder that exists; came {target}.")
-    sibling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     count = 0
-    try:
-        # Scores name members: they are their owner's alone.
-        descriptor = os.open(sibling, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            for rows in _chunks(_checked_rows(source, catalog), ROWS_AT_ONCE):
-                for scored in model.score(rows, catalog, mix or Mix()):
-                    stream.write(json.dumps(scored, ensure_ascii=False, allow_nan=False) + "\n")
-                count += len(rows)
-            stream.flush()
-            os.fsync(stream.fileno())
-        sibling.replace(target)
-    finally:
-        sibling.unlink(missing_ok=True)
-    sync_folder(target.parent)
+    # Scores name members: they are their owner's alone.
+    with long_write(target, mode=0o600) as stream:
+        for rows in _chunks(_checked_rows(source, catalog), ROWS_AT_ONCE):
+            for scored in model.score(rows, catalog, mix or Mix()):
+                stream.write(json.dumps(scored, ensure_ascii=False, allow_nan=False) + "\n")
+            count += len(rows)
     return count
 
 

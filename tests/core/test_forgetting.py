@@ -1,10 +1,13 @@
 """A forgotten member is in no artifact, nor in anything made from one that held them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,31 @@ def make(kind: str, *upstream: Artifact, members: list[str] | None = None) -> Ar
         return {}
 
     return materialize(kind, build, settings={}, upstream=upstream)
+
+
+SCORE = """
+import sys
+from pathlib import Path
+from tasks.core.store.long_writes import long_write
+with long_write(Path(sys.argv[1]), mode=0o600) as stream:
+    stream.write('{"member_id": "m1"')
+    stream.flush()
+    print("writing", flush=True)
+    input()
+"""
+
+
+@contextmanager
+def scoring(folder: Path) -> "Iterator[subprocess.Popen[str]]":
+    """A process that is writing scores, the member's among them."""
+    script = [sys.executable, "-c", SCORE, str(folder / "scores.jsonl")]
+    with subprocess.Popen(
+        script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        yield writer
+        writer.kill()
 
 
 def test_what_held_the_member_and_all_made_from_it_is_removed(tmp_path: Path) -> None:
@@ -79,15 +107,24 @@ def test_a_line_is_what_a_line_feed_ends_whatever_its_text_holds(tmp_path: Path)
 def test_scores_that_are_being_written_stop_it_and_those_of_the_dead_go(tmp_path: Path) -> None:
     folder = tmp_path / "jobs" / "scoring"
     folder.mkdir(parents=True)
-    writer = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    half = folder / f".scores.jsonl.{writer.pid}.tmp"
-    half.write_text('{"member_id": "m1"')
-    with pytest.raises(CookbookError, match=f"process {writer.pid} writes"):
-        forget_member(tmp_path, "jobs", "m1")
-    assert half.exists()
-    writer.communicate()
+    with scoring(folder) as writer:
+        (half,) = folder.glob(".scores.jsonl.*.tmp")
+        with pytest.raises(CookbookError, match=f"process {writer.pid} writes"):
+            forget_member(tmp_path, "jobs", "m1")
+        assert half.exists()
+        writer.kill()
+    assert half.read_text() == '{"member_id": "m1"'
     forget_member(tmp_path, "jobs", "m1")
     assert not half.exists()
+
+
+def test_half_scores_of_before_a_reboot_stop_nothing(tmp_path: Path) -> None:
+    """Their process number is another process's by now; here it is this one's parent's."""
+    folder = tmp_path / "jobs" / "scoring"
+    folder.mkdir(parents=True)
+    (folder / f".scores.jsonl.{os.getppid()}.tmp").write_text('{"member_id": "m1"')
+    forget_member(tmp_path, "jobs", "m1")
+    assert list(folder.iterdir()) == []
 
 
 def left(store: Path) -> list[str]:
@@ -314,13 +351,13 @@ def test_scores_that_are_still_being_written_at_the_end_are_told(
     folder = tmp_path / "jobs" / "scoring"
     folder.mkdir(parents=True)
     versions = Registry.versions
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as writer:
+    with ExitStack() as stack:
 
         def while_one_scores(self: Registry) -> list[str]:
-            (folder / f".scores.jsonl.{writer.pid}.tmp").write_text("{")
+            monkeypatch.setattr(Registry, "versions", versions)
+            stack.enter_context(scoring(folder))
             return versions(self)
 
         monkeypatch.setattr(Registry, "versions", while_one_scores)
         with pytest.raises(CookbookError, match="Give the command again when it has ended"):
             forget_member(tmp_path, "jobs", "m1")
-        writer.communicate()

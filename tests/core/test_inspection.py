@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,20 @@ def test_of_several_runs_behind_a_version_the_newest_is_told(
     assert run_behind(store, "jobs", model).report["run_key"] == "ab"
     os.utime(finished / "ab" / "manifest.json", (10, 10))
     assert run_behind(store, "jobs", model).report["run_key"] == "zz"
+
+
+@pytest.mark.parametrize("report", ["{", "[]", '{"lineage": 3}', '{"lineage": [{}]}'])
+def test_another_runs_damaged_report_keeps_nobody_from_a_versions_own(
+    registered: tuple[Path, Model], report: str
+) -> None:
+    store, model = registered
+    other = store / "jobs" / "finished" / "zz"
+    other.mkdir()
+    (other / "report.json").write_text(report)
+    (other / "manifest.json").write_text("{}")
+    future = time.time() + 60
+    os.utime(other / "manifest.json", (future, future))
+    assert run_behind(store, "jobs", model).report["run_key"] == "ab"
 
 
 def test_a_version_whose_run_is_gone_says_so(registered: tuple[Path, Model]) -> None:

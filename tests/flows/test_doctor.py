@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,22 @@ def test_a_waiting_candidate_is_named(tmp_path: Path) -> None:
     (note,) = doctor._registries(tmp_path)
     assert note.state == "note"
     assert "v0002" in note.mend
+
+
+def test_checkpoints_are_as_old_as_the_last_one_however_deep(tmp_path: Path) -> None:
+    for name in ("at-work", "left", "left/rationale"):
+        (tmp_path / "scratch" / name).mkdir(parents=True)
+    deep = tmp_path / "scratch" / "at-work" / "rationale"
+    deep.mkdir()
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (0, 0))
+    (deep / "step-10").write_text("written just now")
+    os.utime(deep, (0, 0))
+    (tmp_path / "scratch" / "gone").symlink_to(tmp_path / "nowhere")  # removed while it looks
+    found = {one.subject: one for one in doctor._leftovers(tmp_path)}
+    note = found["checkpoints of unfinished steps"]
+    assert (note.state, note.seen) == ("note", "1 older than a week")
+    assert note.mend.endswith("scratch/left")
 
 
 def test_a_held_store_names_its_holder(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ FREE_TEXTS = {
     "BaseModelSettings.name": "form_limits",
     "FurtherTeacherSettings.folder": "form_limits",
     "ShardSettings.ray_address": "form_limits",
-    "BaseModelSettings.revision": "of a model that form_limits allows",
+    "BaseModelSettings.revision": "form_limits",
     "JudgeSettings.base_url": "tasks/core/labeling/address.py: hosts the environment names",
     "JudgeSettings.model": "a name sent to that host",
     "JudgeSettings.pinned_model": "a name compared with the host's answer",
@@ -49,6 +49,17 @@ def test_a_place_of_a_strangers_is_refused_unless_the_server_names_it(way: str) 
     with pytest.raises(CookbookError, match=f"'{place}'.*{PLACES_VARIABLE}"):
         check_places(elsewhere(place)[way], {PLACES_VARIABLE: "head:6379"})
     check_places(elsewhere(place)[way], {PLACES_VARIABLE: f"head:6379, {place}"})
+
+
+def test_a_revision_of_a_strangers_is_refused_unless_the_server_names_it() -> None:
+    """Whoever opens a pull request at the hub gives a known model weights of their own."""
+    gpu = profile("single_gpu")
+    teacher = gpu.policy_teacher
+    offered = changed(teacher, base=changed(teacher.base, revision="refs/pr/7"))
+    settings, place = changed(gpu, policy_teacher=offered), f"{teacher.base.name}@refs/pr/7"
+    with pytest.raises(CookbookError, match=place):
+        check_form(settings, {PLACES_VARIABLE: teacher.base.name})
+    check_form(settings, {PLACES_VARIABLE: place})
 
 
 @pytest.mark.parametrize("name", get_args(ProfileName))

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from flows.approve import approve
 from flows.places import STORE_VARIABLE
 from flows.report_links import show_choice
+from tasks.core.errors import CookbookError
 from tasks.core.store.registry import Registry
 
 # Only outside of runs, which these tests have none of.
@@ -119,3 +120,13 @@ def test_where_the_form_is_not_served_the_page_names_the_flow(prefect: Prefect) 
     show_choice("jobs", "v0001")
     (shown,) = prefect.shown
     assert "run `approve` for v0001" in shown
+
+
+def test_a_decision_about_no_domain_leaves_the_store_alone(
+    prefect: Prefect, tmp_path: Path
+) -> None:
+    """A registry below artifacts/ would be taken for artifacts, and stop every `clean`."""
+    with pytest.raises(CookbookError, match="are taken; came 'artifacts'"):
+        approve.fn("v0001", "promote", "reads well", "artifacts")
+    assert not (tmp_path / "artifacts").exists()
+    assert "are taken" in prefect.shown[-1]

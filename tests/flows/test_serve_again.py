@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -22,6 +24,7 @@ from flows.left_in_ui import as_left
 from flows.local_server import prefect_server_with_ui
 from flows.places import REPORTS_VARIABLE, ROOT_VARIABLE, SERVER_PID_VARIABLE, STORE_VARIABLE
 from flows.serve_options import AS_SHIPPED, ServeOptions
+from flows.stale_runs import SILENCE, _silence_automation, watch_for_silence
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +76,27 @@ def change_in_ui(client: SyncPrefectClient, name: str, cron: str, *, active: boo
     schedule = CronSchedule(cron=cron, timezone="Asia/Tokyo")
     client.create_deployment_schedules(deployment.id, [(schedule, active)])
     return deployment.id
+
+
+@pytest.mark.parametrize("changed_in_ui", [False, True])
+def test_an_automation_of_an_earlier_version_gets_the_patience_of_this_one(
+    client: SyncPrefectClient, changed_in_ui: bool
+) -> None:
+    """At 90 seconds it took runs for dead that were sitting out a server's absence."""
+    earlier = _silence_automation()
+    assert isinstance(earlier.trigger, EventTrigger)
+    trigger = earlier.trigger.model_copy(update={"within": timedelta(seconds=90)})
+    said = "Ours." if changed_in_ui else "No heartbeat for 90 s: the process was killed."
+    core = earlier.model_dump(exclude={"id", "owner_resource"})
+    made = client.create_automation(
+        AutomationCore(**{**core, "trigger": trigger, "description": said, "enabled": False})
+    )
+    watch_for_silence()
+    found = client.read_automation(made)
+    assert found is not None
+    assert found.trigger.within == (timedelta(seconds=90) if changed_in_ui else SILENCE)
+    assert not found.enabled
+    client.delete_automation(made)
 
 
 def test_what_was_moved_paused_or_removed_in_the_ui_stays(client: SyncPrefectClient) -> None:

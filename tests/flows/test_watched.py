@@ -13,10 +13,15 @@ from uuid import uuid4
 import pytest
 
 from flows import alarms, personalize, places, score, watched
+from flows.deployments import cookbook_in_ui
+from flows.form_limits import BUDGET_VARIABLE
 from flows.label import label
 from flows.places import STORE_VARIABLE
+from flows.profiles import profile
 from flows.retrain import retrain
+from tasks.core.errors import CookbookError
 
+NOT_SCHEDULED = {"scheduled_start_time": None}
 DUE = datetime(2026, 11, 23, 4, tzinfo=UTC)
 
 
@@ -164,6 +169,32 @@ def test_a_foreign_error_is_told_without_its_words(told: list[tuple[str, str]]) 
     assert all("ValueError" in text and "Ann" not in text for _, text in told)
 
 
+SPENDING = {
+    "cookbook": lambda: cookbook_in_ui.fn("linkedin", "jobs"),
+    "retrain": lambda: retrain.fn("linkedin", "jobs"),
+    "label": lambda: label.fn("linkedin", "jobs"),
+}
+
+
+@pytest.mark.parametrize("name", SPENDING)
+@pytest.mark.parametrize(("said", "most"), [("20.5", 20.5), ("", 10_000), ("20000", 10_000)])
+def test_a_profile_by_name_spends_no_more_than_the_server_allows(
+    monkeypatch: pytest.MonkeyPatch,
+    told: list[tuple[str, str]],
+    name: str,
+    said: str,
+    most: float,
+) -> None:
+    monkeypatch.setenv(BUDGET_VARIABLE, said)
+    run = Mock(side_effect=CookbookError("far enough"))
+    monkeypatch.setattr(watched, "cookbook", SimpleNamespace(fn=run))
+    monkeypatch.setattr(watched, "runtime", SimpleNamespace(flow_run=Mock(**NOT_SCHEDULED)))
+    with pytest.raises(CookbookError, match="far enough"):
+        SPENDING[name]()
+    settings = run.call_args.args[0] or profile(run.call_args.args[1])
+    assert settings.judge.budget_usd == most
+
+
 @pytest.mark.parametrize(
     ("decision", "heard"),
     [
@@ -185,6 +216,20 @@ def test_what_a_refresh_came_to_is_told(
     assert ended.is_completed()
     assert [kind for kind, _ in told] == heard
     assert all("v0003" in text for _, text in told)
+
+
+def test_what_people_wrote_into_a_reason_is_text_on_the_page_of_a_refresh(
+    monkeypatch: pytest.MonkeyPatch, told: list[tuple[str, str]]
+) -> None:
+    reasons = ["v0003 was taken out by ana: see [this](http://evil.example) <img src=x>."]
+    found = {"decision": "refused", "version": "v0003", "reasons": reasons}
+    shown = Mock()
+    monkeypatch.setattr(personalize, "create_markdown_artifact", shown)
+    monkeypatch.setattr(personalize, "refresh", SimpleNamespace(fn=lambda *_: found))
+    assert personalize.personalize.fn("smoke", "jobs").message.endswith(reasons[0])
+    (page,) = shown.call_args.args
+    assert r"\[this\]" in page
+    assert r"\<img" in page
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Which of a domain's own files hold a member: who forgets one must know where they come back."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from tasks.core.domain.readers import read_csv, read_json_lines
 from tasks.core.errors import CookbookError
@@ -25,7 +28,7 @@ def files_holding(golden: Path, member_id: str, say: Say) -> list[Path]:
     return [
         path
         for path in _named(golden, _NAMES)
-        if any(row.get("member_id") == member_id for row in _rows(path, say))
+        if any(_text(row.get("member_id")) == member_id for row in _rows(path, say))
     ]
 
 
@@ -36,18 +39,18 @@ def possible_pairs(golden: Path, member_id: str, say: Say) -> set[str]:
     a file of documents that cannot be read; ``files_holding`` tells of the others.
     """
     queries = {
-        str(row["query_id"])
+        _text(row["query_id"])
         for path in _named(golden, _NAMES)
         for row in _rows(path, _nothing)
-        if row.get("member_id") == member_id and row.get("query_id")
+        if _text(row.get("member_id")) == member_id and _text(row.get("query_id"))
     }
     if not queries:
         return set()
     documents = {
-        str(row["doc_id"])
+        _text(row["doc_id"])
         for path in _named(golden, ("documents*",))
         for row in _rows(path, say)
-        if row.get("doc_id")
+        if _text(row.get("doc_id"))
     }
     return {pair_id(query, member_id, document) for query in queries for document in documents}
 
@@ -71,6 +74,17 @@ def _rows(path: Path, say: Say) -> Iterator[Mapping[str, Any]]:
             yield from (row for _, row in read_json_lines(path))
     except (CookbookError, OSError) as error:
         say(f"{path} cannot be read to its end, and may hold the member: {error}")
+
+
+def _text(value: Any) -> str:
+    """An id as a run reads it: in a log it may be a number, in a CSV stand between spaces."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        # A log's whole numbers are floats where some rows name nobody: 17.0 is member 17.
+        with suppress(pa.ArrowException, UnicodeDecodeError):
+            value = pa.scalar(value).cast(pa.string()).as_py()
+    return str(value).strip()
 
 
 def _nothing(_: str) -> None:

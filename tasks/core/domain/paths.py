@@ -7,6 +7,8 @@ from pathlib import Path
 from tasks.core.errors import CookbookError
 
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+# What a store has beside its domains: one of these names would be removed with what it is.
+_OF_THE_STORE = ("artifacts", "scratch", "run.lock", "report_server.json")
 _DOCUMENTS = ("documents.jsonl.gz", "documents.jsonl", "documents.parquet")
 _MEMBERS = ("members.jsonl.gz", "members.jsonl", "members.parquet")
 MAX_PROVENANCE_CHARACTERS = 1000
@@ -31,12 +33,18 @@ def valid_name(name: str, what: str) -> str:
     """The name itself, if it can be a folder's name and nothing else.
 
     Raises:
-        CookbookError: it holds a path, or characters that a file system or a page may misread.
+        CookbookError: it holds a path, or characters that a file system or a page may misread; or
+            it is a domain's, and something else in a store is called so.
     """
     if not _NAME.fullmatch(name):
         raise CookbookError(
             f"A {what} is named by 1 to 64 small letters, digits, dots, dashes and underscores; "
             f"came {name!r}. Choose such a name."
+        )
+    if what == "domain" and name in _OF_THE_STORE:
+        raise CookbookError(
+            f"A domain has a folder of its name in the store, where {', '.join(_OF_THE_STORE)} "
+            f"are taken; came {name!r}. Choose another name."
         )
     return name
 

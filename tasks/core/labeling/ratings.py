@@ -94,9 +94,14 @@ def measure_raters(pairs: Sequence[RatedPair], *, grade_count: int) -> RatersAgr
 
 
 def write_adjudication(path: Path, pairs: Sequence[RatedPair]) -> None:
-    """A worksheet of the disagreements: texts, all ratings, and an empty grade to fill in."""
-    waiting = adjudication_list(pairs)
-    _write(path, waiting, shown=tuple(waiting[0].texts) if waiting else ())
+    """A worksheet of the disagreements: texts, all ratings, and an empty grade to fill in.
+
+    Those that are settled stand below with their grades: the sheet may take the place of the one
+    that these were filled in.
+    """
+    settled = [pair for pair in pairs if pair.grade is not None and _agreed(pair.ratings) is None]
+    differing = [*adjudication_list(pairs), *settled]
+    _write(path, differing, shown=tuple(differing[0].texts) if differing else ())
 
 
 def read_adjudication(path: Path, *, grade_count: int) -> dict[PairKey, int]:

@@ -107,17 +107,19 @@ def materialize(
         outside: sha256 of every other input, by name.
         source: digest of the code that builds it.
     """
+    inputs = [artifact.digest for artifact in upstream]
     key = {
         "kind": kind,
         "settings": settings,
-        "upstream": [artifact.digest for artifact in upstream],
+        "upstream": inputs,
         "outside": dict(outside or {}),
         "source": source,
     }
     digest = digest_of(key)
     folder = store_root() / "artifacts" / kind / digest[:16]
     found = find(folder)
-    if found is None:
+    # The manifest is not among the files that it has hashes of: what it says is held to the key.
+    if found is None or (found.kind, found.digest, found.inputs) != (kind, digest, tuple(inputs)):
         return _build(kind, build, folder, digest, key)
     # There is one only where a kill came after the artifact had its name.
     shutil.rmtree(_scratch(digest), ignore_errors=True)
@@ -130,10 +132,10 @@ def find(folder: Path) -> Artifact | None:
     """The artifact in the folder, or None where it is absent, unfinished or damaged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        intact = _files(folder) == manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = _artifact(folder, manifest, reused=True)
+        return found if _files(folder) == manifest["files"] else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return _artifact(folder, manifest, reused=True) if intact else None
 
 
 def _build(kind: str, build: Build, folder: Path, digest: str, key: dict[str, Any]) -> Artifact:

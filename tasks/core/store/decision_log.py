@@ -83,14 +83,18 @@ class DecisionLog:
     def history(self) -> list[str]:
         """Versions in the order they came into service, those rolled back from left out."""
         history: list[str] = []
+        seen: set[str] = set()  # in service, since their promotion was noted
         for entry in self.entries():
             version = entry["version"]
+            seen.add(entry["instead_of"])
             if entry["event"] == "rolled_back" and version in history:
                 del history[history.index(version) + 1 :]
             elif entry["event"] == "promoted":
-                if history and entry["instead_of"] in (None, *history[:-1]):
+                lost = entry["instead_of"] is None and seen.issuperset(history[-1:])
+                if history and not lost and entry["instead_of"] in (None, *history[:-1]):
                     # The one before never served: its promotion was cut off.
                     history.pop()
+                seen.discard(version)
                 history = [other for other in history if other != version] + [version]
             elif entry["event"] == "refused" and entry["instead_of"] != version:
                 # Refused as the latest that came: its promotion was cut off, and it never served.

@@ -54,26 +54,6 @@ def write_json(path: Path, value: Mapping[str, Any], *, mode: int = 0o644) -> No
     write_atomically(path, (text + "\n").encode(), mode=mode)
 
 
-def being_written(folder: Path) -> list[tuple[Path, int]]:
-    """Half-written files whose writer still runs, each with its process number."""
-    found = []
-    for path in sorted(folder.glob(".*.tmp")):
-        number = path.name.split(".")[-2]
-        if number.isdigit() and int(number) != os.getpid() and _runs(int(number)):
-            found.append((path, int(number)))
-    return found
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, and alive
-        return True
-    return True
-
-
 def remove_half_files(folder: Path) -> None:
     """Remove what ``write_atomically`` was killed over; only for who alone writes the folder."""
     for path in folder.glob(".*.tmp"):

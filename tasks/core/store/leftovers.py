@@ -32,7 +32,7 @@ def remove_leftovers(store: Path) -> list[Path]:
     end too. The store must be held, or what a run is building would go. A reproduction at work
     holds a lock of its own; it stays, and removes itself at its end.
     """
-    halves = ("artifacts/*/*.building", "*/finished/*.building", "scratch/*.building")
+    halves = ("artifacts/*/*.building/", "*/finished/*.building/", "scratch/*.building/")
     removed = sorted(folder for half in halves for folder in store.glob(half))
     for folder in removed:
         shutil.rmtree(folder)

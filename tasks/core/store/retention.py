@@ -41,7 +41,7 @@ def clear_expired(
         removed += expired
     if None not in kept:
         used = set().union(*(digests for digests in kept if digests))
-        for folder in store.glob("artifacts/*/*"):
+        for folder in store.glob("artifacts/*/*/"):
             if folder.name[:16] not in used and _age_days(folder) > days:
                 removed.append(folder)
     # Checkpoints of steps that no run went on with; a step at work would hold the store.
@@ -63,16 +63,18 @@ def _retire(store: Path, days: int, say: Say) -> list[Path]:
     retired = []
     for folder in store.glob("*/registry"):
         registry = Registry(folder)
-        for version in registry.retirable():
-            place = folder / "versions" / version
-            try:
-                read_manifest(place)
-            except CookbookError as error:
-                say(f"{version} stays: {error}")
-                continue
-            if _age_days(place / MANIFEST) > days:
-                registry.retire(version, reason=f"older than {days} days", by="retention")
-                retired.append(place)
+        # Held from the list to the files: a person who decides in between would need one of them.
+        with registry.writing():
+            for version in registry.retirable():
+                place = folder / "versions" / version
+                try:
+                    read_manifest(place)
+                except CookbookError as error:
+                    say(f"{version} stays: {error}")
+                    continue
+                if _age_days(place / MANIFEST) > days:
+                    registry.retire(version, reason=f"older than {days} days", by="retention")
+                    retired.append(place)
     return retired
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core.domain.corpus import read_queries
+from tasks.core.domain.impressions import read_impressions
 from tasks.core.domain.member_files import files_holding, possible_pairs
 from tasks.core.tables import write_table
 from tasks.core.text import pair_id
@@ -47,6 +49,31 @@ def test_an_id_that_begins_alike_is_another_member(golden: Path) -> None:
 def test_golden_data_without_a_column_of_members_hold_none(tmp_path: Path) -> None:
     (tmp_path / "golden.csv").write_text("query_id,query,doc_id,grade\nm1,m1,m1,1\n")
     assert files_holding(tmp_path, "m1", fail) == []
+
+
+@pytest.mark.parametrize("ids", [[17, 18], [17.0, None], [b"17", b"18"], ["17", "18"]])
+def test_a_log_whose_ids_are_no_texts_holds_whom_a_run_reads_from_it(
+    tmp_path: Path, ids: list[object]
+) -> None:
+    log = tmp_path / "impressions.parquet"
+    columns = {name: ["a", "b"] for name in ("impression_id", "query_id", "query", "doc_id")}
+    flags = {name: [1, 1] for name in ("position", "shown_at_random", "clicked")}
+    times = {"timestamp": ["2026-01-05T00:00:00Z"] * 2}
+    write_table(log, {**columns, **flags, **times, "member_id": ids})
+    assert read_impressions(log)["member_id"].to_pylist()[0] == "17"
+    assert files_holding(tmp_path, "17", fail) == [log]
+    assert files_holding(tmp_path, "1", fail) == []
+    assert possible_pairs(tmp_path, "17", fail) == set()
+    write_table(tmp_path / "documents.parquet", {"doc_id": ["d"]})
+    assert possible_pairs(tmp_path, "17", fail) == {pair_id("a", "17", "d")}
+
+
+def test_spaces_around_an_id_are_none_of_it(tmp_path: Path) -> None:
+    """Runs read queries and golden grades without them."""
+    queries = tmp_path / "queries.csv"
+    queries.write_text("query_id,query,member_id\nq,a, m1 \n")
+    assert read_queries(queries)[0]["member_id"] == "m1"
+    assert files_holding(tmp_path, "m1", fail) == [queries]
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at(golden: Path) -> None:

@@ -52,6 +52,14 @@ def test_a_missing_required_file_is_named(root, name):
         find_domain("shoes", root)
 
 
+@pytest.mark.parametrize("name", ["artifacts", "scratch", "run.lock", "report_server.json"])
+def test_a_name_that_a_store_has_for_something_else_is_refused(root, name):
+    """`clean` and `forget` would take its models and labels for artifacts or checkpoints."""
+    with pytest.raises(CookbookError, match=f"are taken; came '{name}'"):
+        find_domain(name, root)
+    assert valid_name(name, "run") == name
+
+
 @pytest.mark.parametrize(
     "name", ["", "..", "../shoes", "a/b", "Shoes", "a b", "-x", ".x", "a\n", "ü", "x" * 65]
 )

@@ -102,6 +102,32 @@ def test_a_damaged_manifest_means_not_done(manifest: bytes) -> None:
     assert make(build).reused
 
 
+@pytest.mark.parametrize("name", ["kind", "digest", "key", "counts", "seconds", "files"])
+def test_a_manifest_that_lost_a_part_means_not_done(name: str) -> None:
+    build = Builder()
+    path = make(build).file("manifest.json")
+    rest = json.loads(path.read_text())
+    rest["lost"] = rest.pop(name)
+    path.write_text(json.dumps(rest))
+    assert not make(build).reused
+    assert make(build).reused
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "pears"}, {"digest": "0" * 64}, {"key": {"upstream": None}}, {"key": []}],
+)
+def test_a_manifest_that_says_what_its_key_does_not_means_not_done(
+    change: dict[str, object],
+) -> None:
+    build = Builder()
+    path = make(build).file("manifest.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    again = make(build)
+    assert not again.reused
+    assert again.digest == make(build).digest
+
+
 def test_a_missing_and_an_added_file_mean_not_done() -> None:
     build = Builder()
     artifact = make(build)

@@ -446,6 +446,31 @@ def test_a_pointer_that_is_lost_is_not_taken_for_a_first_model(
     assert registry.current() == registry.model("v0002")
 
 
+def test_a_rollback_goes_back_to_what_served_when_the_pointer_was_lost(
+    registry: Registry, scorer: Path
+) -> None:
+    for weights in ("one", "two"):
+        registry.promote(register(registry, scorer, weights), reason="better", by="run")
+    register(registry, scorer, "three")  # finds v0002 in service
+    (registry.folder / "current.json").unlink()
+    registry.promote("v0003", reason="the pointer is gone", by="ana")
+    assert registry.rollback(reason="worse", by="ana").version == "v0002"
+    assert registry.rollback(reason="worse still", by="ana").version == "v0001"
+
+
+def test_a_first_promotion_that_was_cut_off_is_passed_over_by_rollbacks(
+    registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = register(registry, scorer, "one")
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            registry.promote(version, reason="first", by="run")
+    registry.promote(register(registry, scorer, "two"), reason="better", by="run")
+    with pytest.raises(CookbookError, match="there is none"):
+        registry.rollback(reason="worse", by="ana")
+
+
 def test_a_first_promotion_that_was_cut_off_leaves_no_model(
     registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

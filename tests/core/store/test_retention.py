@@ -2,14 +2,20 @@
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.core.errors import CookbookError
+from tasks.core.forgetting import forget_member
+from tasks.core.store import retention
+from tasks.core.store.leftovers import remove_leftovers
 from tasks.core.store.registry import Registry
 from tasks.core.store.retention import clear_expired
+from tasks.core.store.versions import read_manifest
 
 OLD = time.time() - 100 * 24 * 3600
 
@@ -90,6 +96,35 @@ def test_of_old_versions_the_one_in_service_and_the_one_before_it_stay(tmp_path:
     with pytest.raises(CookbookError, match="removed as too old"):
         registry.promote("v0001", reason="the oldest was best", by="ana")
     assert registry.served_version() == "v0002"
+
+
+def test_who_decides_while_versions_are_removed_waits_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would end as failed, after it had promoted."""
+    registry = versions(tmp_path, "one", "two", "three")
+    told: list[str] = []
+
+    def decide() -> None:
+        try:
+            Registry(registry.folder).promote("v0001", reason="the first was best", by="ana")
+        except CookbookError as error:
+            told.append(str(error))
+
+    person = threading.Thread(target=decide)
+
+    def meanwhile(folder: Path) -> dict[str, Any]:
+        if person.ident is None:
+            person.start()
+            person.join(1)
+        return read_manifest(folder)
+
+    monkeypatch.setattr(retention, "read_manifest", meanwhile)
+    gone = clear_expired(tmp_path, days=30)
+    person.join(10)
+    assert gone == [registry.folder / "versions" / "v0001"]
+    assert registry.served_version() == "v0003"
+    assert "removed as too old" in told[0]
 
 
 def test_a_candidate_that_waits_stays_and_a_young_version_too(tmp_path: Path) -> None:
@@ -187,6 +222,18 @@ def test_nobody_loses_all_runs_to_a_clock_that_jumped(tmp_path: Path) -> None:
     assert clear_expired(tmp_path, days=30, say=told.append, unattended=True) == []
     assert len(told) == 1 and "`cookbook clean --days 30` removes them" in told[0]
     assert clear_expired(tmp_path, days=30) == sorted([own, *earlier])
+
+
+def test_a_file_among_the_artifacts_is_somebody_elses_and_stops_nothing(tmp_path: Path) -> None:
+    """A network disk renames so what is still open; no artifact is a file."""
+    old = artifact(tmp_path, "a" * 16)
+    for name in (".nfs0001", "lost.building"):
+        (old.parent / name).write_text("")
+        os.utime(old.parent / name, (OLD, OLD))
+    assert remove_leftovers(tmp_path) == []
+    assert clear_expired(tmp_path, days=30) == [old]
+    forget_member(tmp_path, "jobs", "m1")
+    assert sorted(path.name for path in old.parent.iterdir()) == [".nfs0001", "lost.building"]
 
 
 def test_without_a_jump_old_runs_go_unattended(tmp_path: Path) -> None:

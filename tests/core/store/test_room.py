@@ -1,12 +1,13 @@
 """A run that the disk cannot hold is refused, and what lies there already counts."""
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from tasks.core.errors import CookbookError
-from tasks.core.store.room import check_room, free_bytes, in_words
+from tasks.core.store.room import check_room, free_bytes, in_words, missing_bytes
 
 
 @pytest.fixture
@@ -52,3 +53,26 @@ def test_a_store_that_is_not_there_yet_is_measured_where_it_will_lie(tmp_path: P
 @pytest.mark.parametrize(("count", "words"), [(0, "0 MiB"), (2**30, "1.0 GiB"), (2**21, "2 MiB")])
 def test_sizes_are_in_units_that_people_read(count: int, words: str) -> None:
     assert in_words(count) == words
+
+
+def test_a_store_that_a_run_is_writing_to_is_measured_all_the_same(tmp_path: Path) -> None:
+    """`plan`, `doctor` and a run that is about to be refused look at it without holding it."""
+    folders = [tmp_path / "artifacts" / "pairs" / f"{number}" for number in range(200)]
+    for folder in folders:
+        (folder / "deep").mkdir(parents=True)
+    done = threading.Event()
+
+    def rename() -> None:
+        while not done.is_set():
+            for folder in folders:
+                folder.rename(folder.with_suffix(".building"))
+            for folder in folders:
+                folder.with_suffix(".building").rename(folder)
+
+    run = threading.Thread(target=rename)
+    run.start()
+    try:
+        assert {missing_bytes(tmp_path, 10) for _ in range(20)} == {10}
+    finally:
+        done.set()
+        run.join()
