@@ -16,6 +16,7 @@ from selenium.webdriver.support.ui import Select
 from tests.browser.pages import (
     HOSTILE,
     IN_BROWSER,
+    PAGE_S,
     assert_harmless,
     open_artifact,
     pressed,
@@ -59,7 +60,7 @@ def start_from_form(served: Served, browser: webdriver.Chrome, shot: Path | None
     """Choose the smoke profile in the form of `cookbook`, press the button; the run's id."""
     deployment = served.deployment("cookbook")
     browser.get(f"{served.address}/deployments/deployment/{deployment}/run")
-    profile = wait_for(60, "the form", lambda: shown_select(browser))
+    profile = wait_for(PAGE_S, "the form", lambda: shown_select(browser))
     Select(profile).select_by_visible_text("smoke")
     assert shown(browser, "smoke takes seconds and proves nothing").is_displayed()
     if shot is not None:
@@ -75,9 +76,9 @@ def test_a_run_cancelled_in_the_ui_leaves_no_process(
     assert served.process is not None
     server_and_runner = len(psutil.Process(served.process.pid).children(recursive=True))
     browser.get(f"{served.address}/runs/flow-run/{run}")
-    wait_for(60, "the button", lambda: pressed(browser, "Cancel"))
+    wait_for(PAGE_S, "the button", lambda: pressed(browser, "Cancel"))
     browser.save_screenshot(str(screenshots / "cancel.png"))
-    wait_for(60, "the question", lambda: pressed(browser, "Confirm"))
+    wait_for(PAGE_S, "the question", lambda: pressed(browser, "Confirm"))
     assert served.ended(run)["state_type"] == "CANCELLED"
     wait_for(
         60,
