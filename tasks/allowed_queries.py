@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.errors import CookbookError
 from tasks.core.retrieval.candidates import CandidateCounts, block_leaks, without_repeats
 from tasks.core.retrieval.embeddings import Floats, TextEncoder
 from tasks.core.retrieval.near_duplicates import first_of_their_kind
@@ -46,6 +47,22 @@ def with_choice(golden: Sequence[Row], mix: MixSettings, *, has_log: bool) -> li
         else row
         for row in golden
     ]
+
+
+def check_choice(golden: Sequence[Row]) -> None:
+    """Pass if students can be chosen on what ``with_choice`` kept; told before a label is paid.
+
+    Raises:
+        CookbookError: no pair that it kept has a grade above 0, so that no order is better.
+    """
+    kept = [row for row in golden if row["split"] == CHOICE]
+    if kept and not any(row["grade"] for row in kept):
+        raise CookbookError(
+            "Students are chosen by NDCG on tune queries that taught nothing, of which one has to "
+            f"have a grade above 0; {len({row['query_id'] for row in kept})} such queries have "
+            "none. Grade more tune queries, raise mix.tune_share, or empty mix.alphas, "
+            "mix.conflicts and mix.reserve."
+        )
 
 
 def _choice_order(form: str) -> str:

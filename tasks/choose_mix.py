@@ -8,7 +8,6 @@ import numpy as np
 from tasks.allowed_queries import CHOICE, with_choice
 from tasks.core.distillation.tradeoff import MeasuredStudent, choose, front
 from tasks.core.domain.catalog import Catalog
-from tasks.core.errors import CookbookError
 from tasks.core.evaluation import TierLogits, Yardstick
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
@@ -36,13 +35,6 @@ def choose_mix(
     def build(bench: Workbench) -> Counts:
         golden = with_choice(golden_rows(domain, "tune"), settings, has_log=True)
         tune = [row for row in golden if row["split"] == CHOICE]
-        if not any(row["grade"] for row in tune):
-            raise CookbookError(
-                "Students are chosen by NDCG on tune queries that taught nothing, of which "
-                f"one has to have a grade above 0; {len({row['query_id'] for row in tune})} such "
-                "queries have none. Grade more tune queries, raise mix.tune_share, or empty "
-                "mix.alphas and mix.conflicts."
-            )
         shown = shown_rows(impressions, "calibrate")
         catalog = Catalog.load(domain.catalog.folder)
         measured = []

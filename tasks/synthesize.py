@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.allowed_queries import allowed_queries, candidate_counts, may_teach, with_choice
+from tasks.allowed_queries import (
+    allowed_queries,
+    candidate_counts,
+    check_choice,
+    may_teach,
+    with_choice,
+)
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
 from tasks.core.retrieval.candidates import (
@@ -50,6 +56,8 @@ def synthesize(
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         golden = read_rows(domain.golden.file(GOLDEN))
+        kept = with_choice(golden, mix, has_log=has_log)
+        check_choice(kept)
         text_encoder = TextEncoder.of(base)
         found = _queries(domain, written, catalog, golden, settings)
         queries, vectors = _shuffled(
@@ -58,7 +66,6 @@ def synthesize(
         firsts = first_of_their_kind(catalog.retrieval_texts(), at_least=settings.near_duplicate)
         pairs = _candidates(queries, vectors, catalog, text_encoder, firsts, settings)
         # Left out at last, so that all others keep their pairs, whose labels may be paid.
-        kept = with_choice(golden, mix, has_log=has_log)
         free = may_teach(queries, vectors, kept, text_encoder, max_tokens=settings.max_tokens)
         teaching = {row["query_id"] for row, one in zip(queries, free, strict=True) if one}
         pairs = (row for row in pairs if row["query_id"] in teaching)

@@ -1,4 +1,4 @@
-"""The step that picks a student: on queries that taught none, and what it cannot choose by."""
+"""The queries that students are chosen on: they teach none, and have to tell students apart."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tasks.allowed_queries import CHOICE, with_choice
-from tasks.choose_mix import choose_mix
 from tasks.core.errors import CookbookError
 from tasks.core.tables import columns_of, read_rows, write_table
 from tasks.exchange import GOLDEN, PAIRS, Domain
@@ -65,19 +64,22 @@ def test_copies_of_a_query_are_kept_together_and_one_at_least() -> None:
     assert with_choice(rows, TRIED, has_log=False) == with_choice(rows, MixSettings(), has_log=True)
 
 
-def test_without_a_relevant_query_left_there_is_nothing_to_choose_by(tmp_path: Path) -> None:
+def test_without_a_relevant_query_left_it_is_told_before_anything_is_labeled(
+    tmp_path: Path,
+) -> None:
     rows = [
         {"query_id": f"q{n}", "query": f"job {n}", "split": "tune", "grade": 0} for n in range(4)
     ]
     kept = chosen_on(rows, TRIED)
     for row in rows:
         row["grade"] = int(row["query_id"] not in kept)
-    step: Any = choose_mix
+    step: Any = synthesize
     with open_run(tmp_path, "toy"):
         grades = made("golden", lambda out: write(out / GOLDEN, rows))
-        domain = Domain(grades, grades, grades, None, None, None)
+        catalog = made("catalog", write_catalog)
+        domain = Domain(grades, grades, catalog, None, grades, None)
         with pytest.raises(CookbookError, match="2 such queries have none"):
-            step.fn(domain, {}, None, TRIED)
+            step.fn(domain, None, ENCODER, SynthesisSettings(), TRIED)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -307,6 +307,22 @@ def test_rolling_back_and_promoting_move_the_pointer(
     assert "already" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "models promote v0001 --reason better",
+        "models rollback --reason complaints",
+        f"policy affected {POLICY}",
+    ],
+)
+def test_a_mistyped_store_is_refused_and_not_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    said = fails(capsys, *command.split(), "--store", tmp_path / "rnus")
+    assert "Name the right --store" in said
+    assert not (tmp_path / "rnus").exists()
+
+
 def test_an_export_is_whole_and_never_overwrites(
     capsys: pytest.CaptureFixture[str], store: Path, tmp_path: Path
 ) -> None:

@@ -140,7 +140,7 @@ def promote(
     version: str, /, *, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE
 ) -> None:
     """Put a version into service, whatever the gates said; the log keeps the reason."""
-    registry = _registry(store, domain)
+    registry = _registry(store, domain, to_change=True)
     before = registry.served_version()
     registry.promote(version, reason=reason, by=_who())
     if version == before:
@@ -152,7 +152,7 @@ def promote(
 @models.command
 def rollback(*, reason: Reason, domain: Domain = DOMAIN, store: Store = STORE) -> None:
     """Put the version that served before back into service."""
-    registry = _registry(store, domain)
+    registry = _registry(store, domain, to_change=True)
     before = registry.served_version()
     model = registry.rollback(reason=reason, by=_who())
     if model.version == before:
@@ -289,5 +289,11 @@ def _show(found: "Reproduction", version: str) -> None:
     print(f"{version} came out the same, file by file, {same}.")
 
 
-def _registry(store: Path, domain: str) -> Registry:
-    return Registry(registry_folder(store, domain))
+def _registry(store: Path, domain: str, *, to_change: bool = False) -> Registry:
+    registry = Registry(registry_folder(store, domain))
+    if to_change and not registry.versions():  # its lock would make the folder of a mistyped one
+        raise CookbookError(
+            f"Versions are in the registry of a store that a run wrote to; {registry.folder} has "
+            "none. Name the right --store and --domain."
+        )
+    return registry

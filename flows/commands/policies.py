@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from flows.commands.options import DOMAIN, STORE, Domain, Store
+from flows.commands.options import DOMAIN, STORE, Domain, Store, existing_store
 from tasks.core.errors import CookbookError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def affected(
     from tasks.core.policy import parse_policy
     from tasks.run import open_run
 
-    valid_name(domain, "domain")
+    existing_store(store, valid_name(domain, "domain"))
     changed = parse_policy(new)
     with open_run(store, domain):
         for found in affected_labels(changed, sampled=sample):

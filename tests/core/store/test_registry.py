@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
@@ -42,6 +43,15 @@ def scorer(tmp_path: Path) -> Path:
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "registry", now=Clock())
+
+
+@contextmanager
+def killed_before_the_pointer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is decided in the block stands in the log, and changes nothing else."""
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def register(registry: Registry, scorer: Path, weights: str) -> str:
@@ -247,10 +257,8 @@ def cut_off(registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch) -
     """v0001 serves; the approval of v0002 ended between the log and the pointer."""
     registry.promote(register(registry, scorer, "one"), reason="first", by="run")
     version = offer(registry, scorer, "two")
-    with monkeypatch.context() as patch:
-        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            registry.approve(version, reason="good", by="ana")
+    with killed_before_the_pointer(monkeypatch):
+        registry.approve(version, reason="good", by="ana")
     assert (registry.served_version(), registry.log()[-1]["event"]) == ("v0001", "promoted")
     return registry
 
@@ -462,10 +470,8 @@ def test_a_first_promotion_that_was_cut_off_is_passed_over_by_rollbacks(
     registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = register(registry, scorer, "one")
-    with monkeypatch.context() as patch:
-        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            registry.promote(version, reason="first", by="run")
+    with killed_before_the_pointer(monkeypatch):
+        registry.promote(version, reason="first", by="run")
     registry.promote(register(registry, scorer, "two"), reason="better", by="run")
     with pytest.raises(CookbookError, match="there is none"):
         registry.rollback(reason="worse", by="ana")
@@ -475,9 +481,7 @@ def test_a_first_promotion_that_was_cut_off_leaves_no_model(
     registry: Registry, scorer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = register(registry, scorer, "one")
-    with monkeypatch.context() as patch:
-        patch.setattr("tasks.core.store.registry.write_json", Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            registry.promote(version, reason="first", by="run")
+    with killed_before_the_pointer(monkeypatch):
+        registry.promote(version, reason="first", by="run")
     register(registry, scorer, "two")
     assert registry.current() is None
