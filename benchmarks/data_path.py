@@ -2,8 +2,8 @@
 
     python -m benchmarks.data_path --peer-python FOLDER/bin/python
 
-20,000 rows of log-normal length. Ours: packed passes of causal models, where nothing is padded,
-and length buckets of encoders, in whole scoring runs and in training steps of 32 rows. Peers:
+20,000 rows of log-normal length. Ours: training steps of 32 rows, packed as causal models and as
+encoders read them, and the length buckets that encoders score. Peers:
 transformers' padding collator, in the order of the file and grouped by length, and TRL's packing
 (best fit decreasing; the environment of `python -m benchmarks.distillation`). Equality: every
 path holds each row's tokens exactly once, and a changed row changes no other row's logits.
@@ -13,6 +13,8 @@ import argparse
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,15 @@ from transformers import DataCollatorWithPadding
 from benchmarks.contest import PROJECT, finish, single
 from tasks.core.training.base_models import BaseModel, byte_tokenizer, new_scorer
 from tasks.core.training.batches import epoch_batches
+from tasks.core.training.packed_rows import PackedRows, by_length, pack_rows
 from tasks.core.training.passes import Forward, packed_passes
 from tasks.core.training.scorer import InputTemplate, Outputs
-from tasks.core.training.shared_prefix import distinct_heads
+from tasks.core.training.shared_prefix import PackedBatch, distinct_heads, pack
 from tasks.core.training.tokens import Rows, Tokenized, chunks_by_tokens
 
 ROWS_A_STEP, SLOTS, LONGEST = 32, 16_384, 1_024
+CPU = torch.device("cpu")
+Packing = Callable[[Tokenized, Rows, torch.device], PackedBatch | PackedRows]
 
 
 def make_rows(count: int) -> Tokenized:
@@ -38,19 +43,14 @@ def make_rows(count: int) -> Tokenized:
     return Tokenized(rows, np.maximum(1, lengths // 10), False)
 
 
-def packed_share(tokens: Tokenized, passes: list[Rows]) -> float:
+def packed_share(tokens: Tokenized, passes: list[Rows], packing: Packing) -> float:
     """Real tokens of separate rows by slots computed; beginnings that are shared raise it."""
-    real = slots = 0
-    for rows in passes:
-        heads, _ = distinct_heads(tokens, rows)
-        taken = tokens.take(rows)
-        slots += sum(map(len, heads)) + int((taken.lengths - taken.left_lengths).sum())
-        real += int(taken.lengths.sum())
-    return min(1.0, real / slots)
+    slots = sum(packing(tokens, rows, CPU).token_ids.numel() for rows in passes)
+    return min(1.0, tokens.take(np.concatenate(passes)).lengths.sum() / slots)
 
 
 def attention_share(tokens: Tokenized, passes: list[Rows]) -> float:
-    """Attention alone pads, within a pass: real tokens by what it computes queries for."""
+    """A causal model's attention pads within a pass: real tokens by what it has queries for."""
     real = slots = 0
     for rows in passes:
         heads, _ = distinct_heads(tokens, rows)
@@ -96,15 +96,14 @@ def assert_equal(tokens: Tokenized, paths: dict[str, list[Rows]]) -> None:
     """Every row once on every path; and company changes nobody's logits."""
     for name, passes in paths.items():
         assert sorted(np.concatenate(passes)) == list(range(len(tokens))), name
-    for source in ("random_encoder", "random_decoder"):
+    for source, training in product(("random_encoder", "random_decoder"), (True, False)):
         scorer = new_scorer(BaseModel(source, "tiny"), Outputs(3), InputTemplate(512), seed=0)
+        scorer.model.train(training)
         forward, rows = Forward(scorer.model, scorer.tokenizer), np.arange(8)
         short = Tokenized([row[:100] for row in tokens.token_ids[:8]], np.full(8, 5), False)
         other = Tokenized([*short.token_ids[:7], short.token_ids[7][::-1]], np.full(8, 5), False)
         with torch.inference_mode(), forward.attention():
-            before, after = (
-                forward(forward.batch(one, rows, torch.device("cpu"))) for one in (short, other)
-            )
+            before, after = (forward(forward.batch(one, rows, CPU)) for one in (short, other))
         torch.testing.assert_close(before[:7], after[:7], atol=1e-6, rtol=0)
         assert not torch.equal(before[7], after[7])
 
@@ -120,13 +119,13 @@ def main() -> None:
     steps = epoch_batches(everything, rows_per_step=ROWS_A_STEP, list_size=16, seed=0, epoch=0)
     packed = [one for step in steps for one in packed_passes(tokens, step, SLOTS)]
     buckets = list(chunks_by_tokens(lengths, SLOTS))
-    in_steps = [step[one] for step in steps for one in chunks_by_tokens(lengths[step], SLOTS)]
+    in_steps = [step[one] for step in steps for one in by_length(lengths[step], SLOTS)]
     assert_equal(tokens, {"packed": packed, "buckets": buckets, "steps": in_steps})
-    by_length = np.array_split(np.argsort(lengths), len(steps))
-    ours = packed_share(tokens, packed)
+    sorted_steps = np.array_split(np.argsort(lengths), len(steps))
+    ours = packed_share(tokens, packed, pack)
     peers = {
         "padding_collator": collator_share(tokens, steps),
-        "padding_collator_by_length": collator_share(tokens, by_length),
+        "padding_collator_by_length": collator_share(tokens, sorted_steps),
     }
     versions = {}
     if chosen.peer_python:
@@ -138,7 +137,7 @@ def main() -> None:
             "real_tokens_per_slot": ours,
             "real_tokens_per_slot_attention": attention_share(tokens, packed),
             "real_tokens_per_slot_encoder_scoring": padded_share(lengths, buckets),
-            "real_tokens_per_slot_encoder_steps": padded_share(lengths, in_steps),
+            "real_tokens_per_slot_encoder_steps": packed_share(tokens, in_steps, pack_rows),
             **{f"real_tokens_per_slot_{name}": share for name, share in peers.items()},
         },
         versions,

@@ -10,7 +10,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tasks.core.errors import CookbookError
-from tasks.core.training.precision import device_of, plain_attention_trains_faster
 
 _LORA_TARGETS = {
     "bert": ["query", "key", "value", "dense"],
@@ -79,13 +78,6 @@ def plain_model(model: nn.Module) -> PreTrainedModel:
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(plain, PreTrainedModel)
     return plain
-
-
-def use_attention(model: nn.Module, *, training: bool) -> None:
-    """Choose how attention is computed: written out where that trains faster, else fused."""
-    plain = plain_model(model)
-    written_out = training and plain_attention_trains_faster(device_of(plain))
-    plain.set_attn_implementation("eager" if written_out else "sdpa")
 
 
 def add_mean_pooling(model: PreTrainedModel) -> None:

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.core.errors import CookbookError
 from tasks.core.store.faults import fault_point
-from tasks.core.training.architecture import layers, plain_model, use_attention
+from tasks.core.training.architecture import layers, plain_model
 from tasks.core.training.batches import Rows, epoch_batches
 from tasks.core.training.broken_steps import StepWatch
 from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
@@ -108,7 +108,6 @@ def train(
     torch.manual_seed(optimization.seed)
     accelerator = _accelerator()
     scorer.model.train()
-    use_attention(scorer.model, training=True)
     optimizer = adamw(
         scorer.model,
         rate=optimization.learning_rate,
@@ -128,7 +127,6 @@ def train(
     finally:
         recompute_layers(scorer.model, on=False)
     scorer.model.train(False)
-    use_attention(scorer.model, training=False)
     return run.report(sum(len(rows) for rows in schedule))
 
 

@@ -1,11 +1,12 @@
 """Passes: which rows go through a model together, and the logits of one pass.
 
-Encoders read padded rows of similar length, and score them by the first token. Causal models read
-packed ones, where rows that begin alike share their beginning and nothing is spent on padding.
+Nothing is spent on padding where causal models read, whose rows that begin alike share their
+beginning, nor where encoders train. Encoders score padded rows of similar length: where rows are
+many, that costs less than packing.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.core.training.architecture import family, plain_model
 from tasks.core.training.first_token import reading_first_tokens
+from tasks.core.training.packed_rows import PackedRows, by_length, pack_rows, packing_rows
 from tasks.core.training.shared_prefix import (
     PackedBatch,
     distinct_heads,
@@ -23,7 +25,7 @@ from tasks.core.training.shared_prefix import (
 )
 from tasks.core.training.tokens import Rows, Tokenized, chunks_by_tokens, pad
 
-Batch = PackedBatch | dict[str, Tensor]
+Batch = PackedBatch | PackedRows | dict[str, Tensor]
 
 
 class Forward(nn.Module):
@@ -38,27 +40,38 @@ class Forward(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         if isinstance(batch, PackedBatch):
             return shared_prefix_logits(self.model, batch)
-        logits: Tensor = self.model(**batch).logits
+        inputs = batch.inputs() if isinstance(batch, PackedRows) else batch
+        logits: Tensor = self.model(**inputs).logits
         return logits
 
     def batch(self, tokens: Tokenized, rows: Rows, device: torch.device) -> Batch:
         """The rows as the model reads them."""
         if self.is_causal:
             return pack(tokens, rows, device)
+        if self.model.training:
+            return pack_rows(tokens, rows, device)
         return pad(tokens, rows, self.tokenizer, device)
 
     def plan(self, tokens: Tokenized, rows: Rows, slots: int) -> list[Rows]:
-        """The rows in passes of at most ``slots`` token slots each, or of one row."""
+        """The rows in passes of at most ``slots`` token slots each, or of one row.
+
+        A model in training gets passes of training; ``batch`` and ``attention`` go by the same.
+        """
         if self.is_causal:
             return list(packed_passes(tokens, rows, slots))
-        lengths = tokens.take(rows).lengths
-        return [rows[chunk] for chunk in chunks_by_tokens(lengths, slots)]
+        chunks = by_length if self.model.training else chunks_by_tokens
+        return [rows[chunk] for chunk in chunks(tokens.take(rows).lengths, slots)]
 
-    def attention(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def attention(self) -> Iterator[None]:
         """What passes run in; entered in training, it is training's."""
         if self.is_causal:
-            return sharing_prefixes(self.model)
-        return nullcontext() if self.model.training else reading_first_tokens(self.model)
+            with sharing_prefixes(self.model):
+                yield
+        else:
+            packing = packing_rows(self.model) if self.model.training else nullcontext()
+            with packing, reading_first_tokens(self.model):
+                yield
 
 
 def packed_passes(tokens: Tokenized, rows: Rows, slots: int) -> Iterator[Rows]:

@@ -39,14 +39,14 @@ def test_logits_are_those_of_the_whole_last_layer(attention: str, lora: bool, co
     assert count == 1 or np.ptp(whole.numpy(), axis=0).min() > 1e-2  # rows differ
 
 
-def test_the_last_layer_computes_one_token_and_training_computes_all() -> None:
+def test_the_last_layer_computes_one_token_of_each_row() -> None:
     scorer = lively_scorer("random_encoder")
-    computed: list[int] = []
+    computed: list[torch.Size] = []
     last = layers(scorer.model)[-1].get_submodule("output")
-    last.register_forward_hook(lambda _, __, output: computed.append(output.shape[1]))
+    last.register_forward_hook(lambda _, __, output: computed.append(output.shape[:2]))
     tokens, forward = scorer.tokenize(pairs_of(4)), Forward(scorer.model, scorer.tokenizer)
     for training in (False, True):
         scorer.model.train(training)
         with forward.attention():
             forward(forward.batch(tokens, np.arange(4), CPU))
-    assert computed == [1, tokens.lengths.max()]
+    assert computed == [(4, 1)] * 2
