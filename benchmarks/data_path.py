@@ -27,7 +27,7 @@ from tasks.core.training.batches import epoch_batches
 from tasks.core.training.packed_rows import PackedRows, by_length, pack_rows
 from tasks.core.training.passes import Forward, packed_passes
 from tasks.core.training.scorer import InputTemplate, Outputs
-from tasks.core.training.shared_prefix import PackedBatch, distinct_heads, pack
+from tasks.core.training.shared_prefix import PackedBatch, pack
 from tasks.core.training.tokens import Rows, Tokenized, chunks_by_tokens
 
 ROWS_A_STEP, SLOTS, LONGEST = 32, 16_384, 1_024
@@ -50,14 +50,13 @@ def packed_share(tokens: Tokenized, passes: list[Rows], packing: Packing) -> flo
 
 
 def attention_share(tokens: Tokenized, passes: list[Rows]) -> float:
-    """A causal model's attention pads within a pass: real tokens by what it has queries for."""
+    """A causal model's attention pads within a group: tokens by places it has queries for."""
     real = slots = 0
     for rows in passes:
-        heads, _ = distinct_heads(tokens, rows)
-        taken = tokens.take(rows)
-        tails = taken.lengths - taken.left_lengths
-        slots += len(heads) * max(map(len, heads)) + len(rows) * int(tails.max())
-        real += sum(map(len, heads)) + int(tails.sum())
+        batch = pack(tokens, rows, CPU)
+        layout = batch.layout
+        slots += sum(own.numel() for own in (*layout.heads, *(one.own for one in layout.tails)))
+        real += batch.token_ids.numel()
     return real / slots
 
 

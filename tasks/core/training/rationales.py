@@ -123,26 +123,21 @@ class WritingForward(Forward):
 
     def forward(self, batch: Batch) -> Tensor:
         assert isinstance(batch, PackedBatch)
-        plain, layout = plain_model(self.model), batch.layout
+        plain = plain_model(self.model)
         hidden = plain.base_model(
-            batch.token_ids, position_ids=batch.positions, use_cache=False, layout=layout
+            batch.token_ids, position_ids=batch.positions, use_cache=False, layout=batch.layout
         ).last_hidden_state[0]
-        rows, width = layout.tails.shape
-        lengths = batch.last - layout.tails[:, 0] + 1
-        real = torch.arange(width, device=lengths.device) < lengths[:, None]
-        # A token is foretold by the one before it: the first by the end of the row's beginning.
-        n_head = layout.keys.shape[1] - width
-        head_lengths = layout.seen[:, 0, 0, :n_head].sum(dim=1)
-        ends = layout.keys.gather(1, head_lengths[:, None] - 1)
-        before = torch.cat([ends, layout.tails[:, :-1]], dim=1)
+        # What is to be written lies at the end of the flat row, one row's after the other's; a
+        # token is foretold by the one before it, the first by the end of the row's beginning.
+        written = torch.arange(int(batch.first[0]), len(hidden), device=hidden.device)
+        before = (written - 1).index_copy(0, batch.first - batch.first[0], batch.before)
         head = plain.get_output_embeddings()  # type: ignore[no-untyped-call]
         surprise = F.cross_entropy(
-            head(hidden[before[real]]).float(),
-            batch.token_ids[0, layout.tails[real]],
-            reduction="none",
+            head(hidden[before]).float(), batch.token_ids[0, written], reduction="none"
         )
-        owner = torch.arange(rows, device=lengths.device)[:, None].expand_as(real)[real]
-        total = torch.zeros(rows, device=surprise.device).index_add(0, owner, surprise)
+        lengths = batch.last - batch.first + 1
+        owner = torch.repeat_interleave(lengths)
+        total = torch.zeros(len(lengths), device=surprise.device).index_add(0, owner, surprise)
         return -(total / lengths)[:, None]
 
 

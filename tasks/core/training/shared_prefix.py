@@ -24,30 +24,49 @@ from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
 
 ATTENTION = "shared_prefix"
+# Sequences that attend together: the longest has at most this many times the shortest's tokens, and
+# some more, since a call costs more than a few tokens do.
+SPREAD, SLACK = 1.25, 8
+
+
+@dataclass(frozen=True)
+class Tails:
+    """Candidates of similar length: where their own C tokens lie, and what these may see.
+
+    ``own`` (rows, C) and ``keys`` (rows, P + C) are places, padded: of the candidates' own tokens,
+    and of those of their beginnings and them; ``seen`` (rows, 1, C, P + C) says which of these
+    each token sees.
+    """
+
+    own: Tensor
+    keys: Tensor
+    seen: Tensor
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the G beginnings and R candidates lie among the T tokens of the flat row.
+    """Where beginnings and candidates lie among the T tokens of the flat row, by length.
 
-    ``heads`` (G, P) and ``tails`` (R, C) are places, padded; ``keys`` (R, P + C) are the places
-    that a candidate may see, ``seen`` (R, 1, C, P + C) which of them each of its tokens does;
-    ``back`` (T,) is each token's place among all of heads and tails laid out one after another.
+    ``heads`` are places of beginnings (rows, P), padded. ``back`` (T,) is each token's place among
+    all of heads and tails laid out one after another.
     """
 
-    heads: Tensor
-    tails: Tensor
-    keys: Tensor
-    seen: Tensor
+    heads: tuple[Tensor, ...]
+    tails: tuple[Tails, ...]
     back: Tensor
 
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Token ids and positions (1, T), and the place of each candidate's last token (R,)."""
+    """Token ids and positions (1, T), and three places of each candidate, (R,).
+
+    ``before`` is that of its beginning's last token, ``first`` and ``last`` are its own tokens'.
+    """
 
     token_ids: Tensor
     positions: Tensor
+    before: Tensor
+    first: Tensor
     last: Tensor
     layout: Layout
 
@@ -87,12 +106,14 @@ def pack(tokens: Tokenized, rows: Rows, device: torch.device) -> PackedBatch:
     lengths = np.array([len(sequence) for sequence in sequences])
     starts = np.cumsum(lengths) - lengths
     positions = np.concatenate([np.arange(n) + b for n, b in zip(lengths, begins, strict=True)])
-    layout = _layout(starts, lengths, owners, len(heads))
+    ends = starts + lengths - 1
     return PackedBatch(
         torch.from_numpy(np.concatenate(sequences).astype(np.int64))[None].to(device),
         torch.from_numpy(positions)[None].to(device),
-        torch.from_numpy((starts + lengths - 1)[len(heads) :]).to(device),
-        Layout(*(torch.from_numpy(part).to(device) for part in layout)),
+        torch.from_numpy(ends[owners]).to(device),
+        torch.from_numpy(starts[len(heads) :]).to(device),
+        torch.from_numpy(ends[len(heads) :]).to(device),
+        _layout(starts, lengths, owners, device),
     )
 
 
@@ -109,18 +130,45 @@ def distinct_heads(tokens: Tokenized, rows: Rows) -> tuple[list[npt.NDArray[np.i
     return heads, owners
 
 
-def _layout(
-    starts: Rows, lengths: Rows, owners: Rows, n_heads: int
-) -> tuple[Rows, Rows, Rows, npt.NDArray[np.bool_], Rows]:
-    heads, head_real = _places(starts[:n_heads], lengths[:n_heads])
-    tails, tail_real = _places(starts[n_heads:], lengths[n_heads:])
-    keys = np.concatenate([heads[owners], tails], axis=1)
-    width = tails.shape[1]
-    causal = np.tri(width, dtype=np.bool_)
-    seen_heads = np.broadcast_to(head_real[owners][:, None], (len(tails), width, heads.shape[1]))
-    seen = np.concatenate([seen_heads, np.broadcast_to(causal, (len(tails), width, width))], 2)
-    real = np.concatenate([head_real.ravel(), tail_real.ravel()])
-    return heads, tails, keys, seen[:, None], np.flatnonzero(real)
+def _layout(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> Layout:
+    n_heads = len(starts) - len(owners)
+    groups = [n_heads + group for group in _similar(lengths[n_heads:])]
+    heads = [_places(starts[group], lengths[group]) for group in _similar(lengths[:n_heads])]
+    tails = [_places(starts[group], lengths[group]) for group in groups]
+    begins = [_places(starts[of], lengths[of]) for of in (owners[one - n_heads] for one in groups)]
+    laid = np.concatenate([places.ravel() for places, _ in (*heads, *tails)])
+    real = np.concatenate([real.ravel() for _, real in (*heads, *tails)])
+    back = np.empty(lengths.sum(), dtype=np.int64)
+    back[laid[real]] = np.flatnonzero(real)
+    return Layout(
+        tuple(torch.from_numpy(places).to(device) for places, _ in heads),
+        tuple(_tails(own, *begin, device) for (own, _), begin in zip(tails, begins, strict=True)),
+        torch.from_numpy(back).to(device),
+    )
+
+
+def _tails(own: Rows, begins: Rows, real: npt.NDArray[np.bool_], device: torch.device) -> Tails:
+    """Candidates at ``own`` (rows, C) behind beginnings at (rows, P), ``real`` where not padded."""
+    rows, width = own.shape
+    seen_before = np.broadcast_to(real[:, None], (rows, width, begins.shape[1]))
+    seen_own = np.broadcast_to(np.tri(width, dtype=np.bool_), (rows, width, width))
+    seen = np.concatenate([seen_before, seen_own], axis=2)[:, None]
+    parts = (own, np.concatenate([begins, own], axis=1), seen)
+    return Tails(*(torch.from_numpy(part).to(device) for part in parts))
+
+
+def _similar(lengths: Rows) -> Iterator[Rows]:
+    """Numbers of the sequences, in groups of similar length.
+
+    So attention, which is padded within a group, pads little, in few calls.
+    """
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        longest = SPREAD * lengths[order[start]] + SLACK
+        end = int(np.searchsorted(lengths[order], longest, side="right"))
+        yield order[start:end]
+        start = end
 
 
 def _places(starts: Rows, lengths: Rows) -> tuple[Rows, npt.NDArray[np.bool_]]:
@@ -145,10 +193,14 @@ def _attend(
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
     written_out = module.training and plain_attention_trains_faster(query.device)
     with sdpa_kernel([SDPBackend.MATH] if written_out else _FUSED):
-        heads = _attention(q[layout.heads], k[layout.heads], v[layout.heads], None, scaling)
-        tails = _attention(q[layout.tails], k[layout.keys], v[layout.keys], layout.seen, scaling)
-    both = torch.cat([heads.flatten(0, 1), tails.flatten(0, 1)])
-    return both[layout.back][None], None
+        found = [
+            *(_attention(q[own], k[own], v[own], None, scaling) for own in layout.heads),
+            *(
+                _attention(q[one.own], k[one.keys], v[one.keys], one.seen, scaling)
+                for one in layout.tails
+            ),
+        ]
+    return torch.cat([part.flatten(0, 1) for part in found])[layout.back][None], None
 
 
 _FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,6 +28,13 @@ CPU = torch.device("cpu")
 LEFTS = ("pilot", "a night nurse wanted", "actor or judge")
 PAIRS = [PairText(left, pair.right) for left in LEFTS for pair in pairs_of(4, seed=len(left))]
 ROWS = np.random.default_rng(0).permutation(12)
+
+
+@pytest.fixture(autouse=True, params=[0, 8], ids=["many calls", "few calls"])
+def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Rows as short as these would attend in few calls."""
+    monkeypatch.setattr(shared_prefix, "SLACK", request.param)
+    return int(request.param)
 
 
 def shared(scorer: PairScorer, pairs: list[PairText] = PAIRS) -> Tensor:
@@ -76,6 +85,26 @@ def test_gradients_equal_unshared_ones(training: bool) -> None:
     for found, reference in zip(gradients(scorer, shared(scorer)), expected, strict=True):
         scale = max(1.0, float(reference.abs().max()))
         torch.testing.assert_close(found / scale, reference / scale, atol=1e-4, rtol=0)
+
+
+def test_rows_attend_by_length(slack: int) -> None:
+    layout = pack(lively_scorer("random_decoder").tokenize(PAIRS), ROWS, CPU).layout
+    heads = [tuple(own.shape) for own in layout.heads]
+    tails = [tuple(one.own.shape) for one in layout.tails]
+    if slack == 0:
+        assert (heads, tails) == ([(1, 9), (1, 18), (1, 24)], [(5, 13), (3, 19), (4, 37)])
+    else:
+        assert (heads, tails) == ([(2, 18), (1, 24)], [(8, 19), (4, 37)])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=60))
+def test_groups_of_similar_length_hold_all_and_pad_little(lengths: list[int]) -> None:
+    counted = np.array(lengths)
+    groups = list(shared_prefix._similar(counted))
+    assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
+    for group in groups:
+        assert counted[group].max() <= 1.25 * counted[group].min() + shared_prefix.SLACK
 
 
 def test_gradients_through_adapters_equal_unshared_ones() -> None:
