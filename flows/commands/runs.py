@@ -165,6 +165,8 @@ def _told(found: "Forgotten", domain: str, versions: Path) -> Iterator[str]:
             "own. Candidates that wait were compared with the other one; a run compares them anew."
         )
     yield f"Versions with an effect of the member's own: {', '.join(found.effects) or 'none'}."
+    if found.refused:
+        yield f"Refused, since they waited to serve with it: {', '.join(found.refused)}."
     if found.served in found.effects:
         yield (
             f"{found.served} is in service with it, until a refresh or a run brings another "

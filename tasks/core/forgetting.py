@@ -34,9 +34,9 @@ class Forgotten:
     ``artifacts``: kinds of the artifacts removed; ``answers``: answers taken out of the payment
     journal; ``unmarked``: answers left there that do not say whom they are about; ``scores``:
     lines taken out of the scoring folder's files; ``effects``: versions with an effect of the
-    member's own; ``trained``: all versions, since each may have learned from rows of the member;
-    ``served``: the one in service; ``instead_of``: the one that it is a copy of, without the
-    member's effect, where such a copy was made.
+    member's own; ``refused``: those of them that waited to serve; ``trained``: all versions, since
+    each may have learned from rows of the member; ``served``: the one in service; ``instead_of``:
+    the one that it is a copy of, without the member's effect, where such a copy was made.
     """
 
     artifacts: list[str]
@@ -44,6 +44,7 @@ class Forgotten:
     unmarked: int
     scores: int
     effects: list[str]
+    refused: list[str]
     trained: list[str]
     served: str | None
     instead_of: str | None
@@ -62,7 +63,8 @@ def forget_member(
     What only finished runs of other domains used stays: there the same id is somebody else. The
     domain's own files are not touched: the next run reads the member again from them. The store
     must be held. After a kill the same call finishes what is left. The model in service gives way
-    to a copy without the member's effect, and no refresh learns or carries one again.
+    to a copy without the member's effect, candidates that have it are refused, and no refresh
+    learns or carries one again.
 
     Args:
         pair_ids: further pairs of the member, for answers that do not say whom they are about.
@@ -96,6 +98,7 @@ def forget_member(
         for version in registry.versions()
         if _may_have_effect(registry.folder / "versions" / version / "effects", member_id, say)
     ]
+    refused = _refuse_candidates(registry, effects)
     # A scoring that began meanwhile has read the old pairs, and ends with the member's scores.
     clear_half_scores(scoring)
     return Forgotten(
@@ -104,6 +107,7 @@ def forget_member(
         unmarked=unmarked,
         scores=scores + forget_lines(scoring, member_id),
         effects=effects,
+        refused=refused,
         trained=registry.versions(),
         served=registry.served_version(),
         instead_of=instead_of,
@@ -119,6 +123,15 @@ def _serve_without(registry: Registry, member_id: str, scratch: Path, say: Say) 
     except CookbookError as error:
         say(f"The model in service may go on carrying the member's effect: {error}")
         return None
+
+
+def _refuse_candidates(registry: Registry, effects: list[str]) -> list[str]:
+    """Those with the member's effect that an approval could still put into service."""
+    refused = [version for version in registry.undecided() if version in effects]
+    for version in refused:
+        reason = "it has an effect of a member who was forgotten; run again"
+        registry.refuse(version, reason=reason, by="forget")
+    return refused
 
 
 def _artifacts(store: Path, domain: str, say: Say) -> list[Path]:

@@ -199,3 +199,21 @@ def test_a_model_in_service_that_is_damaged_is_named_and_the_rest_goes(
     found = forget_member(tmp_path / "runs", "jobs", "m1", say=told.append)
     assert (found.served, found.instead_of, found.effects) == ("v0001", None, ["v0001"])
     assert len(told) == 1 and "may go on carrying the member's effect" in told[0]
+
+
+def test_candidates_with_the_members_effect_cannot_be_approved_any_more(
+    registry: Registry, effects: Effects, tmp_path: Path
+) -> None:
+    """Of three that wait two have it; one of them was registered by a run that was killed."""
+    without = tmp_path / "without"
+    replace(effects, game=without_members(effects.game, {"m1"})).save(without)
+    for card, folder in (("waits", tmp_path / "effects"), ("waits without", without)):
+        files = {"effects": folder, "scorer": tmp_path / "scorer"}
+        registry.offer(registry.register(files, {"run": card}), reason="passed", by="run")
+    registry.register(files | {"effects": tmp_path / "effects"}, {"run": "killed"})
+    found = forget_member(tmp_path / "runs", "jobs", "m1", say=lambda _: None)
+    assert found.refused == ["v0002", "v0004"]
+    assert registry.undecided() == registry.waiting() == ["v0003"]
+    with pytest.raises(CookbookError, match="candidate that waits"):
+        registry.approve("v0002", reason="good", by="ana")
+    assert registry.served_version() == found.served == "v0005"
