@@ -23,16 +23,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from flows.profiles import laptop
 from flows.students import of_layers_alone
 from tasks.branch import changed
+from tasks.core.click_splits import asker_of
 from tasks.core.domain.catalog import Catalog
+from tasks.core.evaluation import TierLogits
 from tasks.core.intervals import Interval, bootstrap_mean, bootstrap_statistic, number_clusters
 from tasks.core.ranking import ndcg_at_10, weighted_auc
 from tasks.core.store.artifacts import Artifact, find
-from tasks.core.training.losses import expected_grade
 from tasks.core.training.scorer import PairScorer
 from tasks.distill import distill
 from tasks.exchange import SCORER, Domain, golden_rows, shown_rows
@@ -159,22 +159,31 @@ class Yard:
         self.catalog = Catalog.load(run.domain.catalog.folder)
         self.gate = golden_rows(run.domain, "gate")
         self.shown = shown_rows(run.impressions, "calibrate")
-        self.members = number_clusters([row["member_id"] for row in self.shown])
+        self.members = number_clusters([asker_of(row) for row in self.shown])
         self.clicks = np.array([row["clicked"] for row in self.shown], dtype=np.float64)
 
     def measure(self, made: Artifact) -> Measured:
-        """NDCG@10 of each query (queries,) and the click logit of each impression (rows,)."""
+        """NDCG@10 of each query (queries,), and each impression's score for clicks (rows,).
+
+        A scorer that was taught one goal ranks for the other by what it was taught.
+        """
         scorer = PairScorer.load(made.file(SCORER), for_scoring=True)
         logits = scorer.logits(self.catalog.pairs(scorer.template, [*self.gate, *self.shown]))
-        grades = scorer.outputs.grade_count
-        expected = expected_grade(torch.from_numpy(logits[: len(self.gate), :grades])).numpy()
+        scored = TierLogits(
+            logits[: len(self.gate)],
+            logits[len(self.gate) :],
+            scorer.outputs,
+            knows_grades="grades" in scorer.taught,
+            knows_actions="actions" in scorer.taught,
+            calibration={},
+        ).scored()
         by_query = ndcg_at_10(
             [row["query_id"] for row in self.gate],
             [row["doc_id"] for row in self.gate],
             [row["grade"] for row in self.gate],
-            expected,
+            scored.on_golden,
         )
-        return Measured(by_query.values, logits[len(self.gate) :, grades].astype(np.float64))
+        return Measured(by_query.values, scored.on_clicks["clicked"])
 
     def auc(self, scores: Floats) -> float:
         return weighted_auc(self.clicks, scores, np.ones(len(scores)))

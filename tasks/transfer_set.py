@@ -1,18 +1,20 @@
 """Step: the pairs that students learn from, of queries that nothing else measures."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tasks.allowed_queries import QUERY_TOKENS, free_of_leaks, with_choice
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
+from tasks.core.text import normalize_query
 from tasks.core.training.base_models import BaseModel
 from tasks.exchange import (
     GOLDEN,
     PAIR_COLUMNS,
     TRANSFER,
     Domain,
+    calibrating_rows,
     graded_rows,
     shown_rows,
     use_of,
@@ -44,7 +46,8 @@ def gather_transfer_set(
         shown = shown_rows(impressions, "train")
         golden = read_rows(domain.golden.file(GOLDEN), ["query", "split"])
         golden = with_choice(golden, mix, has_log=has_log)
-        kept = _that_may_teach(shown, golden, base) if shown else []
+        calibrating = {row["query"] for row in calibrating_rows(judgments, people)}
+        kept = _that_may_teach(shown, golden, calibrating, base) if shown else []
         rows: dict[str, Row] = {}
         for row in [*graded, *kept]:
             found = {name: row.get(name, float("nan")) for name in ("bm25", "cosine")}
@@ -68,8 +71,12 @@ def gather_transfer_set(
     )
 
 
-def _that_may_teach(shown: Sequence[Row], golden: Sequence[Row], base: BaseModel) -> list[Row]:
-    texts = sorted({row["query"] for row in shown})
+def _that_may_teach(
+    shown: Sequence[Row], golden: Sequence[Row], calibrating: Collection[str], base: BaseModel
+) -> list[Row]:
+    """Shown rows of queries that measure nothing, by text: a log may number its queries anew."""
+    held = {normalize_query(text) for text in calibrating}
+    texts = sorted({row["query"] for row in shown if normalize_query(row["query"]) not in held})
     queries = [{"query": text} for text in texts]
     free, _ = free_of_leaks(queries, golden, TextEncoder.of(base), max_tokens=QUERY_TOKENS)
     allowed = {text for text, is_free in zip(texts, free, strict=True) if is_free}

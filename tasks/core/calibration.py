@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, log_softmax, logsumexp
 from sklearn.isotonic import IsotonicRegression
 
@@ -81,16 +81,27 @@ def fit_action(logits: Floats, taken: Floats, weights: Floats) -> ActionCalibrat
     click / p has the mean a. Rows count alike: 1/p on all rows of a place, clicked or not, would
     leave their rate at p a. Counts go beyond 1, and of few rows their mean may: it is cut below 1.
 
-    With no positive rows (or only positive ones) there is nothing to fit, and the model's own
-    probabilities stay. Source: Saito et al., arXiv 1909.03601.
+    With no positive rows (or only positive ones) no shape can be fitted: the model's own order
+    stays, moved to where its mean is half a positive (or half a negative) more than was seen. An
+    action learned among rows with a positive one alone would else be served at the rate of those.
+    Source: Saito et al., arXiv 1909.03601.
     """
     if not 0 < taken.sum() < len(taken):
-        grid = np.linspace(-12.0, 12.0, 97)
-        return ActionCalibration(tuple(map(float, grid)), tuple(map(float, expit(grid))))
+        return _shifted(logits, (taken.sum() + 0.5) / (len(taken) + 1))
     fitted = IsotonicRegression(y_min=1e-6, y_max=1 - 1e-6, out_of_bounds="clip")
     fitted.fit(logits, weights * taken)
     knots, values = fitted.X_thresholds_, fitted.y_thresholds_
     return ActionCalibration(tuple(map(float, knots)), tuple(map(float, values)))
+
+
+def _shifted(logits: Floats, rate: float) -> ActionCalibration:
+    """The model's own probabilities, shifted on the scale of logits to this mean."""
+    grid = np.linspace(-12.0, 12.0, 97)
+    shift = 0.0
+    if len(logits):
+        shift = brentq(lambda by: float(expit(logits + by).mean()) - rate, -60.0, 60.0)
+    values = np.clip(expit(grid + shift), 1e-6, 1 - 1e-6)
+    return ActionCalibration(tuple(map(float, grid)), tuple(map(float, values)))
 
 
 @dataclass(frozen=True)

@@ -132,9 +132,20 @@ def test_a_higher_logit_never_has_a_lower_probability(rows):
     assert (found < 1).all()
 
 
-@pytest.mark.parametrize("taken", [0.0, 1.0])
-def test_without_both_outcomes_the_models_own_probabilities_stay(taken):
-    found = fit_action(np.arange(3.0), np.full(3, taken), np.ones(3))
+@pytest.mark.parametrize(("taken", "rate"), [(0.0, 0.5 / 2001), (1.0, 2000.5 / 2001)])
+def test_without_both_outcomes_the_order_stays_and_the_rate_is_half_a_row_from_what_was_seen(
+    taken, rate
+):
+    """Raw, an action learned among rows that have one would be served at their rate."""
+    logits = np.random.default_rng(0).normal(size=2000)
+    found = fit_action(logits, np.full(2000, taken), np.ones(2000))
+    assert found(logits).mean() == pytest.approx(rate, rel=0.02)
+    gaps = np.diff(found(np.array([-2.0, 0.1, 3.0])))
+    assert (gaps > 0).all()
+
+
+def test_without_rows_the_models_own_probabilities_stay():
+    found = fit_action(np.zeros(0), np.zeros(0), np.zeros(0))
     assert found(np.array([-2.0, 0.1, 3.0])) == pytest.approx(expit([-2.0, 0.1, 3.0]), abs=2e-3)
 
 

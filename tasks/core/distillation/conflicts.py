@@ -25,19 +25,22 @@ def settle_conflicts(teachers: Sequence[Teacher], queries: Ints, rule: Rule) -> 
 
     ``agreement`` lets rows count less the further the teachers' orders are apart; ``vote`` leaves
     a teacher out of the rows where the weighted majority points the other way. Fewer than the rule
-    needs, such as without a click log, are left as they are; who teaches in two kinds is one.
+    needs, such as without a click log, are left as they are; who teaches in two kinds is one, with
+    the opinion of the first and the weight of the heavier.
     """
-    if rule == "none" or len({teacher.name for teacher in teachers}) < FEWEST[rule]:
+    names = list(dict.fromkeys(teacher.name for teacher in teachers))
+    if rule == "none" or len(names) < FEWEST[rule]:
         return list(teachers)
-    opinions = np.stack([teacher.opinion() for teacher in teachers], axis=1)
+    kinds = [[teacher for teacher in teachers if teacher.name == name] for name in names]
+    opinions = np.stack([of_one[0].opinion() for of_one in kinds], axis=1)
     if rule == "agreement":
-        weights = np.repeat(agreement(opinions, queries)[:, None], len(teachers), axis=1)
+        weights = np.repeat(agreement(opinions, queries)[:, None], len(names), axis=1)
     else:
-        shares = np.array([teacher.weight for teacher in teachers])
+        shares = np.array([max(teacher.weight for teacher in of_one) for of_one in kinds])
         weights = majority(opinions, queries, shares).astype(np.float64)
     return [
-        replace(teacher, row_weights=weights[:, number].astype(np.float32))
-        for number, teacher in enumerate(teachers)
+        replace(teacher, row_weights=weights[:, names.index(teacher.name)].astype(np.float32))
+        for teacher in teachers
     ]
 
 

@@ -73,6 +73,21 @@ def freeze_embeddings(model: PreTrainedModel) -> None:
         encoder.embeddings.requires_grad_(False)
 
 
+def switch_dropout_off(model: PreTrainedModel) -> None:
+    """In the modules and in the configuration, or a scorer saved and loaded would have it back."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for name in (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "attention_dropout",
+        "classifier_dropout",
+    ):
+        if hasattr(model.config, name):
+            setattr(model.config, name, 0.0)
+
+
 def plain_model(model: nn.Module) -> PreTrainedModel:
     """The transformers model itself, adapters or not."""
     plain = model.get_base_model() if isinstance(model, PeftModel) else model

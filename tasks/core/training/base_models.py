@@ -29,7 +29,7 @@ from transformers import (
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate
 from tasks.core.store.files import file_sha256
-from tasks.core.training.architecture import add_mean_pooling, family
+from tasks.core.training.architecture import add_mean_pooling, family, switch_dropout_off
 from tasks.core.training.scorer import Outputs, PairScorer
 
 Source = Literal["embedded", "hub", "random_encoder", "random_decoder"]
@@ -64,12 +64,13 @@ class BaseModel:
         return str(embedded_folder()) if self.source == "embedded" else self.name
 
     def fingerprint(self) -> str:
-        """What a digest needs to know of the weights: their hash, or name and revision."""
+        """What a digest needs to know of the base: its files' hashes, or name and revision."""
         if self.source == "embedded":
             return EMBEDDED_SHA256
         local = Path(self.name)
         if self.source == "hub" and local.is_dir():
-            hashes = {path.name: file_sha256(path) for path in sorted(local.glob("*.safetensors"))}
+            files = sorted(path for path in local.iterdir() if path.is_file())
+            hashes = {path.name: file_sha256(path) for path in files}
             return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
         return f"{self.source}:{self.name}@{self.revision}"
 
@@ -156,7 +157,7 @@ def language_model(base: BaseModel, *, seed: int) -> LanguageModel:
         model = AutoModelForCausalLM.from_pretrained(
             base.folder(), dtype=torch.float32, revision=base.revision, use_safetensors=True
         )
-    _switch_dropout_off(model)
+    switch_dropout_off(model)
     return LanguageModel(model, tokenizer)
 
 
@@ -173,19 +174,9 @@ def _scorer(
             f"A pair may have as many tokens as the base model has positions, {most} of "
             f"{base.name}; came max_tokens {template.max_tokens}. Lower policy_teacher.max_tokens."
         )
-    _switch_dropout_off(model)
+    switch_dropout_off(model)
     name = base.name if base.source != "embedded" else "all-MiniLM-L6-v2"
     return PairScorer(model, tokenizer, template, outputs, base_model=name)
-
-
-def _switch_dropout_off(model: PreTrainedModel) -> None:
-    """In the modules and in the configuration, or a scorer saved and loaded would have it back."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "attention_dropout"):
-        if hasattr(model.config, name):
-            setattr(model.config, name, 0.0)
 
 
 def encoder_of(base: BaseModel) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from tasks.core.errors import CookbookError
 
 logger = logging.getLogger(__name__)
-# A loss this many times its running mean is a broken batch, not a hard one.
+# A loss this many times what is usual is a broken batch, not a hard one. Usual is the running mean
+# or the first loss, whichever is greater: where clicks are rare, a batch that has one loses many
+# times as much as those without, which bring the mean down.
 SPIKE_RATIO = 20.0
 # Steps before the running mean says what is usual.
 SPIKES_AFTER = 20
@@ -56,6 +58,7 @@ class StepWatch:
             return f"the loss is {loss}"
         if not math.isfinite(gradient_norm):
             return f"the gradient's norm is {gradient_norm}, at a loss of {loss:g}"
-        if step > SPIKES_AFTER and loss > SPIKE_RATIO * max(self.mean_loss, 1e-3):
-            return f"the loss {loss:g} is over {SPIKE_RATIO:g} times its mean, {self.mean_loss:g}"
+        usual = max(self.mean_loss, self.first_loss, 1e-3)
+        if step > SPIKES_AFTER and loss > SPIKE_RATIO * usual:
+            return f"the loss {loss:g} is over {SPIKE_RATIO:g} times the usual one, {usual:g}"
         return ""

@@ -41,7 +41,10 @@ class ClickWords:
 
 
 def words_said(texts: Sequence[str]) -> tuple[list[str], csr_matrix]:
-    """Words and pairs of words in a row of at least three texts, and who says which, 0 or 1."""
+    """Words and pairs of words in a row of at least three texts, and who says which, 0 or 1.
+
+    Where so many texts have no word in common there are none, and the order alone is learned from.
+    """
     reader = CountVectorizer(
         analyzer="word",
         tokenizer=words,
@@ -52,7 +55,10 @@ def words_said(texts: Sequence[str]) -> tuple[list[str], csr_matrix]:
         binary=True,
         dtype=np.float64,
     )
-    said = csr_matrix(reader.fit_transform(texts))
+    try:
+        said = csr_matrix(reader.fit_transform(texts))
+    except ValueError:  # what scikit-learn says of a vocabulary that is, or becomes, empty
+        return [], csr_matrix((len(texts), 0))
     return reader.get_feature_names_out().tolist(), said
 
 

@@ -219,10 +219,8 @@ class _Run:
 
     def _passes(self, rows: Rows) -> list[Rows]:
         """Passes within the budget, and one a process at least where there are rows enough."""
-        total = int(self.examples.tokens.take(rows).lengths.sum())
-        each = -(-total // self.accelerator.num_processes)
-        slots = min(self.slots, each) if self.accelerator.num_processes > 1 else self.slots
-        return self.plan.plan(self.examples.tokens, rows, slots)
+        processes = self.accelerator.num_processes
+        return self.plan.plan(self.examples.tokens, rows, self.slots, at_least=processes)
 
     def _save_memory(self, rows: Rows, error: RuntimeError) -> None:
         longest = int(self.examples.tokens.take(rows).lengths.max())

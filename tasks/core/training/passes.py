@@ -52,11 +52,23 @@ class Forward(nn.Module):
             return pack_rows(tokens, rows, device)
         return pad(tokens, rows, self.tokenizer, device)
 
-    def plan(self, tokens: Tokenized, rows: Rows, slots: int) -> list[Rows]:
+    def plan(self, tokens: Tokenized, rows: Rows, slots: int, *, at_least: int = 1) -> list[Rows]:
         """The rows in passes of at most ``slots`` token slots each, or of one row.
 
         A model in training gets passes of training; ``batch`` and ``attention`` go by the same.
+
+        Args:
+            at_least: so many passes are made of rows enough, in parts as even as halves are.
         """
+        total = int(tokens.take(rows).lengths.sum())
+        slots = slots if at_least == 1 else min(slots, -(-total // at_least))
+        passes = self._planned(tokens, rows, slots)
+        while len(passes) < min(at_least, len(rows)):
+            slots //= 2  # what rows share was counted for each of them
+            passes = self._planned(tokens, rows, slots)
+        return passes
+
+    def _planned(self, tokens: Tokenized, rows: Rows, slots: int) -> list[Rows]:
         if self.is_causal:
             return list(packed_passes(tokens, rows, slots))
         chunks = by_length if self.model.training else chunks_by_tokens

@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from tasks.core.inputs import InputTemplate, PairText
+from tasks.core.training.architecture import switch_dropout_off
 from tasks.core.training.passes import Forward
 from tasks.core.training.precision import (
     autocast,
@@ -132,6 +133,7 @@ class PairScorer:
             folder, dtype=torch.float32, use_safetensors=True
         )
         own_weights(model)
+        switch_dropout_off(model)
         if for_scoring:
             model.to(best_device())
             hold_weights(model, compute_dtype(best_device()))

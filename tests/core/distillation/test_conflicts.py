@@ -111,6 +111,19 @@ def test_who_teaches_in_two_kinds_is_one_voter() -> None:
     assert [one.row_weights for one in alone] == [None] * 2
 
 
+def test_who_teaches_in_two_kinds_has_one_opinion() -> None:
+    """Two votes of 0.7, or one of 1.4, would be more than the 0.8 of the two others."""
+    twice = Teacher("policy", "listwise", 0.6, 1.0, FIRST[:, None].astype(np.float32))
+    click = replace(teachers()[1], weight=0.4)
+    third = replace(click, name="retrieval", kind="listwise")
+    voted = settle_conflicts([teachers()[0], twice, click, third], QUERIES, "vote")
+    told = [one.row_weights[:6].tolist() for one in voted]  # type: ignore[index]
+    assert told == [[0.0] * 6, [0.0] * 6, [1.0] * 6, [1.0] * 6]
+    alone = settle_conflicts(teachers(), QUERIES, "agreement")[0].row_weights
+    for found in settle_conflicts([*teachers(), twice], QUERIES, "agreement"):
+        assert found.row_weights == pytest.approx(alone)
+
+
 def test_the_audit_by_hand() -> None:
     disagreement = np.array([1.0, 0.5, 0.0, np.nan])
     clauses = [["TITLE-1"], ["TITLE-1", "PAY-2"], [], ["PAY-2"]]

@@ -145,6 +145,28 @@ def test_a_local_folders_fingerprint_follows_its_weights(tmp_path: Path) -> None
     assert base.fingerprint() != first
 
 
+def test_a_local_folders_fingerprint_follows_its_tokenizer(tmp_path: Path) -> None:
+    """Other tokens of the same weights are another model."""
+    base = BaseModel("hub", str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    (tmp_path / "tokenizer.json").write_text('{"lowercase": true}')
+    first = base.fingerprint()
+    (tmp_path / "tokenizer.json").write_text('{"lowercase": false}')
+    assert base.fingerprint() != first
+
+
+def test_no_dropout_comes_back_with_a_base_or_a_save(tmp_path: Path) -> None:
+    """A killed training could not go on exactly, and passes run again would drop others."""
+    saved = tiny_scorer("random_encoder")
+    saved.model.config.classifier_dropout = 0.1
+    saved.save(tmp_path)
+    fresh = new_scorer(BaseModel("hub", str(tmp_path)), Outputs(3), InputTemplate(32), seed=0)
+    for scorer in (fresh, PairScorer.load(tmp_path)):
+        dropouts = [m for m in scorer.model.modules() if isinstance(m, torch.nn.Dropout)]
+        assert dropouts and all(dropout.p == 0 for dropout in dropouts)
+        assert scorer.model.config.classifier_dropout == 0
+
+
 def test_a_hub_models_fingerprint_is_its_name_and_revision() -> None:
     prints = {
         BaseModel("hub", name, revision).fingerprint()

@@ -56,6 +56,17 @@ def test_the_word_that_decides_is_named_and_heavy_ridge_leaves_words_nothing() -
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("texts", [["red hat", "blue shoe", "long scarf", "coat"], ["!", "?", "."]])
+def test_without_words_in_common_retrievals_order_alone_is_learned(texts: list[str]) -> None:
+    vocabulary, said = words_said(texts)
+    assert (vocabulary, said.shape) == ([], (len(texts), 0))
+    candidates, order = np.arange(40) % len(texts), np.linspace(-1, 1, 40)
+    clicked = (order[:, None] + np.sin(np.arange(40))[:, None] > 0).astype(float)
+    found = fit_click_words([], said, candidates, order, clicked, np.ones((40, 1)), l2=1.0)
+    logits = found.logits(said, candidates, order)[:, 0]
+    assert np.all(np.diff(logits) > 0)
+
+
 def test_a_word_that_all_say_tells_nothing() -> None:
     vocabulary, said = words_said([text + " now" for text in TEXTS[:9]])
     model = ClickWords(vocabulary, np.ones((len(vocabulary), 1)), np.zeros((2, 1)))

@@ -2,10 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core.training.base_models import Source
 from tasks.core.training.passes import Forward, packed_passes
 from tasks.core.training.tokens import Tokenized
 from tests.core.training.tiny import FAMILIES, pairs_of, tiny_scorer
@@ -44,6 +46,21 @@ def test_a_query_that_fits_is_not_torn_apart() -> None:
     shuffled = np.random.default_rng(0).permutation(15)
     passes = list(packed_passes(tokens, shuffled, 54))
     assert [sorted(one // 5) for one in passes] == [[0] * 5, [1] * 5, [2] * 5]
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+@pytest.mark.parametrize("processes", [2, 4, 30])
+def test_every_process_has_a_pass_where_rows_are_enough(source: Source, processes: int) -> None:
+    """Sixteen candidates of one long query: counted by rows they would fit into one pass."""
+    scorer = tiny_scorer(source)
+    scorer.model.train()
+    ids = [np.array([7] * 260 + [9] * (5 + n % 3), dtype=np.int32) for n in range(16)]
+    tokens = Tokenized(ids, np.full(16, 260), scorer.tokenizer.cls_token_id is not None)
+    plan = Forward(scorer.model, scorer.tokenizer).plan
+    assert len(plan(tokens, np.arange(16), 100_000)) == 1
+    passes = plan(tokens, np.arange(16), 100_000, at_least=processes)
+    assert len(passes) >= min(processes, 16)
+    assert sorted(np.concatenate(passes)) == list(range(16))
 
 
 def test_no_rows_no_passes() -> None:
