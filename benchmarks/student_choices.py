@@ -173,6 +173,7 @@ class Yard:
             [row["doc_id"] for row in self.gate],
             [row["grade"] for row in self.gate],
             expected,
+            [row["member_id"] or "" for row in self.gate],
         )
         return Measured(by_query.values, logits[len(self.gate) :, grades].astype(np.float64))
 
