@@ -177,9 +177,9 @@ def kept_figures(
     n = yardstick.n_resamples
     kept = {
         "ndcg_at_10": bootstrap_ratio(ours, theirs, n_resamples=n).to_json(),
-        "ndcg_chance_corrected": bootstrap_ratio(
-            ours - chance, theirs - chance, n_resamples=n
-        ).to_json(),
+        "ndcg_chance_corrected": _known(
+            bootstrap_ratio(_above(ours, chance), _above(theirs, chance), n_resamples=n)
+        ),
         "click_auc": None,
     }
     if click_teacher is not None and yardstick.has_clicks:
@@ -210,8 +210,18 @@ def _kept_auc(
         whole = weighted_auc(taken, best, weights)
         return weighted_auc(taken, mine, weights) / whole if whole else float("nan")
 
-    found = yardstick.by_member(share)
-    return found.to_json() if np.isfinite(found.value) else None
+    return _known(yardstick.by_member(share))
+
+
+def _above(ours: Floats, chance: Floats) -> Floats:
+    """The difference; none where it is rounding, on queries whose every order is the best one."""
+    difference = ours - chance
+    return np.where(np.abs(difference) < 1e-12, 0.0, difference)
+
+
+def _known(share: Interval) -> dict[str, Any] | None:
+    """None of a share of nothing: of a teacher that is no better than chance, exactly."""
+    return share.to_json() if np.isfinite([share.value, share.low, share.high]).all() else None
 
 
 def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str, Any]:

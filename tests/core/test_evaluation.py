@@ -20,6 +20,7 @@ from tasks.core.evaluation import (
     paired_gain,
 )
 from tasks.core.intervals import Interval
+from tasks.core.store.files import write_json
 from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
 
 OUTPUTS = Outputs(5, ("clicked", "applied"))
@@ -127,6 +128,17 @@ def test_chance_correction_takes_a_random_student_to_zero():
     kept = kept_figures(yardstick, random, teacher, None)
     assert kept["ndcg_at_10"]["value"] > 0.5
     assert kept["ndcg_chance_corrected"]["low"] < 0 < kept["ndcg_chance_corrected"]["high"]
+
+
+@pytest.mark.parametrize("per_query", [1, 5])
+def test_where_chance_is_perfect_too_no_share_above_it_is_kept(per_query, tmp_path):
+    """One graded document a query, or equal grades in each: there is no order to be wrong about."""
+    golden = [_graded(f"q{q}", f"d{d}", 1 + q % 3) for q in range(30) for d in range(per_query)]
+    scored = Scored(np.random.default_rng(0).random(len(golden)))
+    kept = kept_figures(Yardstick.of(golden, [], (), 200), scored, scored, None)
+    assert kept["ndcg_chance_corrected"] is None
+    assert kept["ndcg_at_10"]["value"] == 1.0
+    write_json(tmp_path / "ledger.json", kept)
 
 
 def test_without_a_click_teacher_nothing_is_kept_of_it():
