@@ -54,6 +54,7 @@ class Fold:
             [row["doc_id"] for row in self.rows],
             np.array([row["grade"] for row in self.rows]),
             self.scores[ranker],
+            [row["member_id"] or "" for row in self.rows],
         ).values
         return values
 

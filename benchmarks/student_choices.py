@@ -182,6 +182,7 @@ class Yard:
             [row["doc_id"] for row in self.gate],
             [row["grade"] for row in self.gate],
             scored.on_golden,
+            [row["member_id"] or "" for row in self.gate],
         )
         return Measured(by_query.values, scored.on_clicks["clicked"])
 

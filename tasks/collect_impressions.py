@@ -11,14 +11,22 @@ from tasks.core.click_splits import USES, Caps, assign_uses, cap_uses
 from tasks.core.clicks_filter import people_only
 from tasks.core.domain.impressions import actions_of
 from tasks.core.errors import CookbookError
-from tasks.core.propensities import estimate_propensities, inverse_propensity_weights
+from tasks.core.propensities import (
+    MINIMUM_CLICKS,
+    estimate_propensities,
+    inverse_propensity_weights,
+)
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import read_table, write_table
 from tasks.core.text import pair_id
 from tasks.exchange import IMPRESSIONS, LOG, PROPENSITIES, TRAINING_LOG, Domain
+from tasks.run import current_run
 from tasks.settings import ImpressionSettings
 from tasks.step import make, step
+
+# A count that stands only where held-out members have too few clicks in random order.
+_AS_SHOWN = "held_out_as_shown"
 
 
 @step
@@ -44,9 +52,11 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             columns["member_id"],
             columns["timestamp"],
             columns["shown_at_random"],
+            columns["clicked"],
             impression_ids=columns["impression_id"],
             held_out_members=settings.held_out_members,
         )
+        as_shown = _rows_as_shown(columns)
         _write_training_log(bench.out / TRAINING_LOG, columns, actions_of(table))
         keep = cap_uses(
             columns["use"],
@@ -64,9 +74,27 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             {**propensities.to_json(), "actions": list(actions_of(table))},
         )
         uses = {use: int((columns["use"] == use).sum()) for use in USES}
-        return {"rows": rows, **uses, **{f"dropped_{k}": n for k, n in dropped.items() if n}}
+        return {
+            "rows": rows,
+            **uses,
+            **{f"dropped_{k}": n for k, n in dropped.items() if n},
+            **({_AS_SHOWN: as_shown} if as_shown else {}),
+        }
 
-    return make("impressions", build, module=__name__, settings=settings, upstream=[log])
+    made = make("impressions", build, module=__name__, settings=settings, upstream=[log])
+    if _AS_SHOWN in made.counts:
+        current_run().skip(
+            "measuring in random order",
+            f"members held out clicked fewer than {MINIMUM_CLICKS} times in lists that were shown "
+            "in random order: they are measured on all lists that they were shown",
+        )
+    return made
+
+
+def _rows_as_shown(columns: dict[str, Any]) -> int:
+    """Held-out rows that an older ranker put into order, where the log has random order too."""
+    as_shown = (columns["use"] == "held_out") & (columns["shown_at_random"] == 0)
+    return int(as_shown.sum()) if columns["shown_at_random"].any() else 0
 
 
 def _check_training(uses: Any, n_rows: int, settings: ImpressionSettings) -> None:

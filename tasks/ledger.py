@@ -18,7 +18,6 @@ from tasks.core.evaluation import (
     paired_gain,
 )
 from tasks.core.intervals import bootstrap_mean
-from tasks.core.ranking import random_ndcg_at_10
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.tables import read_table
@@ -130,8 +129,7 @@ def _figures(
         }
     rankers = others | {role: scored[role] for role in BASELINES if role in scored}
     baselines = {name: _baseline(yardstick, one) for name, one in rankers.items()}
-    chance = random_ndcg_at_10(yardstick.query_ids, yardstick.grades).values
-    interval = bootstrap_mean(chance, n_resamples=yardstick.n_resamples)
+    interval = bootstrap_mean(yardstick.chance().values, n_resamples=yardstick.n_resamples)
     baselines["random"] = {
         "ndcg_at_10": interval.value,
         "low": interval.low,

@@ -278,6 +278,7 @@ def _ndcg(rows: list[Row], probabilities: npt.NDArray[np.float64]) -> QueryScore
         [row["doc_id"] for row in rows],
         [row["grade"] for row in rows],
         relevance(probabilities),
+        [row["member_id"] or "" for row in rows],
     )
 
 

@@ -10,14 +10,14 @@ from tasks.core.errors import CookbookError
 from tasks.core.store.artifacts import Artifact
 from tasks.core.tables import columns_of, write_table
 from tasks.exchange import LOG, Domain, shown_rows
-from tasks.run import open_run
+from tasks.run import listening, open_run
 from tasks.settings import ImpressionSettings
 from tests.test_distill import made
 
 SETTINGS = ImpressionSettings(training_rows=500, calibration_rows=500, evaluation_rows=500)
 
 
-def collected(store: Path, *, members: list[str], lists: int) -> Artifact:
+def collected(store: Path, *, members: list[str], lists: int, at_random: int = 0) -> Artifact:
     """The artifact of a log of lists of five, a list an hour, asked for by the members in turn."""
 
     def write(out: Path) -> None:
@@ -29,7 +29,7 @@ def collected(store: Path, *, members: list[str], lists: int) -> Artifact:
                 "member_id": members[number % len(members)],
                 "doc_id": f"d{(number + place) % 11}",
                 "position": place + 1,
-                "shown_at_random": 0,
+                "shown_at_random": int(number < at_random),
                 "clicked": int((number + place) % 4 == 0),
                 "timestamp": 1.7e9 + 3600.0 * number,
             }
@@ -57,3 +57,23 @@ def test_a_log_of_nobody_in_particular_teaches_calibrates_and_measures(tmp_path:
 def test_a_log_that_cannot_teach_is_refused_before_anything_trains(tmp_path: Path) -> None:
     with pytest.raises(CookbookError, match="of its 5 rows none is such"):
         collected(tmp_path, members=["m3"], lists=1)
+
+
+def test_too_few_clicks_in_random_order_are_told_and_all_lists_measure(tmp_path: Path) -> None:
+    """Of 60 members some twelve are held out, each with one list of random order, or four."""
+    members = [f"m{number}" for number in range(60)]
+
+    def measured(at_random: int) -> tuple[set[int], list[str]]:
+        told: list[str] = []
+        with listening(lambda event, what, _: told.append(what) if event == "skipped" else None):
+            found = collected(
+                tmp_path / f"{at_random}", members=members, lists=300, at_random=at_random
+            )
+        return {row["shown_at_random"] for row in shown_rows(found, "held_out")}, told
+
+    for _ in range(2):  # made, and found again
+        orders, (told,) = measured(60)
+        assert orders == {0, 1}
+        assert "fewer than 20 times in lists that were shown in random order" in told
+    assert measured(250) == ({1}, [])
+    assert measured(0) == ({0}, [])

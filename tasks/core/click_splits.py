@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.propensities import MINIMUM_CLICKS
 from tasks.core.tables import Row
 
 Ints = npt.NDArray[np.int64]
@@ -37,15 +38,16 @@ def assign_uses(
     member_ids: Ids,
     timestamps: npt.NDArray[np.float64],
     shown_at_random: Ints,
+    clicked: Ints,
     *,
     impression_ids: Ids,
     held_out_members: float,
 ) -> npt.NDArray[np.str_]:
     """The use of each row, "" for none; all arguments but the share have shape (rows,).
 
-    Where the log has impressions in random order, held-out members are measured on those
-    alone: elsewhere the old ranker decided what had a chance to be clicked. Rows of nobody in
-    particular are divided list by list, and have no effects to teach or to test.
+    Where held-out members clicked at least `MINIMUM_CLICKS` times in lists of random order, they
+    are measured on those alone: elsewhere the old ranker decided what had a chance to be clicked.
+    Rows of nobody in particular are divided list by list, and have no effects to teach or to test.
     """
     shares = _shares(_askers(member_ids, impression_ids))
     first, second = np.quantile(timestamps, [TRAIN_UNTIL, PERSONALIZE_UNTIL])
@@ -53,8 +55,10 @@ def assign_uses(
     uses[timestamps > second] = "later"
     uses[shares < held_out_members + CALIBRATION_MEMBERS] = "calibrate"
     held_out = shares < held_out_members
-    uses[held_out] = "held_out" if not shown_at_random.any() else ""
-    uses[held_out & (shown_at_random == 1)] = "held_out"
+    at_random = held_out & (shown_at_random == 1)
+    few = clicked[at_random].sum() < MINIMUM_CLICKS
+    uses[held_out] = "held_out" if few else ""
+    uses[at_random] = "held_out"
     nobody = np.asarray(member_ids) == ""
     uses[nobody & np.isin(uses, ("personalize", "later"))] = ""
     return uses

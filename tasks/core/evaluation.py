@@ -41,6 +41,7 @@ class Yardstick:
     """The rows every tier is measured on: graded pairs and impressions, as arrays."""
 
     query_ids: list[str]
+    member_ids: list[str]
     doc_ids: list[str]
     grades: npt.NDArray[np.int64]
     actions: dict[str, Floats]
@@ -54,6 +55,7 @@ class Yardstick:
     ) -> "Yardstick":
         return cls(
             [row["query_id"] for row in golden],
+            [row["member_id"] or "" for row in golden],
             [row["doc_id"] for row in golden],
             np.array([row["grade"] for row in golden]),
             {name: np.array([row[name] for row in shown], dtype=np.float64) for name in actions},
@@ -68,7 +70,11 @@ class Yardstick:
         return bool(self.actions) and 0 < self.actions["clicked"].sum() < len(self.weights)
 
     def ndcg(self, scores: Floats) -> QueryScores:
-        return ndcg_at_10(self.query_ids, self.doc_ids, self.grades, scores)
+        return ndcg_at_10(self.query_ids, self.doc_ids, self.grades, scores, self.member_ids)
+
+    def chance(self) -> QueryScores:
+        """NDCG@10 that a random order is expected to have."""
+        return random_ndcg_at_10(self.query_ids, self.grades, self.member_ids)
 
     def ndcg_interval(self, scores: Floats) -> Interval:
         return bootstrap_mean(self.ndcg(scores).values, n_resamples=self.n_resamples)
@@ -134,7 +140,8 @@ def golden_figures(yardstick: Yardstick, tier: TierLogits) -> dict[str, Any]:
         graded = single_grades(grade_probabilities(tier.golden, grades), tier.grade_cuts)
         kappa = weighted_kappa(yardstick.grades, graded, grades)
     left_out = yardstick.ndcg(scores).left_out
-    ranked = (yardstick.query_ids, yardstick.doc_ids, yardstick.grades >= grades // 2, scores)
+    relevant = yardstick.grades >= grades // 2
+    ranked = (yardstick.query_ids, yardstick.doc_ids, relevant, scores, yardstick.member_ids)
     return {
         "kappa": kappa,
         "ndcg_at_10": interval.value,
@@ -166,13 +173,13 @@ def kept_figures(
     """Shares of the teacher of each goal, paired by query and by member."""
     ours = yardstick.ndcg(tier.on_golden).values
     theirs = yardstick.ndcg(policy_teacher.on_golden).values
-    chance = random_ndcg_at_10(yardstick.query_ids, yardstick.grades).values
+    chance = yardstick.chance().values
     n = yardstick.n_resamples
     kept = {
         "ndcg_at_10": bootstrap_ratio(ours, theirs, n_resamples=n).to_json(),
-        "ndcg_chance_corrected": bootstrap_ratio(
-            ours - chance, theirs - chance, n_resamples=n
-        ).to_json(),
+        "ndcg_chance_corrected": _known(
+            bootstrap_ratio(_above(ours, chance), _above(theirs, chance), n_resamples=n)
+        ),
         "click_auc": None,
     }
     if click_teacher is not None and yardstick.has_clicks:
@@ -203,8 +210,18 @@ def _kept_auc(
         whole = weighted_auc(taken, best, weights)
         return weighted_auc(taken, mine, weights) / whole if whole else float("nan")
 
-    found = yardstick.by_member(share)
-    return found.to_json() if np.isfinite(found.value) else None
+    return _known(yardstick.by_member(share))
+
+
+def _above(ours: Floats, chance: Floats) -> Floats:
+    """The difference; none where it is rounding, on queries whose every order is the best one."""
+    difference = ours - chance
+    return np.where(np.abs(difference) < 1e-12, 0.0, difference)
+
+
+def _known(share: Interval) -> dict[str, Any] | None:
+    """None of a share of nothing: of a teacher that is no better than chance, exactly."""
+    return share.to_json() if np.isfinite([share.value, share.low, share.high]).all() else None
 
 
 def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str, Any]:

@@ -118,12 +118,12 @@ def decide_refresh(
 
     The scorer is the one in service, so that no other gate has anything new to say.
     """
-    passed = math.isfinite(gain.low) and gain.low >= -margin
+    passed = _has_interval(gain) and gain.low >= -margin
     word = "do not lose" if passed else "may lose"
     reason = (
         f"On later impressions the refreshed effects change click AUC by {gain.value:+.4f} "
         f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} members: they {word} more than "
-        f"{margin:.3f}."
+        f"{margin:.3f}.{_alone(gain)}"
     )
     if not passed:
         return "refused", [reason]
@@ -138,13 +138,22 @@ def _at_least(name: str, value: float, least: float) -> tuple[bool, str]:
     return passed, f"{name} {value:.3f} {word} the least allowed, {least:.3f}."
 
 
+def _has_interval(gain: Interval) -> bool:
+    """Resampled alone, one query or member is itself each time: its interval has no width."""
+    return gain.n > 1 and math.isfinite(gain.low)
+
+
+def _alone(gain: Interval) -> str:
+    return "" if gain.n > 1 else " One alone tells nothing about others."
+
+
 def _not_worse(name: str, gain: Interval, margin: float, units: str) -> tuple[bool, str]:
-    passed = math.isfinite(gain.low) and gain.low >= -margin
+    passed = _has_interval(gain) and gain.low >= -margin
     word = "does not lose" if passed else "may lose"
     return passed, (
         f"Against the model in service {name} changes by {gain.value:+.4f} "
         f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} {units}: "
-        f"it {word} more than {margin:.3f}."
+        f"it {word} more than {margin:.3f}.{_alone(gain)}"
     )
 
 
@@ -169,7 +178,7 @@ def _lost(lost: Lost) -> str:
 
 
 def _better(gain: Interval) -> tuple[bool, str]:
-    passed = math.isfinite(gain.low) and gain.low > 0
+    passed = _has_interval(gain) and gain.low > 0
     word = "is better" if passed else "is not shown to be better"
     return passed, f"The candidate {word} than the model in service over all queries."
 

@@ -31,6 +31,8 @@ Method = Literal[
     "not_estimated",
 ]
 
+# Fewer clicks tell nothing of how often a place is looked at, or how well clicks are foreseen.
+MINIMUM_CLICKS = 20
 _Z95 = 1.959964
 _N_RELEVANCE_BINS = 20
 # The stratum of random-order impressions, before pairs are numbered from 0.
@@ -74,7 +76,7 @@ def estimate_propensities(
     *,
     pairs: npt.NDArray[np.generic] | None = None,
     relevance: FloatArray | None = None,
-    minimum_clicks: int = 20,
+    minimum_clicks: int = MINIMUM_CLICKS,
     max_position: int = 50,
 ) -> Propensities:
     """Examination propensities relative to position 1; all arguments have shape (rows,).

@@ -1,4 +1,9 @@
-"""Ranking metrics per query. Gain 2^grade - 1, discount 1 / log2(rank + 1)."""
+"""Ranking metrics per query. Gain 2^grade - 1, discount 1 / log2(rank + 1).
+
+What fits one member says nothing of what fits another: where several share a query_id
+(``member_ids``, "" for nobody), each one's candidates are a list by itself, and the query has the
+mean of its lists. Without ``member_ids`` a query is one list.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,20 +32,22 @@ def ndcg_at_10(
     doc_ids: Sequence[str],
     grades: npt.ArrayLike,
     scores: npt.ArrayLike,
+    member_ids: Sequence[str] | None = None,
 ) -> QueryScores:
     """NDCG@10 of each query's graded candidates, ties broken by doc_id.
 
     Queries without a grade above 0 have no ideal order: they are left out and counted.
     Two candidates of grades 1 and 0, the worse one first: (1 / log2(3)) / 1 = 0.6309.
     """
-    return _by_query(query_ids, doc_ids, np.asarray(grades), np.asarray(scores), _ndcg)
+    return _by_query(query_ids, member_ids, doc_ids, grades, scores, _ndcg)
 
 
-def random_ndcg_at_10(query_ids: Sequence[str], grades: npt.ArrayLike) -> QueryScores:
+def random_ndcg_at_10(
+    query_ids: Sequence[str], grades: npt.ArrayLike, member_ids: Sequence[str] | None = None
+) -> QueryScores:
     """The expected NDCG@10 of a random order, exactly: every rank has the mean gain."""
-    return _by_query(
-        query_ids, query_ids, np.asarray(grades), np.zeros(len(query_ids)), _random_ndcg
-    )
+    in_place = np.zeros(len(query_ids))
+    return _by_query(query_ids, member_ids, query_ids, grades, in_place, _random_ndcg)
 
 
 def reciprocal_rank(
@@ -48,13 +55,14 @@ def reciprocal_rank(
     doc_ids: Sequence[str],
     relevant: npt.ArrayLike,
     scores: npt.ArrayLike,
+    member_ids: Sequence[str] | None = None,
 ) -> QueryScores:
     """1 / rank of each query's first relevant candidate, ``relevant`` 0 or 1; ties by doc_id.
 
     Queries without a relevant candidate are left out and counted.
     """
     return _by_query(
-        query_ids, doc_ids, np.asarray(relevant), np.asarray(scores), lambda r: 1 / (1 + r.argmax())
+        query_ids, member_ids, doc_ids, relevant, scores, lambda r: 1 / (1 + r.argmax())
     )
 
 
@@ -63,34 +71,35 @@ def precision_at_10(
     doc_ids: Sequence[str],
     relevant: npt.ArrayLike,
     scores: npt.ArrayLike,
+    member_ids: Sequence[str] | None = None,
 ) -> QueryScores:
     """A tenth of how many of each query's first ten are relevant; queries as above.
 
     A query with fewer than ten candidates cannot reach 1, as is usual for this metric.
     """
-    return _by_query(
-        query_ids, doc_ids, np.asarray(relevant), np.asarray(scores), lambda r: r[:10].sum() / 10
-    )
+    return _by_query(query_ids, member_ids, doc_ids, relevant, scores, lambda r: r[:10].sum() / 10)
 
 
 def _by_query(
     query_ids: Sequence[str],
+    member_ids: Sequence[str] | None,
     doc_ids: Sequence[str],
-    grades: npt.NDArray[np.generic],
-    scores: npt.NDArray[np.generic],
+    grades: npt.ArrayLike,
+    scores: npt.ArrayLike,
     metric: Callable[[Floats], float],
 ) -> QueryScores:
     keys = np.asarray(query_ids)
-    order = np.lexsort((np.asarray(doc_ids), -scores.astype(np.float64), keys))
-    names, starts = np.unique(keys[order], return_index=True)
-    kept, values = [], []
-    for name, ranked in zip(
-        names, np.split(grades[order].astype(np.float64), starts[1:]), strict=True
-    ):
+    members = np.zeros(len(keys)) if member_ids is None else np.asarray(member_ids)
+    order = np.lexsort((np.asarray(doc_ids), -np.asarray(scores, np.float64), members, keys))
+    keys, members = keys[order], members[order]
+    starts = np.flatnonzero((keys[1:] != keys[:-1]) | (members[1:] != members[:-1])) + 1
+    found: dict[str, list[float]] = {str(name): [] for name in np.unique(keys)}
+    lists = np.split(np.asarray(grades)[order].astype(np.float64), starts)
+    for name, ranked in zip(keys[np.append(0, starts)], lists, strict=True):
         if ranked.max() > 0:
-            kept.append(str(name))
-            values.append(metric(ranked))
-    return QueryScores(tuple(kept), np.array(values), len(names) - len(kept))
+            found[str(name)].append(metric(ranked))
+    values = {name: np.mean(of_lists) for name, of_lists in found.items() if of_lists}
+    return QueryScores(tuple(values), np.array([*values.values()]), len(found) - len(values))
 
 
 def _gain(grades: Floats) -> Floats:

@@ -6,6 +6,7 @@ import pytest
 from tasks.core.click_splits import USES, Caps, asker_of, assign_uses, cap_uses
 
 N = 20_000
+CLICKED = (np.arange(N) % 5 == 0).astype(np.int64)
 LISTS = np.array([f"i{row // 10}" for row in range(N)])
 
 
@@ -13,7 +14,8 @@ LISTS = np.array([f"i{row // 10}" for row in range(N)])
 def log():
     rng = np.random.default_rng(0)
     members = [f"m{i}" for i in rng.integers(0, 1000, N)]
-    return members, rng.uniform(0, 1e6, N), (rng.random(N) < 0.1).astype(np.int64)
+    times, at_random = rng.uniform(0, 1e6, N), (rng.random(N) < 0.1).astype(np.int64)
+    return members, times, at_random
 
 
 def _uses(log, **change):
@@ -22,6 +24,7 @@ def _uses(log, **change):
         members,
         timestamps,
         change.get("at_random", at_random),
+        change.get("clicked", CLICKED),
         impression_ids=LISTS,
         held_out_members=0.2,
     )
@@ -59,6 +62,16 @@ def test_held_out_members_are_measured_in_random_order_where_there_is_any(log):
     assert (uses == "").sum() > 0
 
 
+@pytest.mark.parametrize(("clicks", "alone"), [(19, False), (20, True)])
+def test_a_few_lists_in_random_order_do_not_take_away_what_held_out_members_did(log, clicks, alone):
+    """One random list, with a click or without, left no other row of theirs to be measured on."""
+    everything = _uses(log, at_random=np.zeros(N, dtype=np.int64)) == "held_out"
+    clicked = np.zeros(N, dtype=np.int64)
+    clicked[np.flatnonzero(everything & (log[2] == 1))[:clicks]] = 1
+    measured = _uses(log, clicked=clicked) == "held_out"
+    assert np.array_equal(measured, everything & (log[2] == 1) if alone else everything)
+
+
 def test_without_random_order_every_row_of_a_held_out_member_counts(log):
     uses = _uses(log, at_random=np.zeros(N, dtype=np.int64))
     assert set(uses) == set(USES)
@@ -70,6 +83,7 @@ def test_a_member_keeps_its_place_in_another_log(log):
         members[: N // 2],
         log[1][: N // 2],
         np.zeros(N // 2),
+        CLICKED[: N // 2],
         impression_ids=LISTS[: N // 2],
         held_out_members=0.2,
     )

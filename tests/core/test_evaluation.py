@@ -20,15 +20,20 @@ from tasks.core.evaluation import (
     paired_gain,
 )
 from tasks.core.intervals import Interval
+from tasks.core.store.files import write_json
 from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
 
 OUTPUTS = Outputs(5, ("clicked", "applied"))
 
 
+def _graded(query_id, doc_id, grade, member_id=""):
+    return {"query_id": query_id, "member_id": member_id, "doc_id": doc_id, "grade": grade}
+
+
 def _yardstick(seed=0, *, n_queries=40, n_members=60):
     rng = np.random.default_rng(seed)
     golden = [
-        {"query_id": f"q{q}", "doc_id": f"d{d}", "grade": int(rng.integers(0, 5))}
+        _graded(f"q{q}", f"d{d}", int(rng.integers(0, 5)))
         for q in range(n_queries)
         for d in range(12)
     ]
@@ -125,6 +130,17 @@ def test_chance_correction_takes_a_random_student_to_zero():
     assert kept["ndcg_chance_corrected"]["low"] < 0 < kept["ndcg_chance_corrected"]["high"]
 
 
+@pytest.mark.parametrize("per_query", [1, 5])
+def test_where_chance_is_perfect_too_no_share_above_it_is_kept(per_query, tmp_path):
+    """One graded document a query, or equal grades in each: there is no order to be wrong about."""
+    golden = [_graded(f"q{q}", f"d{d}", 1 + q % 3) for q in range(30) for d in range(per_query)]
+    scored = Scored(np.random.default_rng(0).random(len(golden)))
+    kept = kept_figures(Yardstick.of(golden, [], (), 200), scored, scored, None)
+    assert kept["ndcg_chance_corrected"] is None
+    assert kept["ndcg_at_10"]["value"] == 1.0
+    write_json(tmp_path / "ledger.json", kept)
+
+
 def test_without_a_click_teacher_nothing_is_kept_of_it():
     yardstick = _yardstick()
     teacher = _tier(yardstick, 1).scored()
@@ -166,6 +182,25 @@ def test_kappa_is_of_the_expected_grade_rounded_half_up_or_cut():
     assert found["low"] < found["ndcg_at_10"] < found["high"]
 
 
+def test_two_members_lists_of_one_query_are_two_lists_and_one_cluster():
+    """Annie's probabilities are all a bit higher; each member's own order is perfect."""
+    golden = [
+        _graded(f"q{q}", f"d{d}", 4 - d if member == "alice" else d, member)
+        for q in range(9)
+        for member in ("alice", "annie")
+        for d in range(5)
+    ]
+    yardstick = Yardstick.of(golden, [], (), 100)
+    logits = np.zeros((len(golden), 7), np.float32)
+    logits[:, 4] = [row["grade"] + 5 * (row["member_id"] == "annie") for row in golden]
+    tier = TierLogits(logits, logits[:0], OUTPUTS, True, False, {})
+    found = golden_figures(yardstick, tier)
+    assert (found["ndcg_at_10"], found["mrr"], found["precision_at_10"]) == (1.0, 1.0, 0.3)
+    assert (found["n_queries"], found["queries_left_out"]) == (9, 0)
+    alone = Yardstick.of([row for row in golden if row["member_id"] == "alice"], [], (), 100)
+    assert yardstick.chance().values == pytest.approx(alone.chance().values)
+
+
 def test_a_scorer_that_was_taught_no_grades_has_no_kappa():
     assert golden_figures(_yardstick(), _tier(_yardstick(), 1, grades=False))["kappa"] is None
 
@@ -201,7 +236,7 @@ def test_few_clicks_that_a_resample_ranks_last_cost_a_draw_and_not_the_run():
         for m in range(12)
         for r in range(4)
     ]
-    golden = [{"query_id": "q", "doc_id": f"d{d}", "grade": d} for d in range(3)]
+    golden = [_graded("q", f"d{d}", d) for d in range(3)]
     yardstick = Yardstick.of(golden, shown, ("clicked",), 200)
     last, first = (np.array([row["clicked"] * sign for row in shown], float) for sign in (-1, 1))
     mixed = np.array([row["clicked"] * (1 if row["member_id"] == "m0" else -1) for row in shown])
@@ -215,7 +250,7 @@ def test_few_clicks_that_a_resample_ranks_last_cost_a_draw_and_not_the_run():
 
 
 def test_a_domain_without_impressions_is_measured_on_grades_alone():
-    golden = [{"query_id": "q", "doc_id": d, "grade": g} for d, g in (("a", 1), ("b", 0))]
+    golden = [_graded("q", d, g) for d, g in (("a", 1), ("b", 0))]
     yardstick = Yardstick.of(golden, [], (), 100)
     assert not yardstick.has_clicks
     assert yardstick.ndcg(np.array([1.0, 0.0])).mean == 1.0
@@ -255,7 +290,7 @@ def test_an_action_is_believed_by_the_clicks_of_candidates_that_are_looked_at():
         {"member_id": f"m{n}", "clicked": int(n == 0), "applied": 0, "weight": 2.0}
         for n in range(4)
     ]
-    golden = [{"query_id": "q", "doc_id": d, "grade": g} for d, g in (("a", 1), ("b", 0))]
+    golden = [_graded("q", d, g) for d, g in (("a", 1), ("b", 0))]
     yardstick = Yardstick.of(golden, shown, ("clicked", "applied"), 100)
     says_a_half = {"knots": [-1.0, 1.0], "values": [0.5, 0.5]}
     logits = np.zeros((4, 7), dtype=np.float32)

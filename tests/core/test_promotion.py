@@ -49,6 +49,23 @@ def test_a_higher_mean_alone_does_not_promote():
     assert _decision(replace(GOOD, gain=Interval(0.05, -0.05, 0.15, 8))) == "refused"
 
 
+def test_one_query_or_member_alone_passes_no_gate_of_intervals():
+    """Drawn again and again it is always itself: an interval without width, above any margin."""
+    alone = Interval(0.05, 0.05, 0.05, 1)
+    for change in ({"gain": alone}, {"gain": replace(alone, n=9), "click_gain": alone}):
+        decision, reasons = decide(replace(GOOD, **change), GATES, approval_required=False)
+        assert decision == "refused"
+        assert len(reasons) == 1
+        assert reasons[0].endswith("One alone tells nothing about others.")
+    strict = replace(GATES, require_gain=True)
+    assert len(decide(replace(GOOD, gain=alone), strict, approval_required=False)[1]) == 2
+    decision, (reason,) = decide_refresh(alone, 0.01, approval_required=False)
+    assert decision == "refused"
+    assert reason.endswith("One alone tells nothing about others.")
+    two = replace(alone, n=2)
+    assert _decision(replace(GOOD, gain=two, click_gain=two), strict) == "promoted"
+
+
 @pytest.mark.parametrize(("low", "expected"), [(-0.05, "promoted"), (-0.051, "refused")])
 def test_one_that_may_lose_more_clicks_than_the_margin_is_refused(low, expected):
     level, lost = Interval(0.0, -0.005, 0.005, 50), Interval(-0.02, low, 0.01, 44)

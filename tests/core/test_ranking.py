@@ -90,6 +90,32 @@ def test_queries_without_a_relevant_document_are_left_out_and_counted():
     assert (found.query_ids, found.left_out) == (("c",), 2)
 
 
+def test_a_query_has_the_mean_of_its_members_lists():
+    queries, docs, grades, scores = _rankings(6, n_queries=1)
+    member = ["annie", "alice"] * 12 + ["annie"]
+    of_each = [
+        ndcg_at_10(*(np.array(column)[np.array(member) == name] for column in rows)).mean
+        for rows in [(queries, docs, grades, scores)]
+        for name in ("alice", "annie")
+    ]
+    found = ndcg_at_10(queries, docs, grades, scores, member)
+    assert found.query_ids == ("q0",)
+    assert found.mean == pytest.approx(np.mean(of_each))
+    # A member without a relevant candidate has no list to be measured on, and the query another.
+    grades[np.array(member) == "alice"] = 0
+    found = ndcg_at_10(queries, docs, grades, scores, member)
+    assert (found.mean, found.left_out) == (pytest.approx(of_each[1]), 0)
+
+
+def test_with_one_member_a_query_nothing_changes_by_a_bit():
+    queries, docs, grades, scores = _rankings(7)
+    members = [f"m{int(query[1:]) % 4}" if query != "q3" else "" for query in queries]
+    for metric in (ndcg_at_10, reciprocal_rank, precision_at_10):
+        one, other = (metric(queries, docs, grades, scores, ids) for ids in (None, members))
+        assert one.query_ids == other.query_ids
+        assert np.array_equal(one.values, other.values)
+
+
 def test_a_perfect_order_has_ndcg_one():
     queries, docs, grades, _ = _rankings(2)
     assert ndcg_at_10(queries, docs, grades, grades).values == pytest.approx(1.0)

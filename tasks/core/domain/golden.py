@@ -175,8 +175,11 @@ def _check_splits(rows: Sequence[Row]) -> None:
 def check_grades(rows: Sequence[Row]) -> None:
     """Every split must hold two grades at least: one alone neither fits a judge nor measures it.
 
+    Gate and sealed must also hold a list, what one member is offered for one query, with two.
+    Elsewhere any order is the best one, so that NDCG would be 1 whatever is measured.
+
     Raises:
-        CookbookError: a split has one grade only.
+        CookbookError: a split has one grade only, or nothing that can be put into order.
     """
     for split in SPLITS:
         grades = {row["grade"] for row in rows if row["split"] == split}
@@ -185,6 +188,22 @@ def check_grades(rows: Sequence[Row]) -> None:
                 f"Each of {', '.join(SPLITS)} needs pairs of at least two different grades; all of "
                 f"{split} have {min(grades)}. Grade more queries, or change the split column."
             )
+    for split in ("gate", "sealed"):
+        if not _can_be_ordered([row for row in rows if row["split"] == split]):
+            raise CookbookError(
+                f"Ranking is measured on queries of gate and sealed with documents of different "
+                f"grades; every query of {split} has one grade for all its documents, so that "
+                "every order of them is the best one. Grade more documents of each query, good "
+                "and bad ones."
+            )
+
+
+def _can_be_ordered(rows: Sequence[Row]) -> bool:
+    first: dict[tuple[str, str], int] = {}
+    return any(
+        first.setdefault((row["query_id"], row["member_id"]), row["grade"]) != row["grade"]
+        for row in rows
+    )
 
 
 def _hash(text: str) -> str:

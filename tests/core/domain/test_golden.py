@@ -115,7 +115,8 @@ def test_a_rater_off_the_scale_is_refused(tmp_path):
 
 def _queries(n):
     return [
-        {"query": f"query number {i}", "split": "", "grade": grade}
+        {"query_id": f"q{i}", "query": f"query number {i}", "member_id": ""}
+        | {"split": "", "grade": grade}
         for i in range(n)
         for grade in (0, 3)
     ]
@@ -196,6 +197,18 @@ def test_a_split_whose_pairs_all_have_one_grade_is_refused():
     with pytest.raises(CookbookError, match="two different grades; all of gate have 2. Grade more"):
         check_grades(rows)
     check_grades(_with_splits())
+
+
+@pytest.mark.parametrize("split", ["gate", "sealed"])
+@pytest.mark.parametrize("apart", ["query_id", "member_id"])
+def test_a_split_that_no_ranker_could_put_into_a_wrong_order_is_refused(split, apart):
+    """One graded document a list, or equal grades in each: NDCG is 1, and chance is no worse."""
+    rows = _with_splits()
+    alone = [row for row in rows if row["split"] == split]
+    alone[0][apart] = "another"
+    with pytest.raises(CookbookError, match=f"every query of {split} has one grade for all its"):
+        check_grades(rows)
+    check_grades([*rows, alone[0] | {"grade": 1}])
 
 
 @settings(max_examples=150)
