@@ -72,6 +72,7 @@ def report(
         "labels": _labels(judgments) | _people_grades(run),
         "labeling": read_labeling(judgments),
         "tiers": _tiers(tiers, figures),
+        "served_role": settings.promotion.served_role,
         "baselines": figures["baselines"],
         "tradeoff": _mixes(mix) if mix else _tradeoff(settings, figures),
         "mix": mix.json(MIX) if mix else None,

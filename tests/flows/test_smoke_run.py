@@ -46,6 +46,7 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
         "student",
         "pruned_student",
     ]
+    assert report["served_role"] == "pruned_student"
     assert {"policy_only", "click_only", "click_other_start"} <= report["baselines"].keys()
     assert report["click_words"]["clicked"]["more"]
     assert report["labels"]["people_grades"] > 0

@@ -28,6 +28,7 @@ def full_report() -> dict[str, Any]:
             "generated_query": 678,
         },
         "tiers": [_tier(number) for number in range(5)],
+        "served_role": "pruned_student",
         "baselines": _baselines(),
         "tradeoff": _tradeoff(),
         "conflicts": _conflicts(),

@@ -36,6 +36,27 @@ def test_the_share_of_weights_and_the_speed_are_ratios_to_the_policy_teacher(
     assert "3.5\u00d7 the teacher's speed" in tiles
 
 
+def test_the_model_up_for_promotion_is_the_one_told_of_wherever_it_stands(
+    report: dict[str, Any],
+) -> None:
+    """With ``served_role: student`` the pruned student stands last and does not serve."""
+    for role, name in (("pruned_student", "pruned student"), ("student", "student")):
+        report["served_role"] = role
+        assert f", {name} Kept of" in read_page(key_numbers(report)).words
+        assert f"The {name} keeps" in read_page(models(report)).words
+        assert f"The {name}'s NDCG@10" in read_page(baselines(report)).words
+        assert f"calibration the {name} is off" in read_page(calibration(report)).words
+
+
+def test_a_report_of_a_version_that_named_no_served_role_tells_of_the_last_tier(
+    report: dict[str, Any],
+) -> None:
+    del report["served_role"]
+    assert "The pruned student keeps" in read_page(models(report)).words
+    report["tiers"].pop()
+    assert "The student keeps" in read_page(models(report)).words
+
+
 @pytest.mark.parametrize(
     ("bm25", "sentence"),
     [
