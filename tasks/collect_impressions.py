@@ -17,8 +17,14 @@ from tasks.core.store.files import write_json
 from tasks.core.tables import read_table, write_table
 from tasks.core.text import pair_id
 from tasks.exchange import IMPRESSIONS, LOG, PROPENSITIES, TRAINING_LOG, Domain
+from tasks.run import current_run
 from tasks.settings import ImpressionSettings
 from tasks.step import make, step
+
+UNTOLD = (
+    "too few clicks on lists in random order, and on pairs shown at several positions, to tell how "
+    "much a click owes to its place: clicks are not corrected for it"
+)
 
 
 @step
@@ -66,7 +72,10 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
         uses = {use: int((columns["use"] == use).sum()) for use in USES}
         return {"rows": rows, **uses, **{f"dropped_{k}": n for k, n in dropped.items() if n}}
 
-    return make("impressions", build, module=__name__, settings=settings, upstream=[log])
+    made = make("impressions", build, module=__name__, settings=settings, upstream=[log])
+    if made.json(PROPENSITIES)["method"] == "not_estimated":
+        current_run().skip("propensities", UNTOLD)
+    return made
 
 
 def _check_training(uses: Any, n_rows: int, settings: ImpressionSettings) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tasks.collect_impressions import UNTOLD
 from tasks.core.report.sections.baselines import baselines
 from tasks.core.report.sections.biases import biases
 from tasks.core.report.sections.calibration import calibration
@@ -242,6 +243,18 @@ def test_positions_stand_in_the_order_of_the_list_not_of_the_alphabet(
     }
     words = read_page(propensities(report)).words
     assert "Position 10 is looked at 20% as often as position 1." in words
+
+
+def test_a_position_bias_that_the_log_does_not_tell_is_not_reported_as_none(
+    report: dict[str, Any],
+) -> None:
+    report |= {"propensities": {}, "propensity_method": "not_estimated"}
+    report["skipped"].append({"step": "propensities", "reason": UNTOLD})
+    words = read_page(propensities(report)).words
+    assert f"Not measured. {UNTOLD}" in words
+    assert "clicks are not corrected" in words
+    assert "as often as position 1" not in words
+    assert "Words that go with clicks" in words
 
 
 def test_shards_of_one_step_are_one_box_and_outside_inputs_are_counted(
