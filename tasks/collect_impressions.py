@@ -27,6 +27,10 @@ from tasks.step import make, step
 
 # A count that stands only where held-out members have too few clicks in random order.
 _AS_SHOWN = "held_out_as_shown"
+UNTOLD = (
+    "too few clicks on lists in random order, and on pairs shown at several positions, to tell how "
+    "much a click owes to its place: clicks are not corrected for it"
+)
 
 
 @step
@@ -88,6 +92,8 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             f"members held out clicked fewer than {MINIMUM_CLICKS} times in lists that were shown "
             "in random order: they are measured on all lists that they were shown",
         )
+    if made.json(PROPENSITIES)["method"] == "not_estimated":
+        current_run().skip("propensities", UNTOLD)
     return made
 
 

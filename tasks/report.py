@@ -72,6 +72,7 @@ def report(
         "labels": _labels(judgments) | _people_grades(run),
         "labeling": read_labeling(judgments),
         "tiers": _tiers(tiers, figures),
+        "served_role": settings.promotion.served_role,
         "baselines": figures["baselines"],
         "tradeoff": _mixes(mix) if mix else _tradeoff(settings, figures),
         "mix": mix.json(MIX) if mix else None,
@@ -88,6 +89,7 @@ def report(
         "skipped": run.skipped,
         "reliability": figures["reliability"],
         "propensities": _propensities(impressions),
+        "propensity_method": impressions.json(PROPENSITIES)["method"] if impressions else None,
         "click_words": _click_words(run),
         "lineage": _lineage(run),
     }
@@ -249,9 +251,10 @@ def _fairness(fairness: Artifact | None) -> dict[str, Any]:
 
 
 def _propensities(impressions: Artifact | None) -> dict[str, Any]:
-    if impressions is None:
+    """How often each position is looked at; nothing where the log did not tell."""
+    found = impressions.json(PROPENSITIES) if impressions else None
+    if found is None or found["method"] == "not_estimated":
         return {}
-    found = impressions.json(PROPENSITIES)
     columns = zip(found["positions"], found["values"], found["low"], found["high"], strict=True)
     return {
         str(position): {"value": value, "low": low, "high": high}

@@ -46,8 +46,11 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
         "student",
         "pruned_student",
     ]
+    assert report["served_role"] == "pruned_student"
     assert {"policy_only", "click_only", "click_other_start"} <= report["baselines"].keys()
     assert report["click_words"]["clicked"]["more"]
+    assert report["propensity_method"] == "random_order_and_harvesting"
+    assert report["propensities"]["1"]["value"] == 1.0
     assert report["labels"]["people_grades"] > 0
     assert report["labels"]["labelled"] > 0
     assert report["labels"]["billed_calls"] == 0

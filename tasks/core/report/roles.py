@@ -22,7 +22,10 @@ def tier_of(report: Report, role: str) -> Mapping[str, Any] | None:
 
 
 def served_tier(report: Report) -> Mapping[str, Any] | None:
-    """The last tier trained: the smallest, which is the one up for promotion."""
+    """The tier up for promotion; a report of a version that did not name it has it last."""
+    role = report.get("served_role")
+    if role is not None:
+        return tier_of(report, role)
     return report["tiers"][-1] if report["tiers"] else None
 
 

@@ -28,6 +28,7 @@ def full_report() -> dict[str, Any]:
             "generated_query": 678,
         },
         "tiers": [_tier(number) for number in range(5)],
+        "served_role": "pruned_student",
         "baselines": _baselines(),
         "tradeoff": _tradeoff(),
         "conflicts": _conflicts(),
@@ -44,6 +45,7 @@ def full_report() -> dict[str, Any]:
             }
             for position in range(1, 11)
         },
+        "propensity_method": "random_order_and_harvesting",
         "click_words": {
             "clicked": {"more": ["remote", "flextime"], "less": ["onsite", "no home working"]},
             "applied": {"more": ["paid training"], "less": []},

@@ -45,7 +45,7 @@ _FREE_KEYS = {
     "unseen",
     "sources",
 }
-_KEPT = {"decision", "role", "digest", "inputs", "propensities"}
+_KEPT = {"decision", "role", "digest", "inputs", "propensities", "propensity_method", "served_role"}
 
 
 @pytest.fixture(scope="module")

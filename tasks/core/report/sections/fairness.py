@@ -8,6 +8,7 @@ from tasks.core.report.interval_rows import Row, interval_rows
 from tasks.core.report.legend import legend
 from tasks.core.report.markup import Html, element, join
 from tasks.core.report.quantities import count, decimal, lower_words, words
+from tasks.core.report.roles import served_tier
 from tasks.core.report.schema import Report
 from tasks.core.report.sections.fairness_more import (
     ladder,
@@ -44,7 +45,7 @@ def fairness(report: Report) -> Html:
         "Fairness by group",
         _finding(found["metrics"]),
         _small_groups(small),
-        *_tiers(found["metrics"]),
+        *_tiers(found["metrics"], served_tier(report)),
         _unmeasured(found["metrics"]),
         side_by_side(
             panel("Rows per group", _groups(found["groups"], small)) if found["groups"] else None,
@@ -87,9 +88,10 @@ def _small_groups(small: Mapping[str, int]) -> Html | None:
     return element("p", element("b", "Too small to judge: "), named, ".", class_="warning")
 
 
-def _tiers(metrics: Sequence[Mapping[str, Any]]) -> list[Html]:
+def _tiers(metrics: Sequence[Mapping[str, Any]], served: Mapping[str, Any] | None) -> list[Html]:
     """The served model's differences in full view; the other models' behind a line to open."""
-    tiers = list(dict.fromkeys(metric["tier"] for metric in metrics))[::-1]
+    measured = list(dict.fromkeys(metric["tier"] for metric in metrics))[::-1]
+    tiers = sorted(measured, key=lambda tier: served is None or tier != served["role"])
     charts = [(tier, _chart([m for m in metrics if m["tier"] == tier])) for tier in tiers]
     return [
         panel(words(tier), chart)

@@ -26,12 +26,15 @@ _MOST_WORDS = 12
 
 
 def propensities(report: Report) -> Html:
-    """The propensity by position, with intervals."""
+    """The propensity by position, with intervals; where the log did not tell it, that."""
     title = "Position bias in the clicks"
     found = report.get("propensities")
     if not found:
         return section(
-            "propensities", title, not_measured(report, "propensit", "impression", "click")
+            "propensities",
+            title,
+            not_measured(report, "propensit", "impression", "click"),
+            _words(report.get("click_words")),
         )
     ordered = dict(sorted(found.items(), key=lambda entry: int(entry[0])))
     last = list(ordered)[-1]

@@ -42,6 +42,20 @@ def test_the_served_model_is_in_view_and_the_others_behind_a_line_to_open() -> N
     assert html.count("<details>") == 2
 
 
+def test_clicks_told_before_relevance_put_no_other_model_in_full_view() -> None:
+    """As a run writes them: clicks of click teacher and students, then relevance from the top."""
+    report = full_report()
+    gaps = report["fairness"]["metrics"]
+    clicks = [{**gap, "name": f"click_{gap['name']}"} for gap in gaps if "student" in gap["tier"]]
+    report["fairness"]["metrics"] = [*clicks, *gaps]
+    for role, name in (("pruned_student", "Pruned student"), ("student", "Student")):
+        report["served_role"] = role
+        html = fairness(report)
+        assert f"<figcaption>{name}</figcaption>" in html
+        assert f"<summary>{name}:" not in html
+        assert html.count("<details>") == 2
+
+
 def test_only_gaps_that_grew_beyond_chance_are_listed() -> None:
     words = read_page(fairness(full_report())).words
     assert "1 of 2 gaps grew beyond chance" in words

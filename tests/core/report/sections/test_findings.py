@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tasks.collect_impressions import UNTOLD
 from tasks.core.report.sections.baselines import baselines
 from tasks.core.report.sections.biases import biases
 from tasks.core.report.sections.calibration import calibration
@@ -34,6 +35,27 @@ def test_the_share_of_weights_and_the_speed_are_ratios_to_the_policy_teacher(
     tiles = read_page(key_numbers(report)).words
     assert "4.0\u00d7 smaller than the teacher" in tiles
     assert "3.5\u00d7 the teacher's speed" in tiles
+
+
+def test_the_model_up_for_promotion_is_the_one_told_of_wherever_it_stands(
+    report: dict[str, Any],
+) -> None:
+    """With ``served_role: student`` the pruned student stands last and does not serve."""
+    for role, name in (("pruned_student", "pruned student"), ("student", "student")):
+        report["served_role"] = role
+        assert f", {name} Kept of" in read_page(key_numbers(report)).words
+        assert f"The {name} keeps" in read_page(models(report)).words
+        assert f"The {name}'s NDCG@10" in read_page(baselines(report)).words
+        assert f"calibration the {name} is off" in read_page(calibration(report)).words
+
+
+def test_a_report_of_a_version_that_named_no_served_role_tells_of_the_last_tier(
+    report: dict[str, Any],
+) -> None:
+    del report["served_role"]
+    assert "The pruned student keeps" in read_page(models(report)).words
+    report["tiers"].pop()
+    assert "The student keeps" in read_page(models(report)).words
 
 
 @pytest.mark.parametrize(
@@ -221,6 +243,18 @@ def test_positions_stand_in_the_order_of_the_list_not_of_the_alphabet(
     }
     words = read_page(propensities(report)).words
     assert "Position 10 is looked at 20% as often as position 1." in words
+
+
+def test_a_position_bias_that_the_log_does_not_tell_is_not_reported_as_none(
+    report: dict[str, Any],
+) -> None:
+    report |= {"propensities": {}, "propensity_method": "not_estimated"}
+    report["skipped"].append({"step": "propensities", "reason": UNTOLD})
+    words = read_page(propensities(report)).words
+    assert f"Not measured. {UNTOLD}" in words
+    assert "clicks are not corrected" in words
+    assert "as often as position 1" not in words
+    assert "Words that go with clicks" in words
 
 
 def test_shards_of_one_step_are_one_box_and_outside_inputs_are_counted(
