@@ -1,5 +1,6 @@
 """Step: the gate split decides whether the candidate serves; the registry keeps what it says."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -190,14 +191,14 @@ def measure_gate(
     def build(bench: Workbench) -> Counts:
         rows = golden_rows(domain, "gate")
         candidate, teacher = (
-            _probabilities(domain, one.file(SCORER), rows) for one in (scorer, policy_teacher)
+            _on_gate(domain, one.file(SCORER), rows) for one in (scorer, policy_teacher)
         )
-        scores = {"served": relevance(candidate), "policy_teacher": relevance(teacher)}
+        scores = {"served": candidate.relevance, "policy_teacher": teacher.relevance}
         write_table(bench.out / GATE_SCORES, scores)
         grades = np.array([row["grade"] for row in rows])
-        student, best = _ndcg(rows, candidate), _ndcg(rows, teacher)
-        graded = single_grades(candidate, _card(scorer)["calibration"]["grade_cuts"])
-        kappa = weighted_kappa(grades, graded, candidate.shape[1])
+        student, best = candidate.ndcg(rows), teacher.ndcg(rows)
+        graded = single_grades(candidate.plain, _card(scorer)["calibration"]["grade_cuts"])
+        kappa = weighted_kappa(grades, graded, candidate.plain.shape[1])
         write_json(
             bench.out / GATE,
             {
@@ -228,7 +229,7 @@ def _served_gate(domain: Domain, impressions: Artifact | None, current: Model) -
 
     def build(bench: Workbench) -> Counts:
         rows, scorer = golden_rows(domain, "gate"), current.file("scorer")
-        ndcg = _ndcg(rows, _probabilities(domain, scorer, rows))
+        ndcg = _on_gate(domain, scorer, rows).ndcg(rows)
         write_json(bench.out / GATE, {"ndcg_by_query": _by_query(ndcg)})
         write_clicks(bench, domain, impressions, scorer)
         return {"pairs": len(rows), "queries": len(ndcg.query_ids)}
@@ -264,22 +265,33 @@ def _traffic(domain: Domain, transfer: Artifact, scorer: Artifact, pairs: int) -
     )
 
 
-def _probabilities(domain: Domain, scorer: Path, rows: list[Row]) -> npt.NDArray[np.float64]:
-    """Grade probabilities of gate rows, shape (rows, grades)."""
+@dataclass(frozen=True)
+class _OnGate:
+    """What a scorer says of gate rows: ``relevance`` (rows,) is what it ranks by when it serves.
+
+    ``plain`` (rows, grades) are uncalibrated probabilities, on whose scale grade cuts were found.
+    """
+
+    plain: npt.NDArray[np.float64]
+    relevance: npt.NDArray[np.float64]
+
+    def ndcg(self, rows: list[Row]) -> QueryScores:
+        return ndcg_at_10(
+            [row["query_id"] for row in rows],
+            [row["doc_id"] for row in rows],
+            [row["grade"] for row in rows],
+            self.relevance,
+            [row["member_id"] or "" for row in rows],
+        )
+
+
+def _on_gate(domain: Domain, scorer: Path, rows: list[Row]) -> _OnGate:
     loaded = PairScorer.load(scorer, for_scoring=True)
     catalog = Catalog.load(domain.catalog.folder)
     logits = loaded.logits(catalog.pairs(loaded.template, rows))
-    return grade_probabilities(logits, loaded.outputs.grade_count)
-
-
-def _ndcg(rows: list[Row], probabilities: npt.NDArray[np.float64]) -> QueryScores:
-    return ndcg_at_10(
-        [row["query_id"] for row in rows],
-        [row["doc_id"] for row in rows],
-        [row["grade"] for row in rows],
-        relevance(probabilities),
-        [row["member_id"] or "" for row in rows],
-    )
+    grades, temperature = loaded.outputs.grade_count, loaded.calibration.get("temperature", 1.0)
+    served = grade_probabilities(logits, grades, temperature=temperature)
+    return _OnGate(grade_probabilities(logits, grades), relevance(served))
 
 
 def _by_query(scores: QueryScores) -> dict[str, float]:

@@ -1,8 +1,19 @@
-"""The gate orders what one member was offered for one query, and not two members' lists as one."""
+"""The gate orders candidates as they are served: each member's list by itself, calibrated."""
+
+from pathlib import Path
 
 import numpy as np
+import pytest
+from scipy.special import softmax
 
-from tasks.promote import _by_query, _ndcg
+from tasks.core.domain.catalog import Catalog
+from tasks.core.training.scorer import relevance
+from tasks.exchange import SCORER, Domain
+from tasks.promote import _by_query, _on_gate, _OnGate
+from tasks.run import open_run
+from tests.core.training.tiny import lively_scorer
+from tests.test_distill import made
+from tests.test_people_grades import write_catalog
 
 
 def test_the_gate_measures_each_member_s_list_of_a_query_by_itself() -> None:
@@ -12,7 +23,26 @@ def test_the_gate_measures_each_member_s_list_of_a_query_by_itself() -> None:
         for member in ("alice", "annie")
         for grade in range(3)
     ]
-    probabilities = np.array(
-        [np.eye(5)[row["grade"] + 2 * (row["member_id"] == "annie")] for row in rows]
-    )
-    assert _by_query(_ndcg(rows, probabilities)) == {"q": 1.0}
+    plain = np.array([np.eye(5)[row["grade"] + 2 * (row["member_id"] == "annie")] for row in rows])
+    assert _by_query(_OnGate(plain, relevance(plain)).ndcg(rows)) == {"q": 1.0}
+
+
+def test_the_gate_ranks_by_calibrated_grades_and_cuts_uncalibrated_ones(tmp_path: Path) -> None:
+    """Expected grades change places with the temperature where a model is not evenly sure."""
+    scorer = lively_scorer("random_encoder")
+    scorer.calibration = {"temperature": 3.0}
+    with open_run(tmp_path, "toy"):
+        catalog = made("catalog", write_catalog)
+        model = made("student", lambda out: scorer.save(out / SCORER))
+    documents = Catalog.load(catalog.folder)
+    rows = [
+        {"query": query, "query_id": query, "member_id": None, "doc_id": doc_id, "grade": 1}
+        for query in ("nurse", "pilot by night")
+        for doc_id in documents.documents
+    ]
+    domain = Domain(catalog, catalog, catalog, None, None, None)
+    found = _on_gate(domain, model.file(SCORER), rows)
+    logits = scorer.logits(documents.pairs(scorer.template, rows))
+    assert found.plain == pytest.approx(softmax(logits, axis=1), abs=1e-5)
+    assert found.relevance == pytest.approx(relevance(softmax(logits / 3, axis=1)), abs=1e-5)
+    assert np.abs(found.relevance - relevance(found.plain)).max() > 1e-3

@@ -112,10 +112,10 @@ class TierLogits:
     grade_cuts: Sequence[float] | None = None
 
     def scored(self) -> Scored:
-        """What it ranks by, for each goal."""
-        grades = self.outputs.grade_count
+        """What it ranks by when it serves, for each goal: a temperature moves expected grades."""
+        grades, temperature = self.outputs.grade_count, self.calibration.get("temperature", 1.0)
         golden, shown = (
-            relevance(grade_probabilities(rows, grades))
+            relevance(grade_probabilities(rows, grades, temperature=temperature))
             if self.knows_grades
             else rows[:, grades].astype(np.float64)
             for rows in (self.golden, self.shown)

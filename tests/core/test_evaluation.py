@@ -318,3 +318,12 @@ def test_the_event_of_a_grade_is_the_middle_grade_or_more():
     ]
     assert found[0] == pytest.approx(0.0, abs=1e-6)
     assert found[1] == pytest.approx((yardstick.grades == 2).mean(), abs=1e-6)
+
+
+def test_a_tier_ranks_by_the_temperature_that_it_serves_with():
+    """By hand: (sure of 2) and (3 or 0) change places between temperature 1 and a high one."""
+    sure, torn = [0, 0, 6, 0, 0], [2.0, 0, 0, 3.2, 0]
+    tier = replace(_tier(_yardstick(), 0), golden=np.array([[*sure, 0, 0], [*torn, 0, 0]]))
+    for temperature, expected in ((1.0, (2.0, 2.308)), (20.0, (2.0, 1.993))):
+        served = replace(tier, calibration={"temperature": temperature})
+        assert 4 * served.scored().on_golden == pytest.approx(expected, abs=1e-3)
