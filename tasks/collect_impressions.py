@@ -78,12 +78,8 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             {**propensities.to_json(), "actions": list(actions_of(table))},
         )
         uses = {use: int((columns["use"] == use).sum()) for use in USES}
-        return {
-            "rows": rows,
-            **uses,
-            **{f"dropped_{k}": n for k, n in dropped.items() if n},
-            **({_AS_SHOWN: as_shown} if as_shown else {}),
-        }
+        seldom = {**{f"dropped_{k}": n for k, n in dropped.items()}, _AS_SHOWN: as_shown}
+        return {"rows": rows, **uses, **{name: n for name, n in seldom.items() if n}}
 
     made = make("impressions", build, module=__name__, settings=settings, upstream=[log])
     if _AS_SHOWN in made.counts:

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from tasks.core.errors import CookbookError
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -32,16 +31,14 @@ _MISSING = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class FilterResult:
-    """Which rows to keep, how many fell to each reason, and a weight for each row.
+    """Which rows to keep, and how many fell to each reason.
 
     A row falls to the first reason that applies, in the order of `REASONS`, so the counts
-    add up to the rows left out. Weights are 0 there; elsewhere 1, or less for a member with
-    more than the allowed rows, so that nobody outweighs the rest.
+    add up to the rows left out.
     """
 
     keep: Mask
     counts: dict[str, int]
-    weights: FloatArray
 
 
 def filter_impressions(
@@ -52,7 +49,6 @@ def filter_impressions(
     minimum_impressions: int = 20,
     maximum_clicks_per_minute: int = 20,
     repeat_minutes: float = 10.0,
-    maximum_rows_per_member: int = 1000,
 ) -> FilterResult:
     """Keep the impressions that people made; columns as in impressions.csv, one entry a row.
 
@@ -83,7 +79,7 @@ def filter_impressions(
     clicks &= ~automatic & ~hasty
     repeated = _repeated_clicks(columns, member, seconds, clicks, round(60 * repeat_minutes))
     bad = (unparsable, future, automatic, hasty, repeated)
-    return _result(bad, member, names, maximum_rows_per_member)
+    return _result(bad)
 
 
 def _check_columns(columns: Mapping[str, npt.NDArray[np.generic]]) -> None:
@@ -150,17 +146,13 @@ def _repeats(keys: list[IntArray], seconds: IntArray, gap_seconds: int) -> Mask:
     return repeated
 
 
-def _result(
-    bad: tuple[Mask, ...], member: IntArray, names: npt.NDArray[np.str_], maximum_rows: int
-) -> FilterResult:
-    keep = np.ones(len(member), dtype=bool)
+def _result(bad: tuple[Mask, ...]) -> FilterResult:
+    keep = np.ones(len(bad[0]), dtype=bool)
     counts = {}
     for reason, rows in zip(REASONS, bad, strict=True):
         counts[reason] = int((keep & rows).sum())
         keep &= ~rows
-    held = np.bincount(member[keep], minlength=len(names))
-    share = np.where(names == "", 1.0, np.minimum(1.0, maximum_rows / np.maximum(held, 1)))
-    return FilterResult(keep, counts, np.where(keep, share[member], 0.0))
+    return FilterResult(keep, counts)
 
 
 def _numbered(values: npt.NDArray[np.generic]) -> IntArray:

@@ -34,14 +34,12 @@ def test_an_ordinary_member_is_kept_whole():
     found = filter_impressions(_columns(_person("m1") + _person("m2", seed=1)), now=NOW)
     assert found.counts == NONE
     assert found.keep.all()
-    assert found.weights.tolist() == [1.0] * 60
 
 
 def test_a_member_who_clicks_everything_is_left_out_whole():
     found = filter_impressions(_columns(_person("m1") + _person("bot", rate=1.1)), now=NOW)
     assert found.counts == NONE | {"impossible_click_rate": 30}
     assert found.keep.tolist() == [True] * 30 + [False] * 30
-    assert found.weights[30:].sum() == 0.0
 
 
 def test_three_clicks_of_three_are_no_bot():
@@ -99,17 +97,8 @@ def test_times_up_to_now_in_any_zone_are_kept(text):
 
 def test_rows_of_nobody_are_not_one_busy_member():
     rows = [("", "q", "d", 1, i) for i in range(40)]
-    found = filter_impressions(_columns(rows), now=NOW, maximum_rows_per_member=10)
+    found = filter_impressions(_columns(rows), now=NOW)
     assert found.keep.all()
-    assert found.weights.tolist() == [1.0] * 40
-
-
-def test_a_member_with_many_rows_weighs_no_more_than_the_limit():
-    found = filter_impressions(
-        _columns(_person("m1", 40) + _person("m2", 5)), now=NOW, maximum_rows_per_member=10
-    )
-    assert found.weights[:40].sum() == pytest.approx(10.0)
-    assert found.weights[40:].tolist() == [1.0] * 5
 
 
 def test_planted_shares_are_found_and_the_counts_add_up():
