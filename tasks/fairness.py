@@ -171,6 +171,7 @@ def _evidence(
     effects: Artifact | None,
 ) -> Evidence:
     policy, rows = parse_policy(domain.policy.file(POLICY)), golden_rows(domain, "gate")
+    top_grade = policy.grade_count - 1
     judged = {row["pair_id"]: row["grade"] for row in read_rows(verdict.file(GATE_GRADES))}
     grades = np.array([judged.get(row["pair_id"], np.nan) for row in rows], dtype=np.float64)
     scores = read_table(gate.file(GATE_SCORES))
@@ -178,11 +179,12 @@ def _evidence(
     return Evidence(
         Catalog.load(domain.catalog.folder),
         policy.middle_grade,
+        top_grade,
         served,
         sealed,
         rows,
         {
-            "judge": grades / (policy.grade_count - 1),
+            "judge": grades / top_grade,
             "policy_teacher": np.array(scores["policy_teacher"], dtype=np.float64),
             served: np.array(scores["served"], dtype=np.float64),
         },

@@ -102,12 +102,15 @@ def _with_effects(evidence: Evidence, how: Resampling) -> Family:
 
 def _graded(evidence: Evidence, rows: Sequence[Row], how: Resampling) -> Family:
     queries = np.array([row["query_id"] for row in rows])
+    grades = np.array([row["grade"] for row in rows], dtype=np.float64)
     return Family(
-        np.array([row["grade"] for row in rows], dtype=np.float64),
+        grades,
         row_groups(evidence.catalog, rows),
         queries,
         queries,
         positive_from=float(evidence.middle_grade),
+        # Relevance is the expected grade over the top one, and no chance of a good grade.
+        targets=grades / evidence.top_grade,
         **how,
     )
 

@@ -95,6 +95,7 @@ class Evidence:
 
     catalog: Catalog
     middle_grade: int
+    top_grade: int
     served: str
     sealed: list[Row]
     gate: list[Row]

@@ -8,6 +8,7 @@ import pytest
 from tasks.core.domain.catalog import Catalog
 from tasks.core.fairness.comparisons import compare_groups
 from tasks.core.fairness.evidence import Evidence, PersonalOutputs, TierOutputs, row_groups
+from tasks.core.fairness.gate import fairness_gate
 
 HOW = {"n_resamples": 200, "seed": 0, "minimum_clusters": 20}
 GRADES = 5
@@ -84,7 +85,7 @@ def evidence() -> Evidence:
     fitting = clicked(200)
     logits = logits_of([*fitting, *later], 0.0)
     return Evidence(
-        CATALOG, 2, "student", sealed, gate,
+        CATALOG, 2, GRADES - 1, "student", sealed, gate,
         {"judge": blind, "policy_teacher": relevance, "student": relevance},
         shown, [],
         {
@@ -139,8 +140,67 @@ def test_effects_that_add_nothing_grow_nothing(evidence: Evidence) -> None:
 
 def test_without_clicks_relevance_alone_is_compared(evidence: Evidence) -> None:
     without = Evidence(
-        CATALOG, 2, "student", evidence.sealed, evidence.gate, evidence.gate_scores,
+        CATALOG, 2, GRADES - 1, "student", evidence.sealed, evidence.gate, evidence.gate_scores,
         tiers=evidence.tiers,
     )  # fmt: skip
     found = compare_groups(without, HOW)
     assert not any(one.name.startswith("click_") for one in found.gaps)
+
+
+def of_small_and_large(small: tuple[int, int], large: tuple[int, int]) -> list[dict]:
+    """Lists of four, two documents of small employers and two of large ones, with these grades."""
+    return [
+        {
+            "pair_id": f"{query}-{number}",
+            "query_id": f"q{query}",
+            "query": "q",
+            "member_id": "",
+            "doc_id": f"d{number:03d}",
+            "grade": grade,
+        }
+        for query in range(40)
+        for number, grade in zip((1, 3, 0, 2), (*small, *large), strict=True)
+    ]
+
+
+def gaps_of_a_model(rows: list[dict], expected: np.ndarray) -> tuple[dict, list]:
+    """Its gaps between small and large employers on sealed pairs by metric; those of the gate."""
+    certain = np.where(np.arange(GRADES) == expected[:, None], 0.0, -1e4).astype(np.float32)
+    outputs = TierOutputs(certain, certain[:0], GRADES, {})
+    scores = {"policy_teacher": expected / (GRADES - 1), "student": expected / (GRADES - 1)}
+    evidence = Evidence(
+        CATALOG, 2, GRADES - 1, "student", rows, rows, scores,
+        tiers={"policy_teacher": outputs, "student": outputs},
+    )  # fmt: skip
+    found = compare_groups(evidence, HOW)
+    return {one.name: one.value for one in found.gaps if one.tier == "student"}, found.gate
+
+
+@pytest.mark.parametrize("small", [(0, 4), (1, 2), (2, 3), (0, 0)])
+def test_a_model_that_knows_every_grade_is_calibrated_whatever_grades_the_groups_have(
+    small: tuple[int, int],
+) -> None:
+    """Grades as 0 or 1 were held against relevance from 0 to 1, and the gate refused the truth."""
+    rows = of_small_and_large(small, (3, 4))
+    sealed, gate = gaps_of_a_model(rows, np.array([row["grade"] for row in rows]))
+    assert sealed["calibration"] == 0.0
+    limits, pairs = {"calibration": 0.0}, ["size: large - small"]
+    assert fairness_gate(gate, tier="student", limits=limits, required_pairs=pairs).passed
+
+
+def test_a_model_that_knows_every_grade_has_equal_rates_for_groups_with_equal_grades() -> None:
+    rows = of_small_and_large((1, 3), (1, 3))
+    sealed, _ = gaps_of_a_model(rows, np.array([row["grade"] for row in rows]))
+    rates = ("demographic_parity", "precision", "recall", "false_positive_rate", "calibration")
+    assert {name: sealed[name] for name in rates} == dict.fromkeys(rates, 0.0)
+
+
+def test_a_group_graded_one_too_low_is_underrated_by_one_of_four_grades() -> None:
+    rows = of_small_and_large((1, 3), (1, 3))
+    grades = np.array([row["grade"] for row in rows])
+    sealed, gate = gaps_of_a_model(rows, grades - small(rows))
+    assert sealed["calibration"] == pytest.approx(-0.25)  # large less small
+    limits, pairs = {"calibration": 0.2}, ["size: large - small"]
+    found = fairness_gate(gate, tier="student", limits=limits, required_pairs=pairs)
+    assert not found.passed
+    assert "gap -0.250" in found.reasons[0]

@@ -62,7 +62,7 @@ def test_tables_and_spread_agree_with_the_shares_they_sum_up_and_are_json() -> N
     ]
     logits = rng.normal(size=(N, 3)).astype(np.float32)
     tier = TierOutputs(logits, logits[:0], 3, {})
-    evidence = Evidence(catalog, 1, "student", rows, [], {}, tiers={"student": tier})
+    evidence = Evidence(catalog, 1, 2, "student", rows, [], {}, tiers={"student": tier})
     found = json.loads(json.dumps(summarize_served(evidence, HOW), allow_nan=False))
     small = np.array([row["size"] == "small" for row in groups])
     shares = [tier.relevance(logits)[chosen].mean() for chosen in (small, ~small)]
