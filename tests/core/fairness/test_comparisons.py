@@ -147,9 +147,7 @@ def test_without_clicks_relevance_alone_is_compared(evidence: Evidence) -> None:
     assert not any(one.name.startswith("click_") for one in found.gaps)
 
 
-def of_small_and_large(
-    n_queries: int, small: tuple[int, int], large: tuple[int, int]
-) -> list[dict]:
+def of_small_and_large(small: tuple[int, int], large: tuple[int, int]) -> list[dict]:
     """Lists of four, two documents of small employers and two of large ones, with these grades."""
     return [
         {
@@ -160,7 +158,7 @@ def of_small_and_large(
             "doc_id": f"d{number:03d}",
             "grade": grade,
         }
-        for query in range(n_queries)
+        for query in range(40)
         for number, grade in zip((1, 3, 0, 2), (*small, *large), strict=True)
     ]
 
@@ -183,7 +181,7 @@ def test_a_model_that_knows_every_grade_is_calibrated_whatever_grades_the_groups
     small: tuple[int, int],
 ) -> None:
     """Grades as 0 or 1 were held against relevance from 0 to 1, and the gate refused the truth."""
-    rows = of_small_and_large(40, small, (3, 4))
+    rows = of_small_and_large(small, (3, 4))
     sealed, gate = gaps_of_a_model(rows, np.array([row["grade"] for row in rows]))
     assert sealed["calibration"] == 0.0
     limits, pairs = {"calibration": 0.0}, ["size: large - small"]
@@ -191,14 +189,14 @@ def test_a_model_that_knows_every_grade_is_calibrated_whatever_grades_the_groups
 
 
 def test_a_model_that_knows_every_grade_has_equal_rates_for_groups_with_equal_grades() -> None:
-    rows = of_small_and_large(40, (1, 3), (1, 3))
+    rows = of_small_and_large((1, 3), (1, 3))
     sealed, _ = gaps_of_a_model(rows, np.array([row["grade"] for row in rows]))
     rates = ("demographic_parity", "precision", "recall", "false_positive_rate", "calibration")
     assert {name: sealed[name] for name in rates} == dict.fromkeys(rates, 0.0)
 
 
 def test_a_group_graded_one_too_low_is_underrated_by_one_of_four_grades() -> None:
-    rows = of_small_and_large(40, (1, 3), (1, 3))
+    rows = of_small_and_large((1, 3), (1, 3))
     grades = np.array([row["grade"] for row in rows])
     sealed, gate = gaps_of_a_model(rows, grades - small(rows))
     assert sealed["calibration"] == pytest.approx(-0.25)  # large less small
