@@ -65,7 +65,7 @@ def write_domain(root: Path, pairs: int) -> None:
     )
     lines = "".join(json.dumps(one | {"attributes": {}}) + "\n" for one in documents)
     (data / "documents.jsonl").write_text(lines, encoding="utf-8")
-    graded = (f"g{n % 20},golden {n % 20},d{n},{n % 4}\n" for n in range(200))
+    graded = (f"g{n % 20},golden {n % 20},d{n},{n // 20 % 4}\n" for n in range(200))
     (data / "golden.csv").write_text("query_id,query,doc_id,grade\n" + "".join(graded))
     asked = (f"q{n},town {n} work\n" for n in range(-(-pairs // PER_QUERY)))
     (data / "queries.csv").write_text("query_id,query\n" + "".join(asked))

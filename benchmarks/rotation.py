@@ -28,10 +28,12 @@ from benchmarks.evaluated import judge_grades, tier_grades
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import bootstrap_mean
 from tasks.core.labeling.agreement import human_kappa, weighted_kappa
+from tasks.core.policies.parse import parse_policy
 from tasks.core.ranking import ndcg_at_10
 from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.text import normalize_query
 from tasks.core.training.scorer import relevance
+from tasks.exchange import POLICY
 
 Floats = npt.NDArray[np.float64]
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
@@ -41,8 +43,12 @@ GATE_SHARE = 2 / 7
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold's sealed pairs and what every ranker said about them; grades are whole numbers."""
+    """One fold's sealed pairs and what every ranker said about them; grades are whole numbers.
 
+    ``grade_count`` is the policy's: people may have given no pair the highest grade.
+    """
+
+    grade_count: int
     rows: list[Row]
     scores: dict[str, Floats]
     grades: dict[str, npt.NDArray[np.int64]]
@@ -103,7 +109,7 @@ def read_fold(store: Path) -> Fold:
 
     golden = read_rows(artifact("golden") / "golden.parquet")
     rows = [row for row in golden if row["split"] == "sealed"]
-    grade_count = 1 + max(row["grade"] for row in golden)
+    grade_count = parse_policy(artifact("policy") / POLICY).grade_count
     scores: dict[str, Floats] = {}
     judged = judge_grades(artifact("judge"), Catalog.load(artifact("catalog")), rows)
     grades: dict[str, npt.NDArray[np.int64]] = {"judge": judged}
@@ -114,7 +120,7 @@ def read_fold(store: Path) -> Fold:
         scores[tier] = relevance(probabilities)
     others = read_table(artifact("evaluated_baselines") / "logits.parquet")
     scores |= {name: np.array(others[name], dtype=np.float64)[: len(rows)] for name in OTHERS}
-    return Fold(rows, scores, grades)
+    return Fold(grade_count, rows, scores, grades)
 
 
 def pooled(folds: list[Fold]) -> dict[str, float]:
@@ -130,7 +136,7 @@ def pooled(folds: list[Fold]) -> dict[str, float]:
         figures[f"{name}_ndcg_at_10"] = mean.value
         if name in TIERS:
             graded = np.concatenate([fold.grades[name] for fold in folds])
-            kappa = weighted_kappa(truth, graded, 1 + int(truth.max()))
+            kappa = weighted_kappa(truth, graded, folds[0].grade_count)
             figures[f"{name}_kappa"] = kappa
             line += f"  kappa {kappa:.3f}"
         print(line)
@@ -147,7 +153,7 @@ def pooled(folds: list[Fold]) -> dict[str, float]:
 def _judges(folds: list[Fold], truth: npt.NDArray[np.int64]) -> dict[str, float]:
     """Kappa of the folds' judges with people, and of every rater with the others' median."""
     judged = np.concatenate([fold.grades["judge"] for fold in folds])
-    figures = {"judge_kappa": weighted_kappa(truth, judged, 1 + int(truth.max()))}
+    figures = {"judge_kappa": weighted_kappa(truth, judged, folds[0].grade_count)}
     people = human_kappa([row["raters"] for fold in folds for row in fold.rows])
     if people is not None:
         figures["people_kappa"] = people

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flows.profiles import laptop
 from tasks.click_words import learned_from_log
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import bootstrap_statistic, number_clusters
@@ -26,13 +25,17 @@ from tasks.core.training.base_models import BaseModel
 from tasks.core.training.scorer import PairScorer
 from tasks.core.training.teachers import Lora, click_weights, train_click_teacher
 from tasks.exchange import TRAINING_LOG, list_numbers, optimization
+from tasks.settings import Settings, TeacherSettings
 
 Floats = npt.NDArray[np.float64]
 Find = Callable[[str], Path]
 
 
-def ablations(artifact: Find, truth: Path) -> dict[str, float]:
-    """AUC differences of the run's way of training to the others, with their intervals."""
+def ablations(artifact: Find, truth: Path, settings: Settings) -> dict[str, float]:
+    """AUC differences of the run's way of training to the others, with their intervals.
+
+    ``settings`` are those of the run.
+    """
     rows = read_rows(artifact("impressions") / "impressions.parquet")
     training = [row for row in rows if row["use"] == "train"]
     held_out = [row for row in rows if row["use"] == "held_out"]
@@ -42,7 +45,7 @@ def ablations(artifact: Find, truth: Path) -> dict[str, float]:
 
     def scores(variant: list[Row], *, weighted: bool) -> Floats:
         scorer = PairScorer.load(artifact("policy_teacher") / "scorer")
-        _train(scorer, catalog, variant, weighted=weighted)
+        _train(scorer, catalog, variant, settings.click_teacher, weighted=weighted)
         return clicked_logits(scorer)
 
     def clicked_logits(scorer: PairScorer) -> Floats:
@@ -53,16 +56,17 @@ def ablations(artifact: Find, truth: Path) -> dict[str, float]:
     # The run's own teacher was trained with weights on all rows: it need not be trained again.
     ours = clicked_logits(PairScorer.load(artifact("click_teacher") / "scorer"))
     figures |= _difference("debiasing_gain", held_out, ours, scores(training, weighted=False))
-    figures |= _words_debiasing(artifact, catalog, held_out)
+    figures |= _words_debiasing(artifact, catalog, held_out, settings)
     clean = [row for row in training if row["member_id"] not in bots]
     seer = ours if len(clean) == len(training) else scores(clean, weighted=True)
     figures |= _difference("seer_without_bots_gain", held_out, seer, ours)
     return figures
 
 
-def _words_debiasing(artifact: Find, catalog: Catalog, held_out: list[Row]) -> dict[str, float]:
+def _words_debiasing(
+    artifact: Find, catalog: Catalog, held_out: list[Row], settings: Settings
+) -> dict[str, float]:
     """The model of words on the run's whole training log, weighted as in the run and not."""
-    settings = laptop()
     encoder = TextEncoder.of(BaseModel(**settings.encoder.model_dump()))
     weighted = read_rows(artifact("impressions") / TRAINING_LOG)
     level = [{**row, "weight": 1.0} for row in weighted]
@@ -81,12 +85,17 @@ def _bots(truth: Path) -> set[str]:
         return {row["member_id"] for row in csv.DictReader(file) if row["bot"] == "1"}
 
 
-def _train(scorer: PairScorer, catalog: Catalog, rows: list[Row], *, weighted: bool) -> None:
-    settings = laptop().click_teacher
+def _train(
+    scorer: PairScorer,
+    catalog: Catalog,
+    rows: list[Row],
+    settings: TeacherSettings,
+    *,
+    weighted: bool,
+) -> None:
     lists = list_numbers([row["impression_id"] for row in rows])
     taken = np.array([[row[name] for name in scorer.outputs.actions] for row in rows], float)
     inverse = np.array([row["weight"] for row in rows]) if weighted else np.ones(len(rows))
-    assert settings.lora is not None
     train_click_teacher(
         scorer,
         catalog.pairs(scorer.template, rows),
@@ -94,7 +103,7 @@ def _train(scorer: PairScorer, catalog: Catalog, rows: list[Row], *, weighted: b
         click_weights(taken, lists, inverse),
         lists,
         optimization(settings.training),
-        lora=Lora(settings.lora.rank, settings.lora.alpha),
+        lora=Lora(settings.lora.rank, settings.lora.alpha) if settings.lora else None,
     )
 
 

@@ -24,6 +24,7 @@ from scipy.stats import t as student_t
 
 from benchmarks.evaluated import judge_grades, tier_grades
 from benchmarks.world_ablations import ablations
+from flows.profiles import profile
 from tasks.core.domain.catalog import Catalog
 from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.tables import Row, read_rows
@@ -161,7 +162,8 @@ def main() -> None:
         store = Store(folder)
         figures = reported(store.report()) | truth_figures(store, root)
         figures |= propensity_figures(store, root)
-        figures |= ablations(store.artifact, root / "golden_data" / DOMAIN / "truth")
+        truth = root / "golden_data" / DOMAIN / "truth"
+        figures |= ablations(store.artifact, truth, profile(options.profile))
         print(json.dumps({"seed": seed, **figures}), flush=True)
         worlds.append(figures)
     means = spread(worlds)

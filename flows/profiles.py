@@ -134,8 +134,10 @@ def _nothing_refused() -> PromotionSettings:
         minimum_ndcg=0,
         minimum_kept_ndcg=0,
         minimum_click_auc=0,
+        margin_ndcg=1,
+        margin_slice_ndcg=1,
         margin_click_auc=1,
-        n_resamples=100,
+        n_resamples=200,
     )
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 from tasks.core.domain.catalog import DOCUMENTS, MEMBERS, Catalog
 from tasks.core.domain.corpus import read_documents, read_members, read_queries
 from tasks.core.domain.golden import assign_splits, check_grades, read_golden
-from tasks.core.domain.impressions import check_documents, read_impressions
+from tasks.core.domain.impressions import add_queries, check_documents, read_impressions
 from tasks.core.domain.paths import DomainPaths, find_domain, provenance
+from tasks.core.domain.query_texts import QueryTexts
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import file_sha256, write_json
-from tasks.core.tables import Row, columns_of, read_rows, write_table
+from tasks.core.tables import Row, columns_of, read_rows, read_table, write_table
 from tasks.exchange import GOLDEN, LOG, POLICY, PROVENANCE, QUERIES, Domain
 from tasks.run import current_run
 from tasks.settings import GoldenSettings
@@ -35,9 +36,23 @@ def ingest(domain: str, root: Path, settings: GoldenSettings) -> Domain:
     if paths.impressions is None:
         for part in ("click_teacher", "personalization"):
             current_run().skip(part, NO_CLICKS)
-    return Domain(
-        policy, golden, catalog, _traffic(paths), _impressions(paths, catalog), _data_card(paths)
-    )
+    traffic, impressions = _traffic(paths), _impressions(paths, catalog)
+    _check_queries(paths, golden, traffic, impressions)
+    return Domain(policy, golden, catalog, traffic, impressions, _data_card(paths))
+
+
+def _check_queries(
+    paths: DomainPaths, golden: Artifact, traffic: Artifact | None, impressions: Artifact | None
+) -> None:
+    """Each file was checked by itself when it was read; this holds them against each other."""
+    texts, names = QueryTexts(), ["query_id", "query"]
+    for row in read_rows(golden.file(GOLDEN), names):
+        texts.add(row["query_id"], row["query"], str(paths.golden))
+    if traffic is not None and traffic.counts["queries"]:
+        for row in read_rows(traffic.file(QUERIES), names):
+            texts.add(row["query_id"], row["query"], str(paths.queries))
+    if impressions is not None and paths.impressions is not None:
+        add_queries(texts, read_table(impressions.file(LOG), names), paths.impressions)
 
 
 def _policy(paths: DomainPaths) -> Artifact:

@@ -42,7 +42,9 @@ def measure_biases(
         for role, artifact in present.items():
             scorer = PairScorer.load(artifact.file(SCORER), for_scoring=True)
             shifts[role] = relevance_shifts(scorer, catalog.pairs(scorer.template, rows), queries)
-        write_json(bench.out / BIASES, bias_figures(shifts, n_resamples=settings.n_resamples))
+        asked = [row["query_id"] for row in rows]
+        figures = bias_figures(shifts, asked, n_resamples=settings.n_resamples)
+        write_json(bench.out / BIASES, figures)
         return {"pairs": len(rows), "tiers": len(present)}
 
     return make(

@@ -1,7 +1,10 @@
 """The command line: what a user sees of their own mistakes, and how fast help comes."""
 
+import csv
+import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -496,6 +499,24 @@ def test_a_simulation_never_writes_over_data_of_people(
     brought.write_text("people's")
     assert "not written over" in fails(capsys, "simulate", "--root", tmp_path)
     assert brought.read_text() == "people's"
+
+
+def test_a_simulation_goes_by_the_policy_that_stands_in_its_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Its truth was the shipped policy's, and a judge held to it was wrong by the root's own."""
+    own = tmp_path / "policy" / "job_search" / "policy.md"
+    own.parent.mkdir(parents=True)
+    text = POLICY.read_text(encoding="utf-8")
+    own.write_text(re.sub(r"\| grade \d \|", "| grade 1 |", text), encoding="utf-8")
+    main(["simulate", "--root", str(tmp_path), "--scale", "0.02"])
+    assert "| grade 1 |" in own.read_text(encoding="utf-8")
+    with gzip.open(
+        tmp_path / "golden_data" / "job_search" / "truth" / "grades.csv.gz", "rt"
+    ) as file:
+        assert max(int(row["grade"]) for row in csv.DictReader(file)) == 1
+    own.write_text(text.replace("policy: job_search", "policy: another"), encoding="utf-8")
+    assert "must be the policy of job_search" in fails(capsys, "simulate", "--root", tmp_path)
 
 
 def test_a_simulation_that_cannot_begin_is_one_line(

@@ -23,7 +23,8 @@ def simulate(
 ) -> None:
     """Write a simulated job_search domain, and the truth behind it for tests to read.
 
-    A domain that was not simulated is never written over.
+    Grades are by the root's own policy.md, or by the shipped one, which is then copied there. A
+    domain that was not simulated is never written over.
     """
     from tasks.core.errors import CookbookError
     from tasks.core.policy import parse_policy
@@ -40,12 +41,18 @@ def simulate(
             f"{there} holds data without a simulation's truth/, so they may be people's; they are "
             "not written over. Name another --root, or move them away."
         )
-    source = PROJECT / "policy" / domain / "policy.md"
-    folder = write_domain(make_world(parse_policy(source), seed=seed, scale=scale), root)
-    copy = root / "policy" / domain / "policy.md"
-    if not copy.exists():
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(source.read_bytes())
+    shipped, own = (place / "policy" / domain / "policy.md" for place in (PROJECT, root))
+    source = own if own.is_file() else shipped
+    policy = parse_policy(source)
+    if policy.name != domain:
+        raise CookbookError(
+            f"{source} must be the policy of {domain}; its front matter says {policy.name!r}. "
+            "Correct it, or name another --root."
+        )
+    folder = write_domain(make_world(policy, seed=seed, scale=scale), root)
+    if source == shipped:
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_bytes(shipped.read_bytes())
     print(f"Simulated domain in {folder}. Grades and clicks are simulated, not people's.")
 
 

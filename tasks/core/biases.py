@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tasks.core.domain.catalog import FIELD_MARK
 from tasks.core.inputs import PairText
-from tasks.core.intervals import bootstrap_mean, cluster_weights
+from tasks.core.intervals import bootstrap_ratio, cluster_weights, number_clusters
 from tasks.core.training.scorer import PairScorer, grade_probabilities, relevance
 from tasks.core.training.tokens import Tokenized, token_ids, tokenize
 
@@ -124,13 +124,15 @@ def edited_texts(document: str, query: str, *, most_words: int | None) -> dict[s
 
 
 def bias_figures(
-    shifts: Mapping[str, Mapping[str, Floats]], *, n_resamples: int
+    shifts: Mapping[str, Mapping[str, Floats]], query_ids: Sequence[str], *, n_resamples: int
 ) -> dict[str, dict[str, Any]]:
     """By role the mean shift by bias with its interval, and what became of the reference's.
 
+    Shifts are of shape (pairs,), as ``query_ids`` are, and resampled by query: candidates of one
+    query share its words, and so what an edit with them does.
     A bias's reference is the judge, or the policy teacher where the judge was not asked or answered
     about no candidate. ``grows`` or ``shrinks`` where the sizes of a tier's mean shift and of the
-    reference's differ by more than chance (paired by candidate), else ``keeps``; ``not compared``
+    reference's differ by more than chance (paired by query), else ``keeps``; ``not compared``
     where no candidate has both, ``not measured`` where a role has no shift at all. ``read_share``
     is the share of candidates whose edit a tier read, or about which the judge answered.
     """
@@ -138,21 +140,34 @@ def bias_figures(
     for bias in next(iter(shifts.values())):
         by_role = {role: one[bias] for role, one in shifts.items()}
         for role, own in by_role.items():
-            verdict = _verdict(role, by_role, n_resamples)
-            found[role][bias] = _figures(own, n_resamples) | {"verdict": verdict}
+            verdict = _verdict(role, by_role, query_ids, n_resamples)
+            figures = _figures(own, query_ids, n_resamples)
+            found[role][bias] = figures | {"verdict": verdict}
     return found
 
 
-def _figures(shifts: Floats, n_resamples: int) -> dict[str, Any]:
+def _figures(shifts: Floats, query_ids: Sequence[str], n_resamples: int) -> dict[str, Any]:
     """Of all candidates that have a shift, whether or not the reference has one too."""
     read = np.isfinite(shifts)
     share = {"read_share": float(read.mean())}
     if not read.any():
         return {"value": None, "low": None, "high": None, "n": 0} | share
-    return bootstrap_mean(shifts[read], n_resamples=n_resamples).to_json() | share
+    sums, counts = _by_query(query_ids, read, shifts)
+    return bootstrap_ratio(sums, counts, n_resamples=n_resamples).to_json() | share
 
 
-def _verdict(role: str, by_role: Mapping[str, Floats], n_resamples: int) -> str:
+def _by_query(
+    query_ids: Sequence[str], rows: npt.NDArray[np.bool_], *shifts: Floats
+) -> list[Floats]:
+    """The sum of each of the shifts, and the number of candidates, of each query with such rows."""
+    queries = number_clusters(np.asarray(query_ids)[rows])
+    sums = [np.bincount(queries, weights=one[rows]) for one in shifts]
+    return [*sums, np.bincount(queries).astype(np.float64)]
+
+
+def _verdict(
+    role: str, by_role: Mapping[str, Floats], query_ids: Sequence[str], n_resamples: int
+) -> str:
     """What became in ``role`` of the reference's shifts by one bias."""
     measured = [name for name, shifts in by_role.items() if np.isfinite(shifts).any()]
     if role not in measured:
@@ -162,15 +177,15 @@ def _verdict(role: str, by_role: Mapping[str, Floats], n_resamples: int) -> str:
         return REFERENCE
     if taught_by is None:
         return NOT_COMPARED
-    return _change(by_role[role], by_role[taught_by], n_resamples)
+    return _change(by_role[role], by_role[taught_by], query_ids, n_resamples)
 
 
-def _change(shifts: Floats, taught: Floats, n_resamples: int) -> str:
+def _change(shifts: Floats, taught: Floats, query_ids: Sequence[str], n_resamples: int) -> str:
     both = np.isfinite(shifts) & np.isfinite(taught)
     if not both.any():
         return NOT_COMPARED
-    shifts, taught = shifts[both], taught[both]
-    drawn = cluster_weights(len(shifts), n_resamples=n_resamples, seed=0)
-    change = (np.abs(drawn @ shifts) - np.abs(drawn @ taught)) / len(shifts)
+    ours, theirs, counts = _by_query(query_ids, both, shifts, taught)
+    drawn = cluster_weights(len(counts), n_resamples=n_resamples, seed=0)
+    change = (np.abs(drawn @ ours) - np.abs(drawn @ theirs)) / (drawn @ counts)
     low, high = np.quantile(change, [0.025, 0.975])
     return "grows" if low > 0 else "shrinks" if high < 0 else "keeps"

@@ -33,9 +33,15 @@ def _reading(source, max_tokens):
     return scorer
 
 
+def figures(shifts, *, n_resamples):
+    """Of candidates each of another query."""
+    n_pairs = max(len(values) for one in shifts.values() for values in one.values())
+    return bias_figures(shifts, [f"q{n:02}" for n in range(n_pairs)], n_resamples=n_resamples)
+
+
 def against(taught, tier, *, n_resamples):
     """A tier's length bias beside that of the judge."""
-    found = bias_figures({"judge": taught, "student": tier}, n_resamples=n_resamples)
+    found = figures({"judge": taught, "student": tier}, n_resamples=n_resamples)
     return found["student"]["length"]
 
 
@@ -124,9 +130,7 @@ def test_where_the_template_leaves_no_room_nothing_is_claimed() -> None:
     scorer.template = replace(scorer.template, max_tokens=5)  # two tokens beside its own three
     shifts = relevance_shifts(scorer, pairs, [pair.left for pair in pairs])
     by_role = {"judge": shifts, "student": shifts}
-    every = [
-        one for tier in bias_figures(by_role, n_resamples=50).values() for one in tier.values()
-    ]
+    every = [one for tier in figures(by_role, n_resamples=50).values() for one in tier.values()]
     assert len(every) == 2 * len(BIASES)
     for found in every:
         assert found["verdict"] == NOT_MEASURED
@@ -137,7 +141,7 @@ def test_a_mean_is_of_all_that_a_tier_read_and_a_verdict_of_what_both_did() -> N
     """The tier's mean is (0.5 + 0.7 - 1.2) / 3 = 0; of the two that both read, 0.6 beside 0.2."""
     taught = {"length": np.array([0.2, 0.2, np.nan, 0.8])}
     tier = {"length": np.array([0.5, 0.7, -1.2, np.nan])}
-    by_role = bias_figures({"judge": taught, "student": tier}, n_resamples=50)
+    by_role = figures({"judge": taught, "student": tier}, n_resamples=50)
     found, judge = by_role["student"]["length"], by_role["judge"]["length"]
     assert found["value"] == pytest.approx(0.0)
     assert (found["n"], found["read_share"], found["verdict"]) == (3, 0.75, "grows")
@@ -153,7 +157,7 @@ def test_where_the_judge_answered_nothing_the_policy_teacher_is_the_reference() 
         for role, shift in (("judge", np.nan), ("policy_teacher", 0.2), ("student", 0.1))
     }
     of["judge"][length] = np.full(9, 0.5)
-    found = bias_figures(of, n_resamples=50)
+    found = figures(of, n_resamples=50)
     assert [one[order]["verdict"] for one in found.values()] == [NOT_MEASURED, REFERENCE, "shrinks"]
     assert [one[length]["verdict"] for one in found.values()] == [REFERENCE, "shrinks", "shrinks"]
     assert (found["judge"][order]["value"], found["judge"][order]["read_share"]) == (None, 0.0)
@@ -189,6 +193,30 @@ def test_differences_within_chance_are_kept() -> None:
     assert against(taught, tier, n_resamples=500)["verdict"] == "keeps"
 
 
+def test_candidates_of_one_query_stand_or_fall_together() -> None:
+    """Eight queries of five candidates: copies of a query's shift tell no more than it alone."""
+    generator = np.random.default_rng(2)
+    by_query = {"judge": np.full(8, 0.1), "student": generator.normal(0.15, 0.1, 8)}
+    queries = [f"q{n}" for n in range(8)]
+    alone = bias_figures(
+        {role: {"length": one} for role, one in by_query.items()}, queries, n_resamples=400
+    )
+    copied = bias_figures(
+        {role: {"length": np.tile(one, 5)} for role, one in by_query.items()},
+        queries * 5,
+        n_resamples=400,
+    )
+    assert alone["student"]["length"]["verdict"] == "keeps"
+    for role, found in copied.items():
+        assert found["length"] == pytest.approx(alone[role]["length"])
+    apart = bias_figures(
+        {role: {"length": np.tile(one, 5)} for role, one in by_query.items()},
+        [f"q{n}" for n in range(40)],
+        n_resamples=400,
+    )
+    assert apart["student"]["length"]["verdict"] == "grows"
+
+
 def test_tiers_are_held_against_the_judge_or_else_against_the_policy_teacher() -> None:
     by_role = {
         name: {"length": np.full(9, shift)}
@@ -196,7 +224,7 @@ def test_tiers_are_held_against_the_judge_or_else_against_the_policy_teacher() -
     }
 
     def verdicts(names: tuple[str, ...]) -> list[str]:
-        found = bias_figures({name: by_role[name] for name in names}, n_resamples=50)
+        found = figures({name: by_role[name] for name in names}, n_resamples=50)
         return [found[name]["length"]["verdict"] for name in names]
 
     assert verdicts(("judge", "policy_teacher", "student")) == ["reference", "shrinks", "shrinks"]

@@ -1,10 +1,15 @@
 """A loss on one kind of query is seen, and chance alone is not taken for one."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tasks.core.query_slices import query_slices, slice_gains
+from flows.profiles import smoke
+from tasks.core.promotion import SIGNIFICANCE
+from tasks.core.query_slices import LEAST_QUERIES, WORDS, query_slices, slice_gains
+from tasks.promotion_settings import PromotionSettings
 
 
 def _row(query_id, query, member_id=""):
@@ -79,3 +84,37 @@ def test_a_candidate_that_loses_the_margin_in_a_slice_is_let_through_once_in_for
         for _ in range(400)
     ]
     assert 0.005 < np.mean(passed) < 0.06
+
+
+def _least_resamples():
+    return PromotionSettings.model_json_schema()["properties"]["n_resamples"]["minimum"]
+
+
+def _every_slice():
+    """Queries of each length, half of them asked by a member: as many as a test takes."""
+    asked = [
+        _row(f"{words} {number}", "word " * words, "m1" if number % 2 else "")
+        for _, words, _ in (*WORDS[:2], (6, 6, ""))
+        for number in range(LEAST_QUERIES)
+    ]
+    return query_slices(asked)
+
+
+@pytest.mark.parametrize("n_resamples", [_least_resamples(), smoke().promotion.n_resamples])
+def test_a_candidate_that_changes_no_query_passes_with_the_fewest_resamples_allowed(n_resamples):
+    slices = _every_slice()
+    assert len(slices) == len(WORDS) + 2
+    level = dict.fromkeys(chain.from_iterable(slices.values()), 0.0)
+    found = slice_gains(level, slices, margin=0.05, n_resamples=n_resamples)
+    assert all(one.p_value <= SIGNIFICANCE for one in found)
+
+
+def test_the_smallest_profile_refuses_no_loss():
+    """Its tiny models rank by chance: a later one may lose on every kind of query."""
+    slices, settings = _every_slice(), smoke().promotion
+    lost = dict.fromkeys(chain.from_iterable(slices.values()), -0.6)
+    found = slice_gains(
+        lost, slices, margin=settings.margin_slice_ndcg, n_resamples=settings.n_resamples
+    )
+    assert all(one.p_value <= SIGNIFICANCE for one in found)
+    assert settings.margin_ndcg == settings.margin_click_auc == 1

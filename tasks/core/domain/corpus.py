@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.core.domain.query_texts import QueryTexts
 from tasks.core.domain.readers import parse_json_line, read_csv, read_json_lines
 from tasks.core.errors import CookbookError
 from tasks.core.tables import Row
@@ -28,16 +29,20 @@ def read_members(path: Path) -> list[Row]:
 
 
 def read_queries(path: Path) -> list[Row]:
-    """Traffic: rows query_id, query, member_id ("" where nobody in particular asks)."""
-    return [
-        {
-            "query_id": raw["query_id"],
-            "query": raw["query"],
-            "member_id": raw.get("member_id", "").strip(),
-        }
-        for _, raw in read_csv(path, ("query_id", "query"))
-        if raw["query"].strip()
-    ]
+    """Traffic: rows query_id, query, member_id ("" where nobody in particular asks).
+
+    Rows without a word are left out.
+
+    Raises:
+        CookbookError: a query_id is empty, or has two texts.
+    """
+    rows, texts = [], QueryTexts()
+    for number, raw in read_csv(path, ("query_id", "query")):
+        if raw["query"].strip():
+            texts.add(raw["query_id"], raw["query"], f"{path}, line {number}")
+            names = {name: raw[name] for name in ("query_id", "query")}
+            rows.append(names | {"member_id": raw.get("member_id", "").strip()})
+    return rows
 
 
 def _entities(path: Path, key: str, texts: tuple[str, ...]) -> list[Row]:

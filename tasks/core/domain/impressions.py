@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from tasks.core.domain.query_texts import QueryTexts
 from tasks.core.domain.readers import GZIP_ERRORS, PARQUET_ERRORS
 from tasks.core.errors import CookbookError
 
@@ -39,7 +40,7 @@ def read_impressions(path: Path) -> pa.Table:
     logs are long.
 
     Raises:
-        CookbookError: a column is missing, or holds what it cannot.
+        CookbookError: a column is missing, or holds what it cannot, or a query_id has two texts.
     """
     table = _read(path)
     _check_columns(table, path)
@@ -48,7 +49,21 @@ def read_impressions(path: Path) -> pa.Table:
     for name in ("shown_at_random", "clicked", *actions_of(table)[1:]):
         columns[name] = _whole(table, name, path, lowest=0, highest=1)
     columns["timestamp"] = _seconds(table["timestamp"], path)
-    return pa.table(columns)
+    read = pa.table(columns)
+    add_queries(QueryTexts(), read, path)
+    return read
+
+
+def add_queries(texts: QueryTexts, table: pa.Table, path: Path) -> None:
+    """Each query of a log once: of a million rows few are different ones.
+
+    Raises:
+        CookbookError: a query_id has two texts.
+    """
+    asked = table.group_by(["query_id", "query"], use_threads=False).aggregate([])
+    columns = (asked[name].to_pylist() for name in ("query_id", "query"))
+    for query_id, query in zip(*columns, strict=True):
+        texts.add(query_id, query, str(path))
 
 
 def actions_of(table: pa.Table) -> tuple[str, ...]:

@@ -109,6 +109,32 @@ def test_traffic_without_words_is_left_out(tmp_path):
     ]
 
 
+def test_one_query_id_is_one_query(tmp_path):
+    """A pair's id is made of it: the second query's pairs were dropped as copies of the first's."""
+    path = tmp_path / "queries.csv"
+    path.write_text("query_id,query\n1,garden hose\n2,pot\n1,red rake\n")
+    with pytest.raises(CookbookError) as caught:
+        read_queries(path)
+    for part in (
+        f"{path}, line 4",
+        "'1'",
+        "'red rake'",
+        "'garden hose'",
+        f"{path}, line 2",
+        "Give",
+    ):
+        assert part in str(caught.value)
+    path.write_text("query_id,query\n1,garden hose\n1,Garden  Hose\n")
+    assert len(read_queries(path)) == 2
+
+
+def test_traffic_without_a_query_id_is_refused(tmp_path):
+    path = tmp_path / "queries.csv"
+    path.write_text("query_id,query\n1,garden hose\n ,blue pot\n")
+    with pytest.raises(CookbookError, match="line 3: query_id must not be empty. Fill it in"):
+        read_queries(path)
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),

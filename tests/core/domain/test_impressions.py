@@ -121,6 +121,15 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path, name, content):
         read_impressions(path)
 
 
+def test_one_query_id_of_a_log_is_one_query(tmp_path):
+    rows = [ROW, ROW | {"query": "NURSE "}, ROW | {"query_id": "q2", "query": "chef"}]
+    assert _read(tmp_path, *rows).num_rows == 3
+    with pytest.raises(CookbookError) as caught:
+        _read(tmp_path, *rows, ROW | {"query": "night nurse"})
+    for part in ("impressions.csv", "'q1'", "'nurse'", "'night nurse'", "Give one of them"):
+        assert part in str(caught.value)
+
+
 def test_parquet_and_csv_give_the_same_table(tmp_path):
     table = _read(tmp_path, ROW, ROW | {"position": "2", "clicked": "0"})
     columns = {
