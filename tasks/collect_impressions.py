@@ -74,12 +74,8 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
             {**propensities.to_json(), "actions": list(actions_of(table))},
         )
         uses = {use: int((columns["use"] == use).sum()) for use in USES}
-        return {
-            "rows": rows,
-            **uses,
-            **{f"dropped_{k}": n for k, n in dropped.items() if n},
-            **({_AS_SHOWN: as_shown} if as_shown else {}),
-        }
+        left_out = {f"dropped_{k}": n for k, n in dropped.items() if n}
+        return {"rows": rows, **uses, **left_out, **as_shown}
 
     made = make("impressions", build, module=__name__, settings=settings, upstream=[log])
     if _AS_SHOWN in made.counts:
@@ -91,10 +87,11 @@ def collect_impressions(domain: Domain, settings: ImpressionSettings) -> Artifac
     return made
 
 
-def _rows_as_shown(columns: dict[str, Any]) -> int:
+def _rows_as_shown(columns: dict[str, Any]) -> Counts:
     """Held-out rows that an older ranker put into order, where the log has random order too."""
     as_shown = (columns["use"] == "held_out") & (columns["shown_at_random"] == 0)
-    return int(as_shown.sum()) if columns["shown_at_random"].any() else 0
+    few = columns["shown_at_random"].any() and as_shown.any()
+    return {_AS_SHOWN: int(as_shown.sum())} if few else {}
 
 
 def _check_training(uses: Any, n_rows: int, settings: ImpressionSettings) -> None:
