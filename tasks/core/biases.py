@@ -161,8 +161,8 @@ def _by_query(
 ) -> list[Floats]:
     """The sum of each of the shifts, and the number of candidates, of each query with such rows."""
     queries = number_clusters(np.asarray(query_ids)[rows])
-    sums = [np.bincount(queries, weights=one[rows]) for one in shifts]
-    return [*sums, np.bincount(queries).astype(np.float64)]
+    weights = [*(one[rows] for one in shifts), np.ones(len(queries))]
+    return [np.bincount(queries, weights=one).astype(np.float64) for one in weights]
 
 
 def _verdict(
