@@ -42,13 +42,14 @@ class ClickedRows:
 
 @dataclass(frozen=True)
 class GradedRows:
-    """Golden pairs with a score (n,), grades and groups, in lists by query."""
+    """Golden pairs with a score (n,), grades and groups, in lists by query and member."""
 
     scores: FloatArray
     grades: npt.NDArray[np.int64]
     groups: Groups
     query_ids: list[str]
     doc_ids: list[str]
+    member_ids: list[str]
 
 
 def fit_mitigation(evidence: Evidence, *, minimum_positives: int) -> list[EqualOpportunityMap]:
@@ -113,6 +114,7 @@ def _graded_rows(evidence: Evidence, scores: FloatArray) -> GradedRows:
         evidence.sealed_groups,
         [row["query_id"] for row in rows],
         [row["doc_id"] for row in rows],
+        [row["member_id"] or "" for row in rows],
     )
 
 
@@ -195,4 +197,6 @@ def _distances(
 
 
 def _ndcg(graded: GradedRows, scores: FloatArray) -> FloatArray:
-    return ndcg_at_10(graded.query_ids, graded.doc_ids, graded.grades, scores).values
+    return ndcg_at_10(
+        graded.query_ids, graded.doc_ids, graded.grades, scores, graded.member_ids
+    ).values

@@ -1,5 +1,7 @@
 """Mending a planted disparity: the distance falls, and the cost is what it is on other rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def graded(n: int, planted: float = 0.15) -> GradedRows:
     grades = np.random.default_rng(9).random(n) * 5
     return GradedRows(
         rows.scores, grades.astype(np.int64), rows.groups,
-        [f"q{i // 10}" for i in range(n)], [f"d{i}" for i in range(n)],
+        [f"q{i // 10}" for i in range(n)], [f"d{i}" for i in range(n)], [""] * n,
     )  # fmt: skip
 
 
@@ -47,6 +49,23 @@ def test_the_planted_distance_falls_with_the_dial_and_taking_it_away_costs_nothi
     # The disparity told nothing about clicks: without it they are ranked better.
     assert cost["dials"][1]["click_auc_change"]["low"] > 0
     assert cost["dials"][1]["ndcg_at_10_change"]["value"] > 0
+
+
+def test_members_who_share_a_query_are_ordered_apart() -> None:
+    fitted = mend(shown(600, seed=1), "size", minimum_positives=50)
+    apart = graded(1000)
+    shared = replace(
+        apart,
+        query_ids=[f"q{i // 20}" for i in range(1000)],
+        member_ids=[f"m{i // 10 % 2}" for i in range(1000)],
+    )
+    paid = [
+        mitigation_cost(fitted, shown(400, seed=2), rows, [1.0], n_resamples=200)["dials"][0]
+        for rows in (apart, shared)
+    ]
+    change, same = (one["ndcg_at_10_change"]["value"] for one in paid)
+    assert same == pytest.approx(change, abs=1e-12)
+    assert change != 0
 
 
 def test_at_dial_0_nothing_changes_and_nothing_is_paid() -> None:
