@@ -1,6 +1,8 @@
 """Where the layers and MLPs lie in the two model families, and how to train parts of them."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +95,18 @@ def plain_model(model: nn.Module) -> PreTrainedModel:
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(plain, PreTrainedModel)
     return plain
+
+
+@contextmanager
+def attending_by(model: nn.Module, attention: str) -> Iterator[None]:
+    """Inside, the model attends by the function registered as ``attention``; then as before."""
+    plain = plain_model(model)
+    before = plain.config._attn_implementation
+    plain.set_attn_implementation(attention)
+    try:
+        yield
+    finally:
+        plain.set_attn_implementation(before)
 
 
 def add_mean_pooling(model: PreTrainedModel) -> None:

@@ -5,7 +5,7 @@ one length at a time, so that it needs no mask and no place that holds nothing.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 from transformers.models.bert.modeling_bert import eager_attention_forward
 
-from tasks.core.training.architecture import plain_model
+from tasks.core.training.architecture import attending_by
 from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
 
@@ -47,16 +47,9 @@ class PackedRows:
         }
 
 
-@contextmanager
-def packing_rows(model: nn.Module) -> Iterator[None]:
+def packing_rows(model: nn.Module) -> AbstractContextManager[None]:
     """Inside, the model attends as packed rows need; afterwards as it did before."""
-    plain = plain_model(model)
-    before = plain.config._attn_implementation
-    plain.set_attn_implementation(ATTENTION)
-    try:
-        yield
-    finally:
-        plain.set_attn_implementation(before)
+    return attending_by(model, ATTENTION)
 
 
 def pack_rows(tokens: Tokenized, rows: Rows, device: torch.device) -> PackedRows:

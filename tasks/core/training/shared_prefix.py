@@ -7,7 +7,7 @@ whom: a candidate attends to its beginning and to itself, never to another candi
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, PreTrainedModel
 
-from tasks.core.training.architecture import plain_model
+from tasks.core.training.architecture import attending_by, plain_model
 from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
 
@@ -71,16 +71,9 @@ class PackedBatch:
     layout: Layout
 
 
-@contextmanager
-def sharing_prefixes(model: nn.Module) -> Iterator[None]:
+def sharing_prefixes(model: nn.Module) -> AbstractContextManager[None]:
     """Inside, the model attends as packed batches need; afterwards as it did before."""
-    plain = plain_model(model)
-    before = plain.config._attn_implementation
-    plain.set_attn_implementation(ATTENTION)
-    try:
-        yield
-    finally:
-        plain.set_attn_implementation(before)
+    return attending_by(model, ATTENTION)
 
 
 def shared_prefix_logits(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
