@@ -15,9 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase, Qwen3Config
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from benchmarks.contest import finish
+from benchmarks.published_shapes import qwen3
 from flows.profiles import EMBEDDED
 from tasks.core.training.architecture import with_lora
 from tasks.core.training.base_models import BaseModel, byte_tokenizer, new_scorer
@@ -50,17 +51,8 @@ def encoder() -> tuple[nn.Module, PreTrainedTokenizerBase]:
 
 def decoder() -> tuple[nn.Module, PreTrainedTokenizerBase]:
     torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=300,
-        hidden_size=512,
-        intermediate_size=1536,
-        num_hidden_layers=4,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        head_dim=64,
-        num_labels=6,
-        pad_token_id=0,
-    )
+    config = qwen3(512, 1536, 4, vocabulary=300, heads=(8, 4), width=64)
+    config.num_labels, config.pad_token_id = 6, 0
     return AutoModelForSequenceClassification.from_config(config), byte_tokenizer()
 
 
