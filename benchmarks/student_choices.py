@@ -2,11 +2,11 @@
 
     python -m benchmarks.student_choices --store FOLDER [--only mixes layers cuts start]
 
-mixes: the student with other shares of the relevance goal and with both rules for conflicts, beside
-the run's own and the students of one goal. layers: assistant, student and pruned student that keep
-the layers whose absence would change most, beside those evenly spread. cuts: the pruned student
-taught between its two cuts, half of its passes each time. start: the click teacher from the base
-model, beside the one grown from the policy teacher.
+mixes: the student with other shares of the relevance goal, all without a rule for conflicts, and
+with either rule, beside the run's own and the students of one goal. layers: assistant, student and
+pruned student that keep the layers whose absence would change most, beside those evenly spread.
+cuts: the pruned student taught between its two cuts, half of its passes each time. start: the click
+teacher from the base model, beside the one grown from the policy teacher.
 
 Measured on gate queries and on the members that calibrate, who taught nobody: sealed queries and
 held-out members stay unread. Differences are paired, by query and by member. What is taught lies in
@@ -102,15 +102,15 @@ def choices(run: Finished, s: Settings, groups: Sequence[str]) -> Iterator[Choic
 
 
 def mixes(run: Finished, s: Settings) -> Iterator[tuple[str, Artifact]]:
-    """The run's own student, those of one goal, other shares and both rules."""
+    """The run's own student, those of one goal, shares without a rule, and the other rules."""
     start = run.one("assistant")
     yield "the run's student", run.one("student", of=start)
     for name in ("policy_only", "click_only"):
         yield name.replace("_", " "), run.one(name)
-    for alpha in (0.3, 0.7):
-        settings = changed(s.student, alpha=alpha)
-        yield f"alpha {alpha}", taught(run, f"alpha_{alpha:g}", settings, start)
-    for rule in ("agreement", "vote"):
+    for alpha in (0.1, 0.3, s.student.alpha, 0.7):
+        settings = changed(s.student, alpha=alpha, conflicts="none")
+        yield f"alpha {alpha}, no rule", taught(run, f"alpha_{alpha:g}", settings, start)
+    for rule in sorted({"agreement", "vote"} - {s.student.conflicts}):
         settings = changed(s.student, conflicts=rule)
         yield rule, taught(run, f"by_{rule}", settings, start)
 
