@@ -78,7 +78,7 @@ def laptop() -> Settings:
             later_rows=9000,
         ),
         assistant=_laptop_student(layers=6, epochs=0.4, alone=1.2),
-        # Without the vote the student gained half as much from those who teach clicks.
+        # Where teachers disagree the majority teaches: chosen on gate queries (DECISIONS.md).
         student=_laptop_student(layers=5, epochs=1, alone=2, conflicts="vote"),
         pruned_student=_laptop_student(
             layers=4, epochs=0.9, alone=2.5, mlp_share=0.5, conflicts="vote"
