@@ -98,7 +98,10 @@ def mixes(s: Settings) -> dict[str, DistillationSettings]:
     """The student's settings by name: its own, then what is to be tried beside it."""
     own = {"student": s.student}
     by_alpha = {f"alpha_{alpha:g}": changed(s.student, alpha=alpha) for alpha in s.mix.alphas}
-    by_rule = {rule: changed(s.student, conflicts=rule) for rule in s.mix.conflicts}
+    by_rule = {
+        "no_rule" if rule == "none" else rule: changed(s.student, conflicts=rule)
+        for rule in s.mix.conflicts
+    }
     return own | by_alpha | by_rule
 
 

@@ -114,10 +114,10 @@ class MixSettings(Branch):
     alphas: tuple[Share, ...] = Field(
         default=(), description="Shares of the relevance goal to try; each trains a student."
     )
-    conflicts: tuple[Literal["agreement", "vote"], ...] = Field(
+    conflicts: tuple[Literal["none", "agreement", "vote"], ...] = Field(
         default=(),
-        description="Rules for conflicts to try, at the student's own alpha; vote needs three "
-        "teachers of the student and of the pruned student.",
+        description="Rules for conflicts to try beside the student's, at its alpha; vote needs "
+        "three teachers of the student and of the pruned student.",
     )
     relevance_floor: Share = Field(
         default=0.98, description="Least share of the relevance-only student's NDCG@10 on tune."

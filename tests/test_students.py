@@ -101,8 +101,12 @@ def test_the_student_of_relevance_stays_one_in_the_pruned_student(teach: Teach) 
 def test_the_pruned_student_has_the_goals_of_the_mix_chosen_and_without_mixes_its_own(
     teach: Teach,
 ) -> None:
-    for chosen, alpha, rule in (("alpha_0.3", 0.3, "none"), ("agreement", 0.5, "agreement")):
-        _, recorder = teach(TRIED, chosen)
+    own = (TRIED.student.alpha, TRIED.student.conflicts)
+    pruned = changed(TRIED.pruned_student, alpha=0.9, conflicts="agreement")
+    tried = changed(TRIED, pruned_student=pruned, mix=changed(TRIED.mix, conflicts=("none",)))
+    none = ("no_rule", own[0], "none")
+    for chosen, alpha, rule in (("student", *own), ("alpha_0.3", 0.3, own[1]), none):
+        _, recorder = teach(tried, chosen)
         ((_, settings),) = recorder.made["pruned_student"]
         assert (settings.alpha, settings.conflicts) == (alpha, rule)
     _, recorder = teach(laptop())
