@@ -125,7 +125,16 @@ def cookbook(
         if until == "evaluate":
             return {}
         promotion = promote(
-            data, transfer, served, effects, m.gate, m.fairness, m.ledger, clicks, s.promotion
+            data,
+            transfer,
+            served,
+            effects,
+            m.gate,
+            m.single_goals,
+            m.fairness,
+            m.ledger,
+            clicks,
+            s.promotion,
         )
         return report(
             s,

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from tasks.ask_edited import ask_edited
 from tasks.ask_twins import ask_twins
 from tasks.branch import changed
+from tasks.compare_goals import compare_goals
 from tasks.core.store.artifacts import Artifact
 from tasks.evaluate import evaluate_baselines, evaluate_tier
 from tasks.exchange import Domain, taught_goals
 from tasks.fairness import measure_fairness
 from tasks.ledger import measure_ledger
 from tasks.measure_biases import measure_biases
-from tasks.promote import measure_gate
+from tasks.measure_gate import measure_gate
 from tasks.run import current_run
 from tasks.settings import Settings
 from tasks.train_teachers import train_click_teacher
@@ -22,11 +23,15 @@ Scorers = Mapping[str, Artifact | None]
 
 @dataclass(frozen=True)
 class Measures:
-    """Artifacts of what was measured; ``tiers`` has each role's scorer and its evaluation."""
+    """Artifacts of what was measured; ``tiers`` has each role's scorer and its evaluation.
+
+    ``single_goals`` is None where the student has one goal itself.
+    """
 
     tiers: Mapping[str, tuple[Artifact | None, Artifact | None]]
     ledger: Artifact
     gate: Artifact
+    single_goals: Artifact | None
     biases: Artifact | None
     fairness: Artifact | None
 
@@ -56,6 +61,10 @@ def measure(
     others = evaluate_baselines(domain, s.encoder, impressions)
     ledger = measure_ledger(domain, tiers, others, impressions, s.calibration, s.evaluation)
     gate = measure_gate(domain, served, teacher, impressions)
+    mixed = scorers["student"]
+    assert mixed is not None  # it is taught relevance at least
+    singles = {name: scorers[name] for name in ("policy_only", "click_only")}
+    single_goals = compare_goals(domain, mixed, singles, impressions, s.evaluation)
     graders = {name: one for name, one in scorers.items() if one and "grades" in taught_goals(one)}
     edited = ask_edited(domain, judge, s.encoder, s.judge, s.evaluation)
     biases = measure_biases(domain, graders, edited, s.evaluation)
@@ -63,7 +72,7 @@ def measure(
     fairness = measure_fairness(
         domain, tiers, role, verdict, gate, impressions, effects, twins, s.fairness
     )
-    return Measures(tiers, ledger, gate, biases, fairness)
+    return Measures(tiers, ledger, gate, single_goals, biases, fairness)
 
 
 def clicks_for(scorer: Artifact, impressions: Artifact | None) -> Artifact | None:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tasks.allowed_queries import CHOICE, with_choice
 from tasks.core.distillation.tradeoff import MeasuredStudent, choose, front
 from tasks.core.domain.catalog import Catalog
-from tasks.core.evaluation import TierLogits, Yardstick
+from tasks.core.evaluation import Scored, TierLogits, Yardstick
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
 from tasks.core.training.scorer import PairScorer
@@ -42,8 +40,9 @@ def choose_mix(
             scorer = PairScorer.load(artifact.file(SCORER), for_scoring=True)
             yardstick = Yardstick.of(tune, shown, scorer.outputs.actions, settings.n_resamples)
             if yardstick.has_clicks:
-                logits = scorer.logits(catalog.pairs(scorer.template, [*tune, *shown]))
-                measured.append(_measured(name, made_by, scorer, logits, yardstick))
+                graded, seen = (catalog.pairs(scorer.template, rows) for rows in (tune, shown))
+                scored = TierLogits.of(scorer, graded, seen).scored()
+                measured.append(_measured(name, made_by, scored, yardstick))
         write_json(bench.out / MIX, _decision(measured, settings.relevance_floor))
         return {"students": len(measured)}
 
@@ -74,22 +73,8 @@ def _decision(measured: list[MeasuredStudent], floor: float) -> dict[str, Any]:
 
 
 def _measured(
-    name: str,
-    made_by: DistillationSettings,
-    scorer: PairScorer,
-    logits: np.ndarray[tuple[int, int], np.dtype[np.float32]],
-    yardstick: Yardstick,
+    name: str, made_by: DistillationSettings, scored: Scored, yardstick: Yardstick
 ) -> MeasuredStudent:
-    n_tune = len(yardstick.query_ids)
-    tier = TierLogits(
-        golden=logits[:n_tune],
-        shown=logits[n_tune:],
-        outputs=scorer.outputs,
-        knows_grades="grades" in scorer.taught,
-        knows_actions="actions" in scorer.taught,
-        calibration={},
-    )
-    scored = tier.scored()
     clicks = yardstick.auc("clicked", scored.on_clicks["clicked"])
     assert clicks is not None  # has_clicks was asked
     relevance = yardstick.ndcg_interval(scored.on_golden)

@@ -48,6 +48,8 @@ LEDGER = "ledger.json"
 JUDGE_SHIFTS = "judge_shifts.parquet"
 FAIRNESS, TWIN_GRADES = "fairness.json", "twin_grades.parquet"
 MITIGATION = "mitigation.json"
+# What the student of both goals gains on those of one.
+SINGLE_GOALS = "single_goals.json"
 # Of gate pairs, in the order of `golden_rows`: the judge's grades; relevances of tiers by name.
 GATE_GRADES, GATE_SCORES = "gate_grades.parquet", "gate_scores.parquet"
 PROVENANCE = "provenance.json"

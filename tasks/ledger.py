@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from tasks.core.calibration_figures import calibration_figures
 from tasks.core.evaluation import (
     Scored,
     TierLogits,
     Yardstick,
-    calibration_figures,
     click_figures,
     golden_figures,
     kept_figures,

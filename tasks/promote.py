@@ -1,53 +1,50 @@
 """Step: the gate split decides whether the candidate serves; the registry keeps what it says."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from tasks.click_gate import click_gain, lost_clicks, write_clicks
 from tasks.core.domain.catalog import Catalog
 from tasks.core.drift import TRAFFIC, describe
 from tasks.core.fairness.gaps import GroupMetric
 from tasks.core.fairness.gate import fairness_check
-from tasks.core.intervals import bootstrap_mean
-from tasks.core.labeling.agreement import weighted_kappa
-from tasks.core.promotion import Candidate, Gates, decide
+from tasks.core.intervals import Interval, bootstrap_mean
+from tasks.core.promotion import Candidate, Gates, SingleGoal, decide
 from tasks.core.query_slices import query_slices, slice_gains
-from tasks.core.ranking import QueryScores, ndcg_at_10
 from tasks.core.serving import Mix, ServedModel
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
 from tasks.core.store.files import write_json
 from tasks.core.store.registry import Registry
 from tasks.core.store.settling import settle
 from tasks.core.store.versions import Model
-from tasks.core.tables import Row, read_rows, write_table
+from tasks.core.tables import read_rows
 from tasks.core.text import sanitize
 from tasks.core.training.scorer import (
     CARD,
     PairScorer,
-    grade_probabilities,
-    relevance,
-    single_grades,
 )
 from tasks.exchange import (
     EFFECTS,
     FAIRNESS,
-    GATE_SCORES,
     MITIGATION,
     SCORER,
+    SINGLE_GOALS,
     TRANSFER,
     Domain,
     golden_rows,
     taught_goals,
 )
+from tasks.gate_split import GATE, by_query, on_gate
 from tasks.run import current_run
 from tasks.settings import PromotionSettings
 from tasks.step import make, step
 
-GATE = "gate.json"
+GOAL_OF: dict[str, Literal["relevance", "clicks"]] = {
+    "policy_only": "relevance",
+    "click_only": "clicks",
+}
 
 
 @step
@@ -57,6 +54,7 @@ def promote(
     scorer: Artifact,
     effects: Artifact | None,
     gate: Artifact,
+    single_goals: Artifact | None,
     fairness: Artifact | None,
     metrics: Artifact,
     impressions: Artifact | None,
@@ -81,7 +79,10 @@ def promote(
     if current is not None and version in (current.version, current.card.get("scorer_of")):
         return _serves_already(version, current, registry.log())
     decision, reasons = decide(
-        _candidate(domain, impressions, gate, scorer, effects, current, settings),
+        replace(
+            _candidate(domain, impressions, gate, scorer, effects, current, settings),
+            single_goals=_single_goals(single_goals),
+        ),
         _gates(settings),
         approval_required=settings.approval == "required",
         fairness=fairness_check(
@@ -167,6 +168,20 @@ def _candidate(
     )
 
 
+def _single_goals(measured: Artifact | None) -> tuple[SingleGoal, ...]:
+    """In the report's words; none where the candidate has no mix of goals."""
+    found = measured.json(SINGLE_GOALS) if measured else {}
+    return tuple(
+        SingleGoal(
+            goal,
+            Interval(**found[name]["ndcg_at_10"]),
+            Interval(**found[name]["click_auc"]) if found[name]["click_auc"] else None,
+        )
+        for name, goal in GOAL_OF.items()
+        if name in found
+    )
+
+
 def _gaps(fairness: Artifact | None) -> list[GroupMetric] | None:
     """The candidate's gaps between groups on the gate split; None where nothing states groups."""
     if fairness is None:
@@ -179,46 +194,6 @@ def _pairs(gaps: list[GroupMetric] | None) -> dict[str, list[str]]:
     return {"fairness_pairs": sorted({gap.group_pair for gap in gaps or []})}
 
 
-@step
-def measure_gate(
-    domain: Domain, scorer: Artifact, policy_teacher: Artifact, impressions: Artifact | None
-) -> Artifact:
-    """The candidate's figures on the gate split, beside its teacher's, and on clicks.
-
-    The clicks are of members that calibrate: held-out ones are the report's alone.
-    """
-
-    def build(bench: Workbench) -> Counts:
-        rows = golden_rows(domain, "gate")
-        candidate, teacher = (
-            _on_gate(domain, one.file(SCORER), rows) for one in (scorer, policy_teacher)
-        )
-        scores = {"served": candidate.relevance, "policy_teacher": teacher.relevance}
-        write_table(bench.out / GATE_SCORES, scores)
-        grades = np.array([row["grade"] for row in rows])
-        student, best = candidate.ndcg(rows), teacher.ndcg(rows)
-        graded = single_grades(candidate.plain, _card(scorer)["calibration"]["grade_cuts"])
-        kappa = weighted_kappa(grades, graded, candidate.plain.shape[1])
-        write_json(
-            bench.out / GATE,
-            {
-                "kappa": kappa,
-                "ndcg": student.mean,
-                "kept_ndcg": student.mean / best.mean,
-                "ndcg_by_query": _by_query(student),
-                "click_auc": write_clicks(bench, domain, impressions, scorer.file(SCORER)),
-            },
-        )
-        return {"pairs": len(rows), "queries": len(student.query_ids)}
-
-    return make(
-        "gate",
-        build,
-        module=__name__,
-        upstream=[domain.golden, domain.catalog, scorer, policy_teacher, impressions],
-    )
-
-
 def _card(scorer: Artifact) -> dict[str, Any]:
     card: dict[str, Any] = scorer.json(f"{SCORER}/{CARD}")
     return card
@@ -229,8 +204,8 @@ def _served_gate(domain: Domain, impressions: Artifact | None, current: Model) -
 
     def build(bench: Workbench) -> Counts:
         rows, scorer = golden_rows(domain, "gate"), current.file("scorer")
-        ndcg = _on_gate(domain, scorer, rows).ndcg(rows)
-        write_json(bench.out / GATE, {"ndcg_by_query": _by_query(ndcg)})
+        ndcg = on_gate(domain, scorer, rows).ndcg(rows)
+        write_json(bench.out / GATE, {"ndcg_by_query": by_query(ndcg)})
         write_clicks(bench, domain, impressions, scorer)
         return {"pairs": len(rows), "queries": len(ndcg.query_ids)}
 
@@ -263,36 +238,3 @@ def _traffic(domain: Domain, transfer: Artifact, scorer: Artifact, pairs: int) -
         settings={"pairs": pairs},
         upstream=[domain.catalog, transfer, scorer],
     )
-
-
-@dataclass(frozen=True)
-class _OnGate:
-    """What a scorer says of gate rows: ``relevance`` (rows,) is what it ranks by when it serves.
-
-    ``plain`` (rows, grades) are uncalibrated probabilities, on whose scale grade cuts were found.
-    """
-
-    plain: npt.NDArray[np.float64]
-    relevance: npt.NDArray[np.float64]
-
-    def ndcg(self, rows: list[Row]) -> QueryScores:
-        return ndcg_at_10(
-            [row["query_id"] for row in rows],
-            [row["doc_id"] for row in rows],
-            [row["grade"] for row in rows],
-            self.relevance,
-            [row["member_id"] or "" for row in rows],
-        )
-
-
-def _on_gate(domain: Domain, scorer: Path, rows: list[Row]) -> _OnGate:
-    loaded = PairScorer.load(scorer, for_scoring=True)
-    catalog = Catalog.load(domain.catalog.folder)
-    logits = loaded.logits(catalog.pairs(loaded.template, rows))
-    grades, temperature = loaded.outputs.grade_count, loaded.calibration.get("temperature", 1.0)
-    served = grade_probabilities(logits, grades, temperature=temperature)
-    return _OnGate(grade_probabilities(logits, grades), relevance(served))
-
-
-def _by_query(scores: QueryScores) -> dict[str, float]:
-    return dict(zip(scores.query_ids, map(float, scores.values), strict=True))

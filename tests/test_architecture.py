@@ -18,6 +18,7 @@ SHARED = {
     "click_gate",
     "click_settings",
     "exchange",
+    "gate_split",
     "intent_settings",
     "judge_settings",
     "label_records",

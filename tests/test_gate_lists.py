@@ -9,7 +9,7 @@ from scipy.special import softmax
 from tasks.core.domain.catalog import Catalog
 from tasks.core.training.scorer import relevance
 from tasks.exchange import SCORER, Domain
-from tasks.promote import _by_query, _on_gate, _OnGate
+from tasks.gate_split import OnGate, by_query, on_gate
 from tasks.run import open_run
 from tests.core.training.tiny import lively_scorer
 from tests.test_distill import made
@@ -24,7 +24,7 @@ def test_the_gate_measures_each_member_s_list_of_a_query_by_itself() -> None:
         for grade in range(3)
     ]
     plain = np.array([np.eye(5)[row["grade"] + 2 * (row["member_id"] == "annie")] for row in rows])
-    assert _by_query(_OnGate(plain, relevance(plain)).ndcg(rows)) == {"q": 1.0}
+    assert by_query(OnGate(plain, relevance(plain)).ndcg(rows)) == {"q": 1.0}
 
 
 def test_the_gate_ranks_by_calibrated_grades_and_cuts_uncalibrated_ones(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_the_gate_ranks_by_calibrated_grades_and_cuts_uncalibrated_ones(tmp_path
         for doc_id in documents.documents
     ]
     domain = Domain(catalog, catalog, catalog, None, None, None)
-    found = _on_gate(domain, model.file(SCORER), rows)
+    found = on_gate(domain, model.file(SCORER), rows)
     logits = scorer.logits(documents.pairs(scorer.template, rows))
     assert found.plain == pytest.approx(softmax(logits, axis=1), abs=1e-5)
     assert found.relevance == pytest.approx(relevance(softmax(logits / 3, axis=1)), abs=1e-5)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
-from tasks.core.calibration import ActionCalibration, Reliability, exceedance, reliability
 from tasks.core.click_splits import asker_of
+from tasks.core.inputs import PairText
 from tasks.core.intervals import (
     Interval,
     bootstrap_mean,
@@ -31,7 +30,13 @@ from tasks.core.ranking import (
     weighted_auc,
 )
 from tasks.core.tables import Row
-from tasks.core.training.scorer import Outputs, grade_probabilities, relevance, single_grades
+from tasks.core.training.scorer import (
+    Outputs,
+    PairScorer,
+    grade_probabilities,
+    relevance,
+    single_grades,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -110,6 +115,21 @@ class TierLogits:
     knows_actions: bool
     calibration: Mapping[str, Any]
     grade_cuts: Sequence[float] | None = None
+
+    @classmethod
+    def of(
+        cls, scorer: PairScorer, golden: Sequence[PairText], shown: Sequence[PairText]
+    ) -> "TierLogits":
+        """Those of a scorer that is compared with others before any of them is calibrated."""
+        logits = scorer.logits([*golden, *shown])
+        return cls(
+            golden=logits[: len(golden)],
+            shown=logits[len(golden) :],
+            outputs=scorer.outputs,
+            knows_grades="grades" in scorer.taught,
+            knows_actions="actions" in scorer.taught,
+            calibration={},
+        )
 
     def scored(self) -> Scored:
         """What it ranks by when it serves, for each goal: a temperature moves expected grades."""
@@ -238,60 +258,3 @@ def paired_gain(yardstick: Yardstick, ours: Scored, theirs: Scored) -> dict[str,
             lambda w: weighted_auc(clicked, mine, w) - weighted_auc(clicked, other, w)
         ).to_json()
     return result
-
-
-def calibration_figures(
-    yardstick: Yardstick, tier: TierLogits, *, n_bins: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Expected calibration errors and reliability curves by output, before and after.
-
-    The grade's event is P(grade >= the middle grade), against people's grades. An action's is of
-    a candidate that is looked at: what was taken counts 1 / propensity times. Outputs that were
-    not taught, or not calibrated, have null.
-    """
-    errors: dict[str, Any] = {}
-    curves: dict[str, Any] = {}
-    for name, before, after in _reliabilities(yardstick, tier, n_bins):
-        errors[name] = {
-            "ece_before": before.expected_error,
-            "ece_after": after.expected_error if after else None,
-        }
-        curves[name] = {"before": before.points()} | ({"after": after.points()} if after else {})
-    return errors, curves
-
-
-def _reliabilities(
-    yardstick: Yardstick, tier: TierLogits, n_bins: int
-) -> list[tuple[str, Reliability, Reliability | None]]:
-    grades = tier.outputs.grade_count
-    found: list[tuple[str, Reliability, Reliability | None]] = []
-    if tier.knows_grades:
-        middle = grades // 2
-        logits = tier.golden[:, :grades].astype(np.float64)
-        happened = (yardstick.grades >= middle).astype(np.float64)
-        temperatures = [1.0, tier.calibration.get("temperature")]
-        curves = [
-            reliability(exceedance(logits, middle, t), happened, n_bins=n_bins) if t else None
-            for t in temperatures
-        ]
-        assert curves[0] is not None
-        found.append(("grade", curves[0], curves[1]))
-    if tier.knows_actions and yardstick.has_clicks:
-        found += [
-            _action_reliability(yardstick, tier, name, column, n_bins)
-            for column, name in enumerate(tier.outputs.actions)
-        ]
-    return found
-
-
-def _action_reliability(
-    yardstick: Yardstick, tier: TierLogits, name: str, column: int, n_bins: int
-) -> tuple[str, Reliability, Reliability | None]:
-    logits = tier.shown[:, tier.outputs.grade_count + column].astype(np.float64)
-    happened = yardstick.weights * yardstick.actions[name]
-    before = reliability(expit(logits), happened, n_bins=n_bins)
-    knots = tier.calibration.get("actions", {}).get(name)
-    if knots is None:
-        return name, before, None
-    calibrated = ActionCalibration.from_json(knots)(logits)
-    return name, before, reliability(calibrated, happened, n_bins=n_bins)

@@ -24,12 +24,32 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class SingleGoal:
+    """What the student of both goals gains on the one of ``goal`` alone, which it may not be below.
+
+    ``clicks`` is None where there are none to tell apart.
+    """
+
+    goal: Literal["relevance", "clicks"]
+    ndcg: Interval
+    clicks: Interval | None
+
+    @property
+    def is_above(self) -> bool:
+        """Whether the one of a single goal is better on both, each interval wholly."""
+        return self.clicks is not None and all(
+            one.n > 1 and one.high < 0 for one in (self.ndcg, self.clicks)
+        )
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A candidate on the gate split; ``gain`` is its NDCG less the served one's, if any.
 
     ``slices`` holds the same by kind of query, tested against the slices' margin. ``click_auc``
     and ``click_gain`` are of members nothing trained on; None where the domain has no clicks.
     ``lost`` is what the model in service learned from clicks and the candidate lacks, if anything.
+    ``single_goals`` is the student, pruned or not yet, beside students of its size of one goal.
     """
 
     kappa: float
@@ -40,6 +60,7 @@ class Candidate:
     click_auc: float | None = None
     click_gain: Interval | None = None
     lost: Lost | None = None
+    single_goals: tuple[SingleGoal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,7 @@ def decide(
     if candidate.click_auc is not None:
         name = "Members nobody learned from: click AUC"
         checks.append(_at_least(name, candidate.click_auc, gates.minimum_click_auc))
+    checks.extend(_mix_not_below(one) for one in candidate.single_goals)
     if candidate.gain is not None:
         checks.append(_not_worse("NDCG@10", candidate.gain, gates.margin_ndcg, "queries"))
         if candidate.click_gain is not None:
@@ -121,8 +143,8 @@ def decide_refresh(
     passed = _has_interval(gain) and gain.low >= -margin
     word = "do not lose" if passed else "may lose"
     reason = (
-        f"On later impressions the refreshed effects change click AUC by {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} members: they {word} more than "
+        f"On later impressions the refreshed effects change click AUC by "
+        f"{_signed(gain)} over {gain.n} members: they {word} more than "
         f"{margin:.3f}.{_alone(gain)}"
     )
     if not passed:
@@ -151,10 +173,28 @@ def _not_worse(name: str, gain: Interval, margin: float, units: str) -> tuple[bo
     passed = _has_interval(gain) and gain.low >= -margin
     word = "does not lose" if passed else "may lose"
     return passed, (
-        f"Against the model in service {name} changes by {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] over {gain.n} {units}: "
+        f"Against the model in service {name} changes by "
+        f"{_signed(gain)} over {gain.n} {units}: "
         f"it {word} more than {margin:.3f}.{_alone(gain)}"
     )
+
+
+def _mix_not_below(single: SingleGoal) -> tuple[bool, str]:
+    """Teachers that pull apart can leave a student worse at both goals than either alone."""
+    found = [f"NDCG@10 changes by {_signed(single.ndcg)} over {single.ndcg.n} queries"]
+    if single.clicks is not None:
+        found.append(f"click AUC by {_signed(single.clicks)} over {single.clicks.n} members")
+    said = f"Against the student of {single.goal} alone {', '.join(found)}: "
+    if not single.is_above:
+        return True, f"{said}the mix of goals is not shown to be below it on both."
+    return False, (
+        f"{said}the mix of goals is below it on both. Let mix.alphas and mix.conflicts try other "
+        "students; where no mix is as good, relevance alone is taken."
+    )
+
+
+def _signed(gain: Interval) -> str:
+    return f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
 
 
 def _lost(lost: Lost) -> str:

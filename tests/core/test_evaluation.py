@@ -8,11 +8,11 @@ from scipy.special import expit, softmax
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from tasks.core import evaluation
+from tasks.core.calibration_figures import calibration_figures
 from tasks.core.evaluation import (
     Scored,
     TierLogits,
     Yardstick,
-    calibration_figures,
     click_figures,
     golden_figures,
     kept_figures,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.core.intervals import Interval, bootstrap_mean
-from tasks.core.promotion import Candidate, Gates, Lost, decide, decide_refresh
+from tasks.core.promotion import Candidate, Gates, Lost, SingleGoal, decide, decide_refresh
 from tasks.core.query_slices import SliceGain
 
 GATES = Gates(minimum_kappa=0.3, minimum_ndcg=0.5, minimum_kept_ndcg=0.9, margin_ndcg=0.01)
@@ -107,6 +107,32 @@ def test_a_mix_that_drops_personal_effects_is_told_apart_from_a_missing_log():
     assert "the chosen mix was taught relevance alone, and no clicks." in said[True]
     assert "mix.relevance_floor" in said[True]
     assert "log" not in said[True]
+
+
+BELOW, LEVEL = Interval(-0.03, -0.05, -0.01, 60), Interval(-0.03, -0.07, 0.01, 60)
+
+
+def test_a_mix_that_is_below_a_single_goal_on_both_never_serves():
+    """What one alone is better at is the price of a mix; what it gets nothing for is a fault."""
+    for ndcg, clicks, expected in (
+        (BELOW, BELOW, "refused"),
+        (BELOW, LEVEL, "promoted"),
+        (LEVEL, BELOW, "promoted"),
+        (BELOW, None, "promoted"),
+        (replace(BELOW, n=1), BELOW, "promoted"),
+        (BELOW, replace(BELOW, n=1), "promoted"),
+    ):
+        candidate = replace(GOOD, single_goals=(SingleGoal("clicks", ndcg, clicks),))
+        assert _decision(candidate) == expected
+    worse = (SingleGoal("clicks", LEVEL, BELOW), SingleGoal("relevance", BELOW, BELOW))
+    decision, reasons = decide(replace(GOOD, single_goals=worse), GATES, approval_required=True)
+    assert decision == "refused"
+    (reason,) = reasons
+    assert reason.startswith(
+        "Against the student of relevance alone NDCG@10 changes by -0.0300 [-0.0500, -0.0100] over "
+        "60 queries, click AUC by -0.0300 [-0.0500, -0.0100] over 60 members: the mix of goals is "
+        "below it on both. Let mix.alphas"
+    )
 
 
 def test_a_person_decides_only_what_passed():
