@@ -41,8 +41,8 @@ from tasks.run import current_run
 from tasks.settings import PromotionSettings
 from tasks.step import make, step
 
-GOAL_OF: dict[str, Literal["relevance", "clicks"]] = {
-    "policy_only": "relevance",
+GOAL_OF: dict[str, Literal["the policy teacher", "clicks"]] = {
+    "policy_only": "the policy teacher",
     "click_only": "clicks",
 }
 

@@ -119,7 +119,7 @@ def test_the_verdict_names_the_goals_and_clicks_that_cannot_be_told_are_no_figur
         SingleGoal(
             goal, Interval(**gains[name]["ndcg_at_10"]), Interval(**gains[name]["click_auc"])
         )
-        for name, goal in (("policy_only", "relevance"), ("click_only", "clicks"))
+        for name, goal in (("policy_only", "the policy teacher"), ("click_only", "clicks"))
     )
     assert _single_goals(None) == ()
     blind, *_ = compared(clicks=False)

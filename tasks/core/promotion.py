@@ -25,12 +25,12 @@ class Lost:
 
 @dataclass(frozen=True)
 class SingleGoal:
-    """What the student of both goals gains on the one of ``goal`` alone, which it may not be below.
+    """What the student of both goals gains on the one of ``goal`` only, which it may not be below.
 
     ``clicks`` is None where there are none to tell apart.
     """
 
-    goal: Literal["relevance", "clicks"]
+    goal: Literal["the policy teacher", "clicks"]
     ndcg: Interval
     clicks: Interval | None
 
@@ -184,12 +184,12 @@ def _mix_not_below(single: SingleGoal) -> tuple[bool, str]:
     found = [f"NDCG@10 changes by {_signed(single.ndcg)} over {single.ndcg.n} queries"]
     if single.clicks is not None:
         found.append(f"click AUC by {_signed(single.clicks)} over {single.clicks.n} members")
-    said = f"Against the student of {single.goal} alone {', '.join(found)}: "
+    said = f"Against the student of {single.goal} only {', '.join(found)}: "
     if not single.is_above:
         return True, f"{said}the mix of goals is not shown to be below it on both."
     return False, (
         f"{said}the mix of goals is below it on both. Let mix.alphas and mix.conflicts try other "
-        "students; where no mix is as good, relevance alone is taken."
+        "students; where no mix is as good, that of the policy teacher only is taken."
     )
 
 

@@ -124,14 +124,14 @@ def test_a_mix_that_is_below_a_single_goal_on_both_never_serves():
     ):
         candidate = replace(GOOD, single_goals=(SingleGoal("clicks", ndcg, clicks),))
         assert _decision(candidate) == expected
-    worse = (SingleGoal("clicks", LEVEL, BELOW), SingleGoal("relevance", BELOW, BELOW))
+    worse = (SingleGoal("clicks", LEVEL, BELOW), SingleGoal("the policy teacher", BELOW, BELOW))
     decision, reasons = decide(replace(GOOD, single_goals=worse), GATES, approval_required=True)
     assert decision == "refused"
     (reason,) = reasons
     assert reason.startswith(
-        "Against the student of relevance alone NDCG@10 changes by -0.0300 [-0.0500, -0.0100] over "
-        "60 queries, click AUC by -0.0300 [-0.0500, -0.0100] over 60 members: the mix of goals is "
-        "below it on both. Let mix.alphas"
+        "Against the student of the policy teacher only NDCG@10 changes by -0.0300 "
+        "[-0.0500, -0.0100] over 60 queries, click AUC by -0.0300 [-0.0500, -0.0100] over "
+        "60 members: the mix of goals is below it on both. Let mix.alphas"
     )
 
 
