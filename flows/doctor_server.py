@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -107,6 +108,13 @@ def _silent_runs(client: "SyncPrefectClient") -> Finding:
     return Finding("note", "stale runs", f"{count} running for over a day", mend)
 
 
+def _sqlite_file(url: str) -> Path:
+    """The file that the URL names, else the one in Prefect's home; in memory there is none."""
+    from sqlalchemy.engine import make_url  # with Prefect, which the other commands do without
+
+    return Path(make_url(url).database or ":memory:") if url else prefect_home() / "prefect.db"
+
+
 def _database(address: str) -> Iterator[Finding]:
     """The SQLite file of a server on this machine; another machine's cannot be seen from here."""
     host = urlsplit(address).hostname
@@ -117,7 +125,7 @@ def _database(address: str) -> Iterator[Finding]:
     if url and not url.startswith("sqlite"):
         yield Finding("good", "database", url.split(":")[0])
         return
-    path = prefect_home() / "prefect.db"
+    path = _sqlite_file(url)
     if not path.exists():
         return
     try:

@@ -3,9 +3,10 @@
 import fcntl
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -218,6 +219,25 @@ def test_the_database_of_a_server_elsewhere_is_not_looked_for_here(
     assert (elsewhere.state, "prefect.example.com" in elsewhere.seen) == ("good", True)
     (here,) = doctor_server._database("http://127.0.0.1:4200/api")
     assert here.state == "bad"
+
+
+def test_the_database_that_the_servers_url_names_is_the_one_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one in Prefect's home may be an old one, whole or not, that nobody uses any more."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    (tmp_path / "prefect.db").write_text("no database at all")
+    named = tmp_path / "named.db"
+    url = f"sqlite+aiosqlite:///{named}"
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", url)
+    assert list(doctor_server._database("http://127.0.0.1:4200/api")) == []
+    with closing(sqlite3.connect(named)) as connection:
+        connection.execute("create table run (id integer)")
+    (found,) = doctor_server._database("http://127.0.0.1:4200/api")
+    assert (found.state, found.seen.endswith(", ok")) == ("good", True)
+    for memory in ("sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite://"):
+        monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", memory)
+        assert list(doctor_server._database("http://127.0.0.1:4200/api")) == []
 
 
 @pytest.fixture

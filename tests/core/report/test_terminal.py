@@ -53,6 +53,19 @@ def test_the_table_has_every_model_whole_on_a_terminal_of_80_columns() -> None:
     assert "…" not in "".join(lines)
 
 
+def test_what_was_not_measured_is_a_dash_that_the_caption_explains() -> None:
+    """In words it is wider than its column, and was cut in two lines."""
+    report = full_report()
+    (teacher,) = [one for one in report["tiers"] if one["role"] == "click_teacher"]
+    teacher["golden"]["kappa"] = None
+    lines = _printed(report)
+    (row,) = [line for line in lines if line.strip().startswith("Click teacher")]
+    assert row.split()[6] == "-"
+    assert "-: not measured" in "\n".join(lines)
+    assert len(lines) == len(_printed(full_report()))
+    assert "…" not in "".join(lines)
+
+
 def test_without_clicks_the_table_says_so_instead_of_showing_empty_columns() -> None:
     text = "\n".join(_printed(minimal_report()))
     assert "clicks: not measured" in text
