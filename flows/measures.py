@@ -11,7 +11,7 @@ from tasks.core.store.artifacts import Artifact
 from tasks.evaluate import evaluate_baselines, evaluate_tier
 from tasks.exchange import Domain, taught_goals
 from tasks.fairness import measure_fairness
-from tasks.ledger import measure_ledger
+from tasks.ledger import TIERS, measure_ledger
 from tasks.measure_biases import measure_biases
 from tasks.measure_gate import measure_gate
 from tasks.run import current_run
@@ -51,11 +51,9 @@ def measure(
     role = s.promotion.served_role
     served, teacher = scorers[role], scorers["policy_teacher"]
     assert served is not None and teacher is not None  # only what needs clicks can be missing
+    rows = (judgments, people, impressions, s.evaluation)
     tiers = {
-        name: (
-            scorer,
-            evaluate_tier(name, domain, scorer, judgments, people, impressions, s.evaluation),
-        )
+        name: (scorer, evaluate_tier(name, domain, scorer, *rows, timed=name in TIERS))
         for name, scorer in scorers.items()
     }
     others = evaluate_baselines(domain, s.encoder, impressions)

@@ -39,9 +39,12 @@ def evaluate_tier(
     people: Artifact | None,
     impressions: Artifact | None,
     settings: EvaluationSettings,
+    *,
+    timed: bool,
 ) -> Artifact | None:
     """Raw logits of one tier on sealed pairs and held-out impressions, and how fast it is.
 
+    ``timed``: whether its speed is told; the students of one goal are there to be compared with.
     Its grades are cut as the judge's held-out ones are: every tier's alike, calibrated or not.
     """
     if scorer is None:
@@ -57,11 +60,12 @@ def evaluate_tier(
         seconds = time.perf_counter() - started
         current_run().progress(f"evaluated_{role}", 1, 1)
         write_table(bench.out / LOGITS, {"logits": list(logits)})
-        speed = {
-            "pairs_per_second": len(pairs) / seconds,
-            "latency_ms": _latency_ms(loaded, pairs[: len(sealed)], settings),
-        }
-        write_json(bench.out / SPEED, speed)
+        if timed:
+            speed = {
+                "pairs_per_second": len(set(pairs)) / seconds,  # the others are not scored again
+                "latency_ms": _latency_ms(loaded, pairs[: len(sealed)], settings),
+            }
+            write_json(bench.out / SPEED, speed)
         held_out = calibrating_rows(judgments, people)
         cuts = _grade_cuts(loaded, catalog, held_out)
         write_json(bench.out / CUTS, {"grade_cuts": cuts})
@@ -71,7 +75,7 @@ def evaluate_tier(
         f"evaluated_{role}",
         build,
         module=__name__,
-        settings=settings,
+        settings={**settings.model_dump(mode="json"), "timed": timed},
         upstream=[domain.golden, domain.catalog, scorer, judgments, people, impressions],
     )
 
@@ -100,8 +104,11 @@ def evaluate_baselines(
 
 
 def _grade_cuts(scorer: PairScorer, catalog: Catalog, rows: list[Row]) -> list[float] | None:
-    """Those of its card; a tier that does not serve is not calibrated, and has them found here."""
-    if not rows or "grade_cuts" in scorer.calibration:
+    """Those of its card; a tier that does not serve is not calibrated, and has them found here.
+
+    None for a scorer that was taught no grades.
+    """
+    if not rows or "grade_cuts" in scorer.calibration or "grades" not in scorer.taught:
         return scorer.calibration.get("grade_cuts")
     grades = scorer.outputs.grade_count
     logits = scorer.logits(catalog.pairs(scorer.template, rows))

@@ -106,10 +106,7 @@ class _Shown:
         catalog = Catalog.load(domain.catalog.folder)
         loaded = PairScorer.load(scorer.file(SCORER), for_scoring=True)
         current_run().progress("effects", 0, 1)
-        pairs = catalog.pairs(loaded.template, rows)
-        # A member meets a job again and again: each pair is scored once.
-        number = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
-        logits = loaded.logits(list(number))[[number[pair] for pair in pairs]]
+        logits = loaded.logits(catalog.pairs(loaded.template, rows))
         return cls(catalog, rows, n_fitting, logits, loaded.outputs.grade_count)
 
     @property

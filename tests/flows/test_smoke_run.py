@@ -59,6 +59,15 @@ def test_its_report_keeps_the_contract_and_shows_every_stage(store: Path) -> Non
     assert promotion["changed"]
 
 
+def test_speed_is_told_of_the_models_that_a_user_chooses_between(store: Path) -> None:
+    """Those of one goal are there to be compared with: they are not asked a hundred times each."""
+    timed = {path.parent.parent.name for path in store.glob("artifacts/*/*/speed.measured.json")}
+    tiers = {f"evaluated_{tier['role']}" for tier in report_of(store)["tiers"]}
+    assert timed == tiers
+    assert all(tier["latency_ms"]["p99"] > 0 for tier in report_of(store)["tiers"])
+    assert list(store.glob("artifacts/evaluated_policy_only/*/logits.parquet"))
+
+
 def test_every_tier_is_held_against_the_judges_own_biases(store: Path) -> None:
     """Each that was taught grades: all but the click teacher."""
     report = report_of(store)

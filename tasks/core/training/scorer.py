@@ -75,8 +75,14 @@ class PairScorer:
     def logits(
         self, pairs: Sequence[PairText], *, tokens_per_batch: int | None = None
     ) -> npt.NDArray[np.float32]:
-        """Raw logits, shape (pairs, grades + actions), in the order given."""
-        return self.logits_of_tokens(self.tokenize(pairs), tokens_per_batch=tokens_per_batch)
+        """Raw logits, shape (pairs, grades + actions), in the order given.
+
+        What a log shows again and again is scored once: pairs that read alike are one.
+        """
+        number = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
+        tokenized = self.tokenize(list(number))
+        logits = self.logits_of_tokens(tokenized, tokens_per_batch=tokens_per_batch)
+        return logits[[number[pair] for pair in pairs]]
 
     @torch.inference_mode()
     def logits_of_tokens(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from tasks.core.training.scorer import (
     relevance,
     single_grades,
 )
+from tasks.core.training.tokens import Tokenized
 from tests.core.training.tiny import FAMILIES, lively_scorer, pairs_of, tiny_scorer
 
 ACTIONS = ("clicked", "applied")
@@ -167,6 +169,28 @@ def test_logits_come_in_the_order_of_the_pairs(source: Source, folders: Path) ->
     backwards = scorer.logits(pairs[::-1], tokens_per_batch=150)
     np.testing.assert_allclose(backwards[::-1], forwards, atol=1e-5)
     np.testing.assert_allclose(forwards, scorer.logits(pairs), atol=1e-5)
+
+
+@pytest.mark.parametrize("source", FAMILIES)
+def test_pairs_that_read_alike_are_scored_once(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log shows a job to a member again and again."""
+    scorer, pairs = lively_scorer(source), pairs_of(6)
+    assert len(set(pairs)) == 6
+    alone = np.concatenate([scorer.logits([pair]) for pair in pairs])
+    read: list[int] = []
+    whole = PairScorer.logits_of_tokens
+
+    def counted(self: PairScorer, tokenized: Tokenized, **options: Any) -> Any:
+        read.append(len(tokenized))
+        return whole(self, tokenized, **options)
+
+    monkeypatch.setattr(PairScorer, "logits_of_tokens", counted)
+    order = [3, 0, 3, 3, 5, 1, 0, 2, 4, 4]
+    logits = scorer.logits([PairText(pairs[i].left, pairs[i].right) for i in order])
+    assert read == [6]
+    np.testing.assert_allclose(logits, alone[order], atol=1e-5)
 
 
 def test_no_pairs_have_no_logits() -> None:
