@@ -73,7 +73,7 @@ def _words_debiasing(
 
     def clicks(log: list[Row]) -> Floats:
         learned = learned_from_log(
-            catalog, encoder, log, held_out, ("clicked",), settings.click_words
+            catalog, encoder, {}, log, held_out, ("clicked",), settings.click_words
         )
         return learned[2][:, 0]
 

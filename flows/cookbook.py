@@ -16,6 +16,7 @@ from tasks.click_words import learn_click_words
 from tasks.collect_impressions import collect_impressions
 from tasks.core.domain.paths import find_domain
 from tasks.core.store.room import check_room
+from tasks.embed_documents import embed_graded, embed_shown
 from tasks.ingest import ingest
 from tasks.judge import prepare_judge, validate_judge, watch_canaries
 from tasks.label import label
@@ -63,7 +64,8 @@ def cookbook(
         pairs = synthesize(data, written, s.encoder, s.synthesis, s.mix)
         judgments = label(data, pairs, judge, verdict, s.encoder, s.judge, s.labels)
         judgments = label_again(data, pairs, judgments, judge, verdict, s)
-        people = gather_people_grades(data, s.encoder, s.people, s.mix)
+        graded = embed_graded(data, s.encoder)
+        people = gather_people_grades(data, graded, s.encoder, s.people, s.mix)
         clicks = collect_impressions(data, s.impressions)
         if until == "label":
             return {}
@@ -82,7 +84,8 @@ def cookbook(
         by_policy, by_clicks = (
             store_labels(name, data, one, transfer, s) for name, one in teachers.items()
         )
-        by_words = learn_click_words(data, transfer, clicks, s.encoder, s.click_words)
+        vectors = embed_shown(data, graded, s.encoder)
+        by_words = learn_click_words(data, transfer, clicks, vectors, s.encoder, s.click_words)
         if until == "train":
             return {}
 
@@ -105,7 +108,7 @@ def cookbook(
         )
         served = {"student": student, "pruned_student": pruned}[s.promotion.served_role]
         effects = personalize(
-            data, served, clicks_for(served, clicks), s.encoder, s.personalization
+            data, served, clicks_for(served, clicks), vectors, s.encoder, s.personalization
         )
         if until == "personalize":
             return {}
@@ -121,7 +124,7 @@ def cookbook(
             "click_only": taught.click_only,
             "click_other_start": ablate_click_start(data, clicks, policy_teacher, s),
         }
-        m = measure(data, scorers, effects, judge, verdict, judgments, people, clicks, s)
+        m = measure(data, scorers, effects, judge, verdict, judgments, people, clicks, vectors, s)
         if until == "evaluate":
             return {}
         promotion = promote(

@@ -45,6 +45,7 @@ def measure(
     judgments: Artifact,
     people: Artifact | None,
     impressions: Artifact | None,
+    vectors: Artifact,
     s: Settings,
 ) -> Measures:
     """Relevance and clicks of every scorer by role, the gate of the served one, biases, gaps."""
@@ -56,7 +57,7 @@ def measure(
         name: (scorer, evaluate_tier(name, domain, scorer, *rows, timed=name in TIERS))
         for name, scorer in scorers.items()
     }
-    others = evaluate_baselines(domain, s.encoder, impressions)
+    others = evaluate_baselines(domain, vectors, s.encoder, impressions)
     ledger = measure_ledger(domain, tiers, others, impressions, s.calibration, s.evaluation)
     gate = measure_gate(domain, served, teacher, impressions)
     mixed = scorers["student"]

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.policies.parse import parse_policy
+from tasks.core.retrieval.document_vectors import Vectors
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.retrieval.first_stage import retrieval_order, retrieval_scores
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
@@ -24,6 +25,7 @@ from tasks.exchange import (
     TRAINING_LOG,
     TRANSFER,
     Domain,
+    known_vectors,
     list_numbers,
 )
 from tasks.settings import BaseModelSettings, ClickWordsSettings
@@ -37,6 +39,7 @@ def learn_click_words(
     domain: Domain,
     transfer: Artifact,
     impressions: Artifact | None,
+    vectors: Artifact,
     encoder: BaseModelSettings,
     settings: ClickWordsSettings,
 ) -> Artifact | None:
@@ -54,7 +57,9 @@ def learn_click_words(
         taught = read_rows(transfer.file(TRANSFER), list(PAIR_COLUMNS))
         catalog = Catalog.load(domain.catalog.folder)
         encoder = TextEncoder.of(base)
-        said, model, known = learned_from_log(catalog, encoder, log, taught, actions, settings)
+        said, model, known = learned_from_log(
+            catalog, encoder, known_vectors(vectors), log, taught, actions, settings
+        )
         grades = len(parse_policy(domain.policy.file(POLICY)).grades)
         logits = np.full((len(taught), grades + len(actions)), np.nan, dtype=np.float32)
         logits[:, grades:] = known
@@ -68,13 +73,14 @@ def learn_click_words(
         build,
         module=__name__,
         settings={**settings.model_dump(mode="json"), "encoder": base.fingerprint()},
-        upstream=[domain.policy, domain.catalog, transfer, impressions],
+        upstream=[domain.policy, domain.catalog, transfer, impressions, vectors],
     )
 
 
 def learned_from_log(
     catalog: Catalog,
     encoder: TextEncoder,
+    vectors: Vectors,
     log: Sequence[Row],
     taught: Sequence[Row],
     actions: Sequence[str],
@@ -82,13 +88,13 @@ def learned_from_log(
 ) -> tuple[csr_matrix, ClickWords, Floats]:
     """Who says which words, their model fitted on the log, and its logits of the taught rows.
 
-    The logits have the shape (taught, actions).
+    ``vectors`` are those of documents known by now. The logits have the shape (taught, actions).
     """
     places = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
     vocabulary, said = words_said([catalog.judged_text(doc_id) for doc_id in places])
     rows = [*log, *taught]
     candidates = np.array([places[row["doc_id"]] for row in rows], dtype=np.int64)
-    order = _order(catalog, encoder, rows)
+    order = _order(catalog, encoder, vectors, rows)
     taken = np.array([[row[name] for name in actions] for row in log], dtype=np.float64)
     inverse = np.array([row["weight"] for row in log])
     # As the click teacher's: a click far down speaks for all that were never looked at.
@@ -107,8 +113,8 @@ def _some(log: pa.Table, settings: ClickWordsSettings) -> list[Row]:
     return rows
 
 
-def _order(catalog: Catalog, encoder: TextEncoder, rows: Sequence[Row]) -> Floats:
+def _order(catalog: Catalog, encoder: TextEncoder, vectors: Vectors, rows: Sequence[Row]) -> Floats:
     """Retrieval's order: how near a query the candidate is, which words alone do not say."""
-    bm25, cosines = retrieval_scores(catalog, encoder, rows)
+    bm25, cosines = retrieval_scores(catalog, encoder, rows, vectors)
     queries = list_numbers([row["query"] for row in rows])
     return retrieval_order(np.array(cosines), np.array(bm25), queries)

@@ -23,6 +23,7 @@ from tasks.exchange import (
     calibrating_rows,
     distributions,
     golden_rows,
+    known_vectors,
     shown_rows,
 )
 from tasks.run import current_run
@@ -82,7 +83,7 @@ def evaluate_tier(
 
 @step
 def evaluate_baselines(
-    domain: Domain, encoder: BaseModelSettings, impressions: Artifact | None
+    domain: Domain, vectors: Artifact, encoder: BaseModelSettings, impressions: Artifact | None
 ) -> Artifact:
     """BM25 and the untouched encoder's cosine on the same rows as the tiers."""
     base = BaseModel(**encoder.model_dump())
@@ -90,7 +91,8 @@ def evaluate_baselines(
     def build(bench: Workbench) -> Counts:
         catalog = Catalog.load(domain.catalog.folder)
         rows = [*golden_rows(domain, "sealed"), *shown_rows(impressions, "held_out")]
-        bm25, cosine = retrieval_scores(catalog, TextEncoder.of(base), rows)
+        known = known_vectors(vectors)
+        bm25, cosine = retrieval_scores(catalog, TextEncoder.of(base), rows, known)
         write_table(bench.out / LOGITS, {"bm25": bm25, "embedding": cosine})
         return {"pairs": len(rows)}
 
@@ -99,7 +101,7 @@ def evaluate_baselines(
         build,
         module=__name__,
         settings={"encoder": base.fingerprint()},
-        upstream=[domain.golden, domain.catalog, impressions],
+        upstream=[domain.golden, domain.catalog, vectors, impressions],
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tasks.core.retrieval.first_stage import retrieval_order
 from tasks.core.store.artifacts import Artifact
-from tasks.core.tables import Row, read_rows
+from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.training.loop import Optimization
 from tasks.core.training.scorer import CARD, Goal, goals_of
 from tasks.settings import TrainingSettings
@@ -24,6 +24,7 @@ GOLDEN = "golden.parquet"
 QUERIES = "queries.parquet"
 WRITTEN = "written.parquet"
 LOG = "impressions.parquet"
+VECTORS = "document_vectors.parquet"
 PAIRS = "pairs.parquet"
 PEOPLE = "people_grades.parquet"
 VERDICT, CANARIES = "verdict.json", "canaries.measured.json"
@@ -82,6 +83,13 @@ def taught_goals(scorer: Artifact) -> tuple[Goal, ...]:
 def golden_rows(domain: Domain, split: str) -> list[Row]:
     """Golden rows of one split."""
     return [row for row in read_rows(domain.golden.file(GOLDEN)) if row["split"] == split]
+
+
+def known_vectors(vectors: Artifact) -> dict[str, npt.NDArray[np.float32]]:
+    """Embeddings of documents by doc_id."""
+    table = read_table(vectors.file(VECTORS)).combine_chunks()
+    flat = table["vector"].combine_chunks().flatten().to_numpy()
+    return dict(zip(table["doc_id"].to_pylist(), flat.reshape(len(table), -1), strict=True))
 
 
 def rows_to_edit(domain: Domain, most: int) -> list[Row]:

@@ -9,14 +9,18 @@ from tasks.core.retrieval.first_stage import retrieval_scores
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, columns_of, read_rows, write_table
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import GOLDEN, PAIR_COLUMNS, PEOPLE, Domain, use_of
+from tasks.exchange import GOLDEN, PAIR_COLUMNS, PEOPLE, Domain, known_vectors, use_of
 from tasks.settings import BaseModelSettings, MixSettings, PeopleSettings
 from tasks.step import make, step
 
 
 @step
 def gather_people_grades(
-    domain: Domain, encoder: BaseModelSettings, settings: PeopleSettings, mix: MixSettings
+    domain: Domain,
+    vectors: Artifact,
+    encoder: BaseModelSettings,
+    settings: PeopleSettings,
+    mix: MixSettings,
 ) -> Artifact | None:
     """A share of the tune queries with people's grades and retrieval's scores; None for no share.
 
@@ -34,7 +38,7 @@ def gather_people_grades(
         golden = with_choice(read_rows(domain.golden.file(GOLDEN)), mix, has_log=has_log)
         rows = _drawn(golden, text_encoder, settings)
         catalog = Catalog.load(domain.catalog.folder)
-        bm25, cosines = retrieval_scores(catalog, text_encoder, rows)
+        bm25, cosines = retrieval_scores(catalog, text_encoder, rows, known_vectors(vectors))
         graded = [{name: row[name] for name in (*PAIR_COLUMNS, "grade")} for row in rows]
         uses = [use_of(row["query_id"]) for row in rows]
         added = {"bm25": bm25, "cosine": cosines, "weight": [settings.weight] * len(rows)}
@@ -51,7 +55,7 @@ def gather_people_grades(
             "kept_share": kept_share,
             "encoder": base.fingerprint(),
         },
-        upstream=[domain.golden, domain.catalog],
+        upstream=[domain.golden, domain.catalog, vectors],
     )
 
 

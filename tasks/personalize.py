@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.intervals import bootstrap_statistic, number_clusters
-from tasks.core.personalization.document_vectors import document_vectors
 from tasks.core.personalization.effects import PAIR, Effects, PairView, given_to, kinds_of
 from tasks.core.personalization.features import fit_pair_features
 from tasks.core.personalization.game_model import GivenScores, RandomEffect
@@ -19,6 +18,7 @@ from tasks.core.personalization.rows import ScoreTable
 from tasks.core.personalization.selection import Selected, fit_selected, l2_weights
 from tasks.core.personalization.sharded_fit import fit_in_shards
 from tasks.core.ranking import weighted_auc
+from tasks.core.retrieval.document_vectors import Vectors, document_vectors
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import write_json
@@ -31,6 +31,7 @@ from tasks.exchange import (
     PERSONALIZATION,
     SCORER,
     Domain,
+    known_vectors,
     personal_rows,
 )
 from tasks.personal_settings import EffectSettings, PersonalizationSettings
@@ -48,6 +49,7 @@ def personalize(
     domain: Domain,
     scorer: Artifact,
     impressions: Artifact | None,
+    vectors: Artifact,
     encoder: BaseModelSettings,
     settings: PersonalizationSettings,
 ) -> Artifact | None:
@@ -65,7 +67,7 @@ def personalize(
 
     def build(bench: Workbench) -> Counts:
         shown = _Shown.read(domain, scorer, [*fitting, *later], len(fitting))
-        selected, effects = _fit(shown, base, settings, bench.scratch)
+        selected, effects = _fit(shown, known_vectors(vectors), base, settings, bench.scratch)
         personal = effects.logits(shown.later, shown.clicks[shown.n_fitting :], shown.catalog)
         effects.save(bench.out / EFFECTS)
         write_table(
@@ -87,7 +89,7 @@ def personalize(
             **settings.model_dump(mode="json", exclude={"shards"}),
             "encoder": base.fingerprint(),
         },
-        upstream=[domain.catalog, scorer, impressions],
+        upstream=[domain.catalog, scorer, impressions, vectors],
     )
 
 
@@ -124,10 +126,17 @@ class _Shown:
 
 
 def _fit(
-    shown: _Shown, base: BaseModel, settings: PersonalizationSettings, scratch: Path
+    shown: _Shown,
+    vectors: Vectors,
+    base: BaseModel,
+    settings: PersonalizationSettings,
+    scratch: Path,
 ) -> tuple[Selected, Effects]:
-    """Effects on the fitting rows, their passes chosen on the latest of these."""
-    view = _view(shown, base, settings)
+    """Effects on the fitting rows, their passes chosen on the latest of these.
+
+    ``vectors`` are those of documents known by now.
+    """
+    view = _view(shown, vectors, base, settings)
     own = shown.clicks[: shown.n_fitting]
     effects = [_effect(one, settings.seed) for one in settings.coordinates]
     rows = view.rows(shown.fitting, own, [one.entity for one in effects], shown.catalog)
@@ -148,9 +157,11 @@ def _fit(
     return selected, Effects(selected.model, view, int(seconds.max()))
 
 
-def _view(shown: _Shown, base: BaseModel, settings: PersonalizationSettings) -> PairView:
+def _view(
+    shown: _Shown, known: Vectors, base: BaseModel, settings: PersonalizationSettings
+) -> PairView:
     doc_ids = (row["doc_id"] for row in shown.rows)
-    vectors = document_vectors(TextEncoder.of(base), shown.catalog, doc_ids)
+    vectors = document_vectors(TextEncoder.of(base), shown.catalog, doc_ids, known)
     feature_map = fit_pair_features(
         np.array(list(vectors.values())),
         shown.clicks[: shown.n_fitting, None],

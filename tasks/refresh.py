@@ -16,7 +16,6 @@ from tasks.core.environment import environment, lock_sha256
 from tasks.core.errors import CookbookError
 from tasks.core.forgotten_members import ForgottenMembers
 from tasks.core.intervals import Interval
-from tasks.core.personalization.document_vectors import document_vectors
 from tasks.core.personalization.effects import Effects
 from tasks.core.personalization.forgotten_effects import without_members
 from tasks.core.personalization.refresh import (
@@ -27,6 +26,7 @@ from tasks.core.personalization.refresh import (
 )
 from tasks.core.personalization.sharded_fit import fit_in_shards
 from tasks.core.promotion import decide_refresh
+from tasks.core.retrieval.document_vectors import document_vectors
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import MANIFEST as ARTIFACT_MANIFEST
 from tasks.core.store.artifacts import Artifact, Counts, Workbench, store_root
@@ -189,7 +189,7 @@ def _with_new_documents(
     unseen = {row["doc_id"] for row in new.rows} - known.keys()
     if not unseen:
         return effects
-    found = document_vectors(TextEncoder.of(base), catalog, unseen)
+    found = document_vectors(TextEncoder.of(base), catalog, unseen, {})
     vectors = dict(sorted({**known, **found}.items()))
     return replace(effects, view=replace(effects.view, vectors=vectors))
 

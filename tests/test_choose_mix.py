@@ -14,7 +14,7 @@ from tasks.run import open_run
 from tasks.settings import MixSettings, PeopleSettings, SynthesisSettings
 from tasks.synthesize import synthesize
 from tests.test_distill import made
-from tests.test_people_grades import ENCODER, golden, write_catalog
+from tests.test_people_grades import ENCODER, golden, write_catalog, write_vectors
 
 TRIED = MixSettings(alphas=(0.3,))
 
@@ -42,7 +42,8 @@ def test_no_query_that_students_are_chosen_on_is_labeled_or_graded_for_them(
             read_rows(steps[0].fn(domain, None, ENCODER, settings, mix).file(PAIRS))
             for mix in (TRIED, MixSettings())
         )
-        people = steps[1].fn(domain, ENCODER, PeopleSettings(), TRIED)
+        vectors = made("document_vectors", write_vectors)
+        people = steps[1].fn(domain, vectors, ENCODER, PeopleSettings(), TRIED)
         graded = {row["query_id"] for row in read_rows(people.file("people_grades.parquet"))}
     labeled = {row["query_id"] for row in after}
     assert not kept & (labeled | graded)

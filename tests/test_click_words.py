@@ -21,6 +21,7 @@ from tasks.run import open_run
 from tasks.settings import BaseModelSettings, ClickWordsSettings
 from tests.core.training.tiny import tiny_scorer
 from tests.test_distill import made
+from tests.test_people_grades import write_vectors
 
 PROJECT = Path(__file__).resolve().parents[1]
 ENCODER = BaseModelSettings(source="random_encoder", name="tiny")
@@ -72,8 +73,9 @@ def learned(store: Path, settings: ClickWordsSettings) -> Artifact | None:
         policy, catalog = made("policy", write_policy), made("catalog", write_catalog)
         domain = Domain(policy, catalog, catalog, None, None, None)
         transfer, log = made("transfer_set", write_transfer), made("impressions", write_log)
-        assert step.fn(domain, transfer, None, ENCODER, settings) is None
-        found: Artifact | None = step.fn(domain, transfer, log, ENCODER, settings)
+        vectors = made("document_vectors", write_vectors)
+        assert step.fn(domain, transfer, None, vectors, ENCODER, settings) is None
+        found: Artifact | None = step.fn(domain, transfer, log, vectors, ENCODER, settings)
     return found
 
 

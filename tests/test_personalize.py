@@ -24,6 +24,6 @@ def test_effects_that_later_rows_cannot_test_are_not_fitted(tmp_path: Path) -> N
     with open_run(tmp_path, "toy") as run:
         log = made("impressions", lambda out: write_table(out / IMPRESSIONS, columns_of(rows)))
         domain = Domain(log, log, log, None, log, None)
-        found = step.fn(domain, log, log, base, PersonalizationSettings())
+        found = step.fn(domain, log, log, log, base, PersonalizationSettings())
     assert found is None
     assert [one["reason"] for one in run.skipped] == [UNTOLD]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from tasks.core.domain.catalog import Catalog
 from tasks.core.retrieval.bm25 import Bm25Index
+from tasks.core.retrieval.document_vectors import MAX_TOKENS, Vectors, document_vectors
 from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.tables import Row
 
@@ -31,9 +32,12 @@ def retrieval_order(cosines: Floats, bm25: Floats, queries: npt.NDArray[np.int64
 
 
 def retrieval_scores(
-    catalog: Catalog, encoder: TextEncoder, rows: Sequence[Row]
+    catalog: Catalog, encoder: TextEncoder, rows: Sequence[Row], known: Vectors
 ) -> tuple[list[float], list[float]]:
-    """BM25 and cosine of each row's query and document, both (rows,), whoever found the pair."""
+    """BM25 and cosine of each row's query and document, both (rows,), whoever found the pair.
+
+    ``known`` are vectors of documents that need not be embedded again.
+    """
     index = Bm25Index(catalog.retrieval_texts())
     places = {doc_id: place for place, doc_id in enumerate(catalog.documents)}
     asked: dict[str, list[int]] = defaultdict(list)
@@ -43,13 +47,8 @@ def retrieval_scores(
     # One query at a time: scores of all documents for all queries of a log would take gigabytes.
     for query, numbers in asked.items():
         bm25[numbers] = index.scores(query)[[places[rows[n]["doc_id"]] for n in numbers]]
-    return bm25.tolist(), _cosines(encoder, catalog, rows)
-
-
-def _cosines(encoder: TextEncoder, catalog: Catalog, rows: Sequence[Row]) -> list[float]:
-    texts = sorted({row["query"] for row in rows})
-    queries = dict(zip(texts, encoder.embed(texts, max_tokens=64), strict=True))
-    doc_ids = sorted({row["doc_id"] for row in rows})
-    judged = [catalog.judged_text(doc_id) for doc_id in doc_ids]
-    documents = dict(zip(doc_ids, encoder.embed(judged, max_tokens=64), strict=True))
-    return [float(queries[row["query"]] @ documents[row["doc_id"]]) for row in rows]
+    texts = sorted(asked)
+    queries = dict(zip(texts, encoder.embed(texts, max_tokens=MAX_TOKENS), strict=True))
+    documents = document_vectors(encoder, catalog, (row["doc_id"] for row in rows), known)
+    cosines = [float(queries[row["query"]] @ documents[row["doc_id"]]) for row in rows]
+    return bm25.tolist(), cosines

@@ -48,7 +48,7 @@ def test_every_row_gets_its_own_querys_score_of_its_own_document():
     asked = [("nurse", "d3"), ("pilot", "d1"), ("nurse", "d1"), ("pilot", "d2"), ("nurse", "d3")]
     rows = [{"query": query, "doc_id": name} for query, name in asked]
     encoder = TextEncoder.of(BaseModel("random_encoder", "tiny"))
-    bm25, cosines = retrieval_scores(catalog, encoder, rows)
+    bm25, cosines = retrieval_scores(catalog, encoder, rows, {})
     index, places = Bm25Index(catalog.retrieval_texts()), [*documents]
     assert bm25 == [index.scores(query)[places.index(name)] for query, name in asked]
     assert bm25[1] == 0 < min(bm25[0], bm25[2], bm25[3])
