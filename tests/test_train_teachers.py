@@ -113,7 +113,7 @@ def test_a_mistyped_folder_is_told_before_any_teacher_trains(
     """The steps before it are stood for; one that trains would fail on what they give."""
     before = (
         "announce ingest prepare_judge validate_judge watch_canaries write_llm_queries synthesize "
-        "label label_again gather_people_grades"
+        "label label_again embed_graded gather_people_grades"
     )
     for name in before.split():
         monkeypatch.setattr(flow, name, lambda *_: None)
