@@ -84,7 +84,7 @@ def cookbook(
         by_policy, by_clicks = (
             store_labels(name, data, one, transfer, s) for name, one in teachers.items()
         )
-        vectors = embed_shown(data, graded, s.encoder)
+        vectors = embed_shown(data, graded, clicks, s.encoder)
         by_words = learn_click_words(data, transfer, clicks, vectors, s.encoder, s.click_words)
         if until == "train":
             return {}

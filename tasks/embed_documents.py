@@ -10,7 +10,7 @@ from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import read_table, write_table
 from tasks.core.training.base_models import BaseModel
-from tasks.exchange import GOLDEN, LOG, VECTORS, Domain, known_vectors
+from tasks.exchange import GOLDEN, IMPRESSIONS, VECTORS, Domain, known_vectors
 from tasks.settings import BaseModelSettings
 from tasks.step import make, step
 
@@ -38,27 +38,29 @@ def embed_graded(domain: Domain, encoder: BaseModelSettings) -> Artifact:
 
 
 @step
-def embed_shown(domain: Domain, graded: Artifact, encoder: BaseModelSettings) -> Artifact:
-    """The graded ones' vectors and those of documents in the log, where there is one.
+def embed_shown(
+    domain: Domain, graded: Artifact, impressions: Artifact | None, encoder: BaseModelSettings
+) -> Artifact:
+    """The graded ones' vectors and those of documents in the impressions drawn, if any.
 
-    What else a stage needs (candidates that a judge alone saw) it embeds itself: a catalog may
-    hold many more documents than anybody asks for.
+    What else a stage needs (candidates that a judge alone saw, or of the whole log) it embeds
+    itself: a catalog may hold many more documents than anybody asks for.
     """
-    if domain.impressions is None:
+    if impressions is None:
         return graded
-    base, log = BaseModel(**encoder.model_dump()), domain.impressions
+    base = BaseModel(**encoder.model_dump())
 
     def build(bench: Workbench) -> Counts:
         known = known_vectors(graded)
-        doc_ids = pc.unique(read_table(log.file(LOG), ["doc_id"])["doc_id"]).to_pylist()
-        return _write(bench, domain, base, {*known, *doc_ids}, known)
+        shown = pc.unique(read_table(impressions.file(IMPRESSIONS), ["doc_id"])["doc_id"])
+        return _write(bench, domain, base, {*known, *shown.to_pylist()}, known)
 
     return make(
         "shown_vectors",
         build,
         module=__name__,
         settings={"encoder": base.fingerprint()},
-        upstream=[domain.catalog, log, graded],
+        upstream=[domain.catalog, impressions, graded],
     )
 
 

@@ -12,7 +12,7 @@ from tasks.core.retrieval.embeddings import TextEncoder
 from tasks.core.tables import write_table
 from tasks.core.training.base_models import BaseModel
 from tasks.embed_documents import embed_graded, embed_shown
-from tasks.exchange import GOLDEN, LOG, Domain, known_vectors
+from tasks.exchange import GOLDEN, IMPRESSIONS, Domain, known_vectors
 from tasks.run import open_run
 from tests.test_distill import made
 from tests.test_people_grades import DOCUMENT_ROWS, ENCODER, write_catalog
@@ -27,13 +27,13 @@ def test_documents_that_are_graded_or_shown_are_embedded_as_the_encoder_does(
     with open_run(tmp_path, "toy"):
         catalog = made("catalog", write_catalog)
         golden = made("golden", lambda out: write_table(out / GOLDEN, {"doc_id": ids[:1] * 3}))
-        log = made("impression_log", lambda out: write_table(out / LOG, {"doc_id": ids[1:2] * 2}))
-        domain = Domain(golden, golden, catalog, None, log, None)
+        shown = {"doc_id": ids[1:2] * 2}
+        drawn = made("impressions", lambda out: write_table(out / IMPRESSIONS, shown))
+        domain = Domain(golden, golden, catalog, None, drawn, None)
         made_of_grades = STEPS[0].fn(domain, ENCODER)
         graded = known_vectors(made_of_grades)
-        both = known_vectors(STEPS[1].fn(domain, made_of_grades, ENCODER))
-        without_log = Domain(golden, golden, catalog, None, None, None)
-        assert STEPS[1].fn(without_log, made_of_grades, ENCODER) is made_of_grades
+        both = known_vectors(STEPS[1].fn(domain, made_of_grades, drawn, ENCODER))
+        assert STEPS[1].fn(domain, made_of_grades, None, ENCODER) is made_of_grades
     encoder = TextEncoder.of(BaseModel(**ENCODER.model_dump()))
     texts = [Catalog.load(catalog.folder).judged_text(doc_id) for doc_id in ids[:2]]
     assert list(both) == ids[:2]
