@@ -111,7 +111,10 @@ def import_sheets(
             f"{target}. Fill in the grades, and import again with --settled {target}."
         )
     check_golden(output, pairs)
-    print(f"{write_golden(output, pairs)} pairs in {output}.")
+    written = write_golden(output, pairs)
+    ungraded = len(pairs) - written
+    left_out = f"; {ungraded} without a grade are left out" if ungraded else ""
+    print(f"{written} pairs in {output}{left_out}.")
 
 
 @golden.command
