@@ -18,6 +18,7 @@ from flows.commands.options import (
     existing_store,
     registry_folder,
 )
+from tasks.core.errors import CookbookError
 
 if TYPE_CHECKING:
     from tasks.core.forgetting import Forgotten
@@ -208,7 +209,7 @@ def _own_files(golden: Path, member_id: str) -> Iterator[str]:
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     """Who would grade, how often, for how much money and time, and the first prompt."""
     from tasks.core.labeling.address import OPENAI
-    from tasks.llm_judge import judge_cost, settle_judge
+    from tasks.llm_judge import beyond_budget, judge_cost, settle_judge
 
     settled, choice = settle_judge(settings, paths)
     judge = settled.judge
@@ -220,6 +221,11 @@ def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     cost = judge_cost(settled, judge, paths)
     yield f"{judge.model} at {judge.base_url or OPENAI}: an LLM, {_price(cost.usd)}"
     yield f"never above ${judge.budget_usd:,.2f} (--budget-usd); --judge embedded costs nothing"
+    if beyond := beyond_budget(judge, cost.usd):
+        yield beyond.strip()
+    for missing in {_missing_key(one): None for one in (judge, *settled.labels.cheap_judges)}:
+        if missing:
+            yield f"a run would stop before its first call. {missing}"
     yield ", ".join(f"{calls:,} calls for {purpose}" for purpose, calls in cost.calls.items())
     if cost.at_half_price:
         yield f"{cost.at_half_price:,} of them by the Batch API, at half the price"
@@ -238,6 +244,19 @@ def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     else:
         size = sum(len(message["content"]) for message in cost.plan.first_prompt)
         yield f"the first prompt has {size:,} characters: --show-prompt prints it"
+
+
+def _missing_key(judge: Any) -> str:
+    """What a run would say of the judge's key; empty where it is there, or in a Secret block."""
+    from tasks.core.labeling.endpoint import api_key
+    from tasks.llm_judge import remote_endpoint
+
+    if judge.api_key_block is None:
+        try:
+            api_key(remote_endpoint(judge))
+        except CookbookError as error:
+            return str(error)
+    return ""
 
 
 def _price(usd: float | None) -> str:
