@@ -30,7 +30,7 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
     Args:
         show_prompt: print the first prompt that an LLM would be sent, in full.
     """
-    from flows.needs import needed_bytes
+    from flows.needs import check_packages, needed_bytes
     from tasks.core.domain.paths import find_domain
     from tasks.core.labeling.journal import answered_keys
     from tasks.core.store.room import check_room, free_bytes, in_words
@@ -54,6 +54,7 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
         print(f"{role + ':':<16}{shape.layers} layers, {shape.mlp_share:.0%} of each MLP")
     needed = needed_bytes(settings, paths)
     print(f"{'disk:':<13}at most {in_words(needed)}, {in_words(free_bytes(options.store))} free")
+    check_packages(settings, paths)
     check_room(options.store, needed)
 
 
