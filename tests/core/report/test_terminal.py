@@ -53,6 +53,20 @@ def test_the_table_has_every_model_whole_on_a_terminal_of_80_columns() -> None:
     assert "…" not in "".join(lines)
 
 
+def test_what_is_not_measured_is_a_dash_that_the_caption_explains() -> None:
+    """As the kappa of a click teacher, which gives no grades, in every run with clicks."""
+    report = full_report()
+    assert "-: not measured" not in "\n".join(_printed(report))
+    for tier in report["tiers"]:
+        if tier["role"] == "click_teacher":
+            tier["golden"]["kappa"] = None
+    lines = _printed(report)
+    (teacher,) = [line.split() for line in lines if line.strip().startswith("Click teacher")]
+    assert teacher[6] == "-"
+    assert "-: not measured" in lines[-1]
+    assert "…" not in "".join(lines)
+
+
 def test_without_clicks_the_table_says_so_instead_of_showing_empty_columns() -> None:
     text = "\n".join(_printed(minimal_report()))
     assert "clicks: not measured" in text
