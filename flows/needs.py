@@ -1,4 +1,4 @@
-"""What a run will need, told before it starts: packages, and disk by an estimate."""
+"""What a run will need, told before it starts: packages, base models, and disk by an estimate."""
 
 import re
 from importlib.util import find_spec
@@ -37,6 +37,21 @@ def check_packages(settings: Settings, paths: DomainPaths) -> None:
                 f"`pip install --editable '.[{extra}]' --constraint constraints.txt`, or set "
                 f"{instead}."
             )
+
+
+def check_bases(settings: Settings) -> None:
+    """Pass if each base model from the hub can be had: the judge is billed before any is loaded.
+
+    Raises:
+        CookbookError: one cannot.
+    """
+    roles = (settings.policy_teacher, settings.click_teacher, settings.assistant, settings.student)
+    bases = [settings.encoder, *(role.base for role in (*roles, settings.pruned_student))]
+    named = dict.fromkeys(base for base in bases if base is not None and base.source == "hub")
+    for base in named:
+        from tasks.core.training.base_models import BaseModel
+
+        BaseModel(**base.model_dump()).check()
 
 
 def needed_bytes(settings: Settings, paths: DomainPaths) -> int:

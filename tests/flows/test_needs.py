@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.needs import check_packages, needed_bytes
+from flows.needs import check_bases, check_packages, needed_bytes
 from flows.profiles import PROFILES, changed, laptop, single_gpu, smoke
 from tasks.core.domain.paths import find_domain
 from tasks.core.errors import CookbookError
@@ -69,3 +69,14 @@ def test_the_gpu_installation_has_what_the_gpu_profiles_tune_with() -> None:
     ]
     assert any(profile().personalization.tuning_trials for profile in PROFILES.values())
     assert "relevance-cookbook[tuning]" in extras["gpu"]
+
+
+def test_a_base_that_cannot_be_had_is_told_before_labels_are_paid(tmp_path: Path) -> None:
+    """A student's base is loaded hours after the judge was billed."""
+    mistyped = BaseModelSettings(source="hub", name=str(tmp_path / "no_such_model"))
+    with pytest.raises(CookbookError, match=r"no_such_model.* is not to be had .*`hf download"):
+        check_bases(changed(laptop(), student=changed(laptop().student, base=mistyped)))
+    check_bases(laptop())
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    there = BaseModelSettings(source="hub", name=str(tmp_path))
+    check_bases(changed(laptop(), student=changed(laptop().student, base=there)))
