@@ -84,6 +84,15 @@ def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
     assert "http://" not in page.replace("http://evil.example", "")
 
 
+def test_a_sheet_is_not_named_as_its_page(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page would be written over it."""
+    said = refused(capsys, "sample", tmp_path / "sheet.html", root=root)
+    assert f"such as {tmp_path / 'sheet.csv'}" in said
+    assert not (tmp_path / "sheet.html").exists()
+
+
 def test_a_sample_is_drawn_beside_a_training(root: Path, tmp_path: Path) -> None:
     """It only looks at the last labels; a training holds the store for hours."""
     store = tmp_path / "runs"
