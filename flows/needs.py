@@ -1,9 +1,11 @@
-"""How much disk a run will need, estimated from its settings before it starts."""
+"""What a run will need, told before it starts: packages, base models, and disk by an estimate."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from tasks.core.domain.paths import DomainPaths
+from tasks.core.errors import CookbookError
 from tasks.settings import BaseModelSettings, DistillationSettings, Settings
 
 BYTES_PER_WEIGHT = 4  # trained scorers are stored as float32
@@ -15,6 +17,41 @@ BYTES_PER_PAIR = 8_000  # pair, judgment, the judge's raw reply in the journal, 
 BYTES_PER_IMPRESSION = 1_000
 # Tables, vectors and random effects made of the user's files, against those files' own size.
 TIMES_DOMAIN = 10
+
+
+def check_packages(settings: Settings, paths: DomainPaths) -> None:
+    """Pass if what personalization imports is there: it comes after the labels are paid for.
+
+    Raises:
+        CookbookError: a package that the settings ask for is not installed.
+    """
+    personal = settings.personalization
+    asked = {
+        "optuna": ("tuning", "personalization.tuning_trials to 0", personal.tuning_trials),
+        "ray": ("ray", "personalization.shards.ray_address to null", personal.shards.ray_address),
+    }
+    for package, (extra, instead, wanted) in asked.items():
+        if wanted and paths.impressions is not None and find_spec(package) is None:
+            raise CookbookError(
+                f"Personalization needs {package} by these settings, and it is not installed. Run "
+                f"`pip install --editable '.[{extra}]' --constraint constraints.txt`, or set "
+                f"{instead}."
+            )
+
+
+def check_bases(settings: Settings) -> None:
+    """Pass if each base model from the hub can be had: the judge is billed before any is loaded.
+
+    Raises:
+        CookbookError: one cannot.
+    """
+    roles = (settings.policy_teacher, settings.click_teacher, settings.assistant, settings.student)
+    bases = [settings.encoder, *(role.base for role in (*roles, settings.pruned_student))]
+    named = dict.fromkeys(base for base in bases if base is not None and base.source == "hub")
+    for base in named:
+        from tasks.core.training.base_models import BaseModel
+
+        BaseModel(**base.model_dump()).check()
 
 
 def needed_bytes(settings: Settings, paths: DomainPaths) -> int:

@@ -36,6 +36,7 @@ def ingest(domain: str, root: Path, settings: GoldenSettings) -> Domain:
     if paths.impressions is None:
         for part in ("click_teacher", "personalization"):
             current_run().skip(part, NO_CLICKS)
+    _tell_unused_dimensions(policy, golden)
     traffic, impressions = _traffic(paths), _impressions(paths, catalog)
     _check_queries(paths, golden, traffic, impressions)
     return Domain(policy, golden, catalog, traffic, impressions, _data_card(paths))
@@ -53,6 +54,19 @@ def _check_queries(
             texts.add(row["query_id"], row["query"], str(paths.queries))
     if impressions is not None and paths.impressions is not None:
         add_queries(texts, read_table(impressions.file(LOG), names), paths.impressions)
+
+
+def _tell_unused_dimensions(policy: Artifact, golden: Artifact) -> None:
+    """A mistyped column would switch off the check of the judge on that dimension unseen."""
+    known = [one.id for one in parse_policy(policy.file(POLICY)).dimensions]
+    rows = read_rows(golden.file(GOLDEN), ["dimensions"])
+    graded = {one["id"] for row in rows for one in row["dimensions"]}
+    if unknown := sorted(graded - set(known)):
+        current_run().skip(
+            "grades by dimension",
+            f"golden.csv grades {', '.join(unknown)}, of which the policy has no dimension; its "
+            f"columns would be {', '.join(f'dim_{name}' for name in known)}",
+        )
 
 
 def _policy(paths: DomainPaths) -> Artifact:

@@ -166,8 +166,18 @@ def _about_to_pay(judge: JudgeSettings, usd: float | None) -> str:
     price = "a price nobody lists" if usd is None else f"about ${usd:,.2f}"
     return (
         f"An LLM grades: {judge.model} at {judge.base_url or OPENAI}, {price}, never above "
-        f"budget_usd = ${judge.budget_usd:,.2f}. --judge embedded keeps to the judge that costs "
-        "nothing."
+        f"budget_usd = ${judge.budget_usd:,.2f}.{beyond_budget(judge, usd)} --judge embedded keeps "
+        "to the judge that costs nothing."
+    )
+
+
+def beyond_budget(judge: JudgeSettings, usd: float | None) -> str:
+    """What to know of an estimate above the budget before it is spent; empty of one within."""
+    if usd is None or usd <= judge.budget_usd:
+        return ""
+    return (
+        " That is more than the budget: the run may end with it spent, its answers kept and "
+        "nothing trained. Raise --budget-usd or label fewer pairs."
     )
 
 

@@ -84,6 +84,15 @@ def test_a_sample_is_a_sheet_and_a_page_to_grade_in(
     assert "http://" not in page.replace("http://evil.example", "")
 
 
+def test_a_sheet_is_not_named_as_its_page(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page would be written over it."""
+    said = refused(capsys, "sample", tmp_path / "sheet.html", root=root)
+    assert f"such as {tmp_path / 'sheet.csv'}" in said
+    assert not (tmp_path / "sheet.html").exists()
+
+
 def test_a_sample_is_drawn_beside_a_training(root: Path, tmp_path: Path) -> None:
     """It only looks at the last labels; a training holds the store for hours."""
     store = tmp_path / "runs"
@@ -251,3 +260,14 @@ def test_a_file_that_is_not_there_is_one_sentence(
         assert end.value.code == 2
         assert error.startswith("cookbook: ")
         assert error.count("\n") == 1
+
+
+def test_pairs_that_nobody_graded_are_counted_and_not_passed_over(
+    root: Path, sheet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = graded(read(sheet), off=0)
+    anna, ben, out = tmp_path / "anna.csv", tmp_path / "ben.csv", tmp_path / "golden.csv"
+    for path in (anna, ben):
+        write(path, [*rows[:-1], rows[-1] | {"grade": ""}])
+    golden("import", anna, ben, "--output", out, root=root)
+    assert f"{len(rows) - 1} pairs in {out}; 1 without a grade" in capsys.readouterr().out

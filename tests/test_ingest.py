@@ -82,6 +82,21 @@ def test_a_query_id_that_means_two_queries_in_two_files_is_refused(
         assert said.partition("here and with")[2].partition("Give")[0].strip().endswith(f"{other}.")
 
 
+def test_grades_of_a_dimension_that_the_policy_lacks_are_told(root: Path) -> None:
+    """Mistyped, the column would switch off a check of the judge, and nobody knew."""
+    golden = root / "golden_data" / "shop" / "golden.csv"
+    with golden.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for column, told in (("dim_NEED", 0), ("dim_NEEDS", 1), ("dim_need", 1)):
+        write(golden, [row | {column: row["grade"]} for row in rows])
+        step: Any = ingest
+        with open_run(root / "runs", "shop") as run:
+            step.fn("shop", root, GoldenSettings())
+        found = [one["reason"] for one in run.skipped if one["step"] == "grades by dimension"]
+        assert len(found) == told
+        assert all(column.removeprefix("dim_") in one and "dim_NEED, dim_" in one for one in found)
+
+
 def test_golden_data_without_an_order_is_refused(root: Path) -> None:
     rows = [
         {"query_id": f"g{q}", "query": f"hose {q}", "doc_id": "d1", "grade": q % 3}

@@ -134,6 +134,30 @@ def test_the_plan_says_what_a_judge_would_cost_and_calls_nobody(
     assert "embedded, no LLM: costs nothing" in capsys.readouterr().out
 
 
+def test_the_plan_tells_what_would_stop_a_run_that_was_paid_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No key, or less money than the labels cost: both end a run, the second with it spent."""
+
+    def planned(*more: str) -> str:
+        main(["plan", "--store", str(tmp_path), "--judge", "endpoint", *more])
+        return capsys.readouterr().out
+
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert "would stop before its first call. Expected the key of" in planned()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-own")
+    found = planned()
+    assert "first call" not in found
+    assert "more than the budget: the run may end with it spent" in found
+    assert "more than the budget" not in planned("--budget-usd", "30")
+
+
+def test_an_estimate_above_the_budget_is_told_before_the_first_call() -> None:
+    assert "more than the budget" in choice(KEY, usd=9.0, kind="endpoint").notice
+    assert "more than the budget" not in choice(KEY, usd=4.0, kind="endpoint").notice
+
+
 def test_a_negative_budget_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["plan", "--budget-usd=-1"])

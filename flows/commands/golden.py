@@ -51,6 +51,12 @@ def sample(
             f"more; came --count {count}, --per-query {per_query}, --close-share {close_share:g} "
             f"and --seed {seed}. Give other ones."
         )
+    page = output.with_suffix(".html")
+    if page == output:
+        raise CookbookError(
+            f"A sample is written as a CSV, and as a page of the same name in .html; came {output}."
+            f" Name the CSV, such as {output.with_suffix('.csv')}."
+        )
     check_sheet(output)
     drawn_from = _pool(domain, root, store, per_query, seed)
     chosen = sample_golden(
@@ -59,7 +65,6 @@ def sample(
     shown, policy = drawn_from.shown, drawn_from.policy
     names = [dimension.id for dimension in policy.dimensions]
     write_worksheet(output, chosen, dimensions=names, shown=shown)
-    page = output.with_suffix(".html")
     write_atomically(page, render_worksheet(chosen, policy, shown=shown).encode(), mode=PRIVATE)
     print(f"{len(chosen)} pairs in {output}, and to grade in a browser in {page}.")
     for kind, number in sorted(Counter(pair.kind for pair in chosen).items()):
@@ -111,7 +116,10 @@ def import_sheets(
             f"{target}. Fill in the grades, and import again with --settled {target}."
         )
     check_golden(output, pairs)
-    print(f"{write_golden(output, pairs)} pairs in {output}.")
+    written = write_golden(output, pairs)
+    ungraded = len(pairs) - written
+    left_out = f"; {ungraded} without a grade are left out" if ungraded else ""
+    print(f"{written} pairs in {output}{left_out}.")
 
 
 @golden.command

@@ -18,6 +18,7 @@ from flows.commands.options import (
     existing_store,
     registry_folder,
 )
+from tasks.core.errors import CookbookError
 
 if TYPE_CHECKING:
     from tasks.core.forgetting import Forgotten
@@ -29,7 +30,7 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
     Args:
         show_prompt: print the first prompt that an LLM would be sent, in full.
     """
-    from flows.needs import needed_bytes
+    from flows.needs import check_packages, needed_bytes
     from tasks.core.domain.paths import find_domain
     from tasks.core.labeling.journal import answered_keys
     from tasks.core.store.room import check_room, free_bytes, in_words
@@ -53,6 +54,7 @@ def plan(options: RunOptions = USUAL, *, show_prompt: bool = False) -> None:
         print(f"{role + ':':<16}{shape.layers} layers, {shape.mlp_share:.0%} of each MLP")
     needed = needed_bytes(settings, paths)
     print(f"{'disk:':<13}at most {in_words(needed)}, {in_words(free_bytes(options.store))} free")
+    check_packages(settings, paths)
     check_room(options.store, needed)
 
 
@@ -208,7 +210,7 @@ def _own_files(golden: Path, member_id: str) -> Iterator[str]:
 def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     """Who would grade, how often, for how much money and time, and the first prompt."""
     from tasks.core.labeling.address import OPENAI
-    from tasks.llm_judge import judge_cost, settle_judge
+    from tasks.llm_judge import beyond_budget, judge_cost, settle_judge
 
     settled, choice = settle_judge(settings, paths)
     judge = settled.judge
@@ -220,6 +222,11 @@ def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     cost = judge_cost(settled, judge, paths)
     yield f"{judge.model} at {judge.base_url or OPENAI}: an LLM, {_price(cost.usd)}"
     yield f"never above ${judge.budget_usd:,.2f} (--budget-usd); --judge embedded costs nothing"
+    if beyond := beyond_budget(judge, cost.usd):
+        yield beyond.strip()
+    for missing in {_missing_key(one): None for one in (judge, *settled.labels.cheap_judges)}:
+        if missing:
+            yield f"a run would stop before its first call. {missing}"
     yield ", ".join(f"{calls:,} calls for {purpose}" for purpose, calls in cost.calls.items())
     if cost.at_half_price:
         yield f"{cost.at_half_price:,} of them by the Batch API, at half the price"
@@ -238,6 +245,19 @@ def _judge_lines(settings: Any, paths: Any, show_prompt: bool) -> Iterator[str]:
     else:
         size = sum(len(message["content"]) for message in cost.plan.first_prompt)
         yield f"the first prompt has {size:,} characters: --show-prompt prints it"
+
+
+def _missing_key(judge: Any) -> str:
+    """What a run would say of the judge's key; empty where it is there, or in a Secret block."""
+    from tasks.core.labeling.endpoint import api_key
+    from tasks.llm_judge import remote_endpoint
+
+    if judge.api_key_block is None:
+        try:
+            api_key(remote_endpoint(judge))
+        except CookbookError as error:
+            return str(error)
+    return ""
 
 
 def _price(usd: float | None) -> str:

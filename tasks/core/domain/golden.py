@@ -5,6 +5,7 @@ import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from tasks.core.domain.query_texts import QueryTexts
 from tasks.core.domain.readers import read_csv
 from tasks.core.errors import CookbookError
 from tasks.core.tables import Row
@@ -33,12 +34,12 @@ def read_golden(
             scale, the same pair with two grades, a query_id with two texts, an unknown split.
     """
     rows: dict[str, Row] = {}
-    texts: dict[str, str] = {}
+    texts = QueryTexts()
     for number, raw in read_csv(path, COLUMNS):
         where = f"{path}, line {number}"
         row = _row(raw, where, grade_count, doc_ids)
         _check_member(row["member_id"], where, member_ids)
-        _check_text(row, where, texts)
+        texts.add(row["query_id"], row["query"], where)
         known = rows.setdefault(row["pair_id"], row)
         if known["grade"] != row["grade"]:
             raise CookbookError(
@@ -60,15 +61,6 @@ def _check_member(member_id: str, where: str, known: Collection[str] | None) -> 
         raise CookbookError(
             f"{where}: member_id must be one of the members; {member_id!r} is not among them. Add "
             "the member to the members file, or leave member_id empty where nobody asks."
-        )
-
-
-def _check_text(row: Row, where: str, texts: dict[str, str]) -> None:
-    text = texts.setdefault(row["query_id"], row["query"])
-    if text != row["query"]:
-        raise CookbookError(
-            f"{where}: a query_id has one query; {row['query_id']} came with {text!r} and "
-            f"{row['query']!r}. Give the second query a query_id of its own."
         )
 
 

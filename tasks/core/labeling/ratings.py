@@ -65,8 +65,10 @@ def import_ratings(
     pairs: dict[PairKey, dict[str, str]] = {}
     for table in tables:
         for key, (row, _) in table.items():
-            pairs.setdefault(key, row)
-    return [_join(key, row, tables, settled or {}) for key, row in pairs.items()]
+            pairs[key] = row | pairs.get(key, {})
+    # A sheet exported from the page has no texts, one kept by hand perhaps no dimensions.
+    empty = {name: "" for row in pairs.values() for name in row}
+    return [_join(key, empty | row, tables, settled or {}) for key, row in pairs.items()]
 
 
 def adjudication_list(pairs: Sequence[RatedPair]) -> list[RatedPair]:
@@ -121,7 +123,8 @@ def write_golden(
     """Write golden.csv with the agreed grades, all ratings and a split; returns the rows.
 
     Raises:
-        CookbookError: a pair still waits for a decision, or there are too few queries to split.
+        CookbookError: a pair still waits for a decision, no pair has a grade, or there are too few
+            queries to split.
     """
     open_pairs = len(adjudication_list(pairs))
     if open_pairs:
@@ -130,6 +133,11 @@ def write_golden(
             "the adjudication list and import again."
         )
     graded = [pair for pair in pairs if pair.grade is not None]
+    if not graded:
+        raise CookbookError(
+            f"Golden data are pairs with a grade; the column grade is empty for all {len(pairs)} "
+            "pairs of the sheets. Fill it in, beside the dimensions, and import again."
+        )
     rows = assign_splits(
         [{"query": pair.query, "split": ""} for pair in graded],
         tune_share=tune_share,

@@ -1,8 +1,8 @@
 """A worksheet as one HTML page: the pair beside the policy's clauses, grades exported as CSV.
 
 The page is self-contained, sends nothing, and allows no script but its own: the texts in it are
-strangers'. Grades stay in the browser until they are exported; the CSV is what
-``import_ratings`` reads.
+strangers'. Grades stay in the browser until they are exported, and leaving the page before asks;
+the CSV is what ``import_ratings`` reads.
 """
 
 import base64
@@ -37,7 +37,9 @@ const count = () => {
   const done = pairs.filter(pair => chosen(pair, 'grade') !== '').length;
   document.querySelector('output').textContent = `${done} of ${pairs.length} graded`;
 };
-document.addEventListener('change', count);
+let unsaved = false;
+document.addEventListener('change', () => { unsaved = true; count(); });
+window.addEventListener('beforeunload', event => { if (unsaved) event.preventDefault(); });
 document.querySelector('button').addEventListener('click', () => {
   const row = pair => columns.map(name => quote(pair.dataset[name] ?? chosen(pair, name)));
   const lines = [columns, ...pairs.map(row)].map(cells => cells.join(','));
@@ -45,6 +47,7 @@ document.querySelector('button').addEventListener('click', () => {
   link.href = URL.createObjectURL(new Blob([lines.join('\\n') + '\\n'], {type: 'text/csv'}));
   link.download = 'ratings.csv';
   link.click();
+  unsaved = false;
 });
 count();
 """
@@ -102,5 +105,7 @@ def _choices(pair: str, column: str, title: str, question: str, policy: Policy) 
         f"{level.value} {html.escape(level.name)}</label>"
         for level in policy.grades
     )
+    if column != "grade":  # of what does not apply the cell stays empty; a click can be taken back
+        options += f'<label><input type="radio" name="{group}" value=""> does not apply</label>'
     legend = f"<legend><b>{html.escape(title)}</b> {html.escape(question)}</legend>"
     return f'<fieldset data-name="{html.escape(column, quote=True)}">{legend}{options}</fieldset>'

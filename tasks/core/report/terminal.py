@@ -19,6 +19,8 @@ from tasks.core.report.schema import Report
 from tasks.core.report.sections.verdict import verdict_headline, verdict_sentence
 from tasks.core.text import sanitize
 
+# What is not measured, in a cell too narrow for the words.
+_NOTHING = "-"
 _BASELINES = {"bm25": "BM25", "embedding": "Embedding"}
 
 
@@ -48,24 +50,25 @@ def judge_line(report: Report) -> str:
 def summary_table(report: Report) -> Table:
     """A row per model and per untrained baseline: quality, share kept, clicks, size and speed.
 
-    Fits 80 columns, so that a dash stands for what was not measured; without clicks their two
-    columns are left out and the caption says so.
+    Fits 80 columns; without clicks their two columns are left out and the caption says so.
     """
     clicks = any(tier["clicks"] for tier in report["tiers"])
     title = Text(sanitize(f"{report['domain']}, policy {report['policy_version']}"))
     measured = "clicks: AUC" if clicks else "clicks: not measured"
-    caption = f"kept: share of the teacher's; {measured}; -: not measured"
+    rows = [_tier(tier, clicks) for tier in report["tiers"]]
+    missing = f"; {_NOTHING}: not measured" if any(_NOTHING in row for row in rows) else ""
+    caption = f"kept: share of the teacher's; {measured}{missing}"
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Model", no_wrap=True)
     click_names = ("clicks", "kept") if clicks else ()
     for name in ("NDCG@10", "kept", *click_names, "kappa", "size", "pairs/s"):
         table.add_column(name, justify="right")
-    for tier in report["tiers"]:
-        table.add_row(*_short(_tier(tier, clicks)))
+    for row in rows:
+        table.add_row(*row)
     table.add_section()
     for key, name in _BASELINES.items():
         if key in report["baselines"]:
-            table.add_row(name, *_short(_baseline(report["baselines"][key], clicks)))
+            table.add_row(name, *_baseline(report["baselines"][key], clicks))
     return table
 
 
@@ -73,7 +76,7 @@ def _tier(tier: Mapping[str, Any], clicks: bool) -> list[str]:
     golden, kept = tier["golden"], tier["kept"]
     clicked = (tier["clicks"] or {}).get("clicked")
     auc = decimal(clicked["value"]) if clicked else NOT_MEASURED
-    return [
+    cells = [
         words(tier["role"]),
         decimal(golden["ndcg_at_10"]),
         _share(kept["ndcg_at_10"]),
@@ -82,15 +85,12 @@ def _tier(tier: Mapping[str, Any], clicks: bool) -> list[str]:
         parameters(tier["parameters"]),
         rate(tier["pairs_per_second"]),
     ]
+    return [_NOTHING if cell == NOT_MEASURED else cell for cell in cells]
 
 
 def _baseline(baseline: Mapping[str, Any], clicks: bool) -> list[str]:
     auc = [decimal(baseline["click_auc"])] if clicks else []
     return [decimal(baseline["ndcg_at_10"]), "", *auc]
-
-
-def _short(cells: list[str]) -> list[str]:
-    return ["-" if cell == NOT_MEASURED else cell for cell in cells]
 
 
 def _share(interval: Mapping[str, Any] | None) -> str:

@@ -60,6 +60,23 @@ class BaseModel:
         config = AutoConfig.from_pretrained(self.name, revision=self.revision)
         return _has_language_head(config)
 
+    def check(self) -> None:
+        """Ask for the configuration, which tells a mistyped name before anything is trained.
+
+        Raises:
+            CookbookError: there is no such folder, nor is the model in the hub's cache or at the
+                hub.
+        """
+        try:
+            self.is_causal()
+        except (OSError, ValueError) as error:
+            raise CookbookError(
+                f"A base model is a local folder, or a name in the hub's cache or at the hub; "
+                f"{self.name!r}, revision {self.revision!r}, is not to be had "
+                f"({str(error).strip().splitlines()[0]}). Mend the name, or run `hf download "
+                f"{self.name}` where there is network."
+            ) from None
+
     def folder(self) -> str:
         return str(embedded_folder()) if self.source == "embedded" else self.name
 

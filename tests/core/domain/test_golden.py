@@ -52,8 +52,13 @@ def test_an_unknown_member_is_no_silent_nobody(tmp_path):
 
 
 def test_a_query_id_with_two_texts_is_refused(tmp_path):
-    with pytest.raises(CookbookError, match="line 5: a query_id has one query; q1 came with"):
+    with pytest.raises(CookbookError, match="line 5: a query_id has one query .* 'q1' came with"):
         _read(tmp_path, *ROWS, "q1,night nurse,d2,1")
+
+
+def test_a_query_may_differ_in_case_and_spaces(tmp_path):
+    """As in all files of a domain: grades that were collected from a log come as members type."""
+    assert len(_read(tmp_path, *ROWS, "q1,  Nurse,d2,1")) == 4
 
 
 def test_what_a_spreadsheet_would_compute_comes_back_as_it_was_sent(tmp_path):

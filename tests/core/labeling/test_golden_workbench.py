@@ -168,3 +168,47 @@ def test_a_grade_off_the_scale_names_its_line(tmp_path: Path, sheets: list[Path]
 def test_one_rater_is_not_enough(sheets: list[Path]) -> None:
     with pytest.raises(CookbookError, match="two or more raters"):
         import_ratings(sheets[:1], grade_count=4)
+
+
+def test_sheets_nobody_graded_are_told_what_to_fill_in(tmp_path: Path) -> None:
+    empty = [sheet_of(tmp_path / name, {"d1": "", "d2": ""}) for name in ("ann.csv", "bob.csv")]
+    pairs = import_ratings(empty, grade_count=4)
+    with pytest.raises(CookbookError, match="column grade is empty for all 2 pairs"):
+        write_golden(tmp_path / "golden.csv", pairs)
+
+
+def test_sheets_may_have_columns_that_the_others_lack(tmp_path: Path) -> None:
+    """What the page exports has no texts; a sheet kept by hand may have no dimensions."""
+    names = ("query_id", "query", "member_id", "doc_id", "document", "dim_NEED", "grade")
+    rows = [
+        ("q1", "one", "", "d1", "a nurse", "2", "3"),
+        ("q2", "two", "", "d2", "a cook", "1", "1"),
+    ]
+
+    def sheet(name: str, columns: tuple[str, ...], *grades: str) -> Path:
+        cells = [dict(zip(names, row, strict=True)) for row in rows]
+        write_csv(
+            tmp_path / name,
+            columns,
+            [row | {"grade": grade} for row, grade in zip(cells, grades, strict=False)],
+        )
+        return tmp_path / name
+
+    bare, exported = (*KEY_COLUMNS, "grade"), (*KEY_COLUMNS, "dim_NEED", "grade")
+    sheets = [
+        sheet("hand.csv", bare, "0"),
+        sheet("page.csv", exported, "3"),
+        sheet("spreadsheet.csv", names, "3", "1"),
+        sheet("another.csv", names, "3", "0"),
+    ]
+    pairs = import_ratings(sheets, grade_count=4)
+    assert [pair.dimension_ratings["NEED"] for pair in pairs] == [
+        (None, 2, 2, 2),
+        (None, None, 1, 1),
+    ]
+    assert measure_raters(pairs, grade_count=4).dimensions["NEED"] is not None
+    write_adjudication(tmp_path / "open.csv", pairs)
+    listed = {
+        row["doc_id"]: row["document"] for _, row in read_worksheet(tmp_path / "open.csv", ())
+    }
+    assert listed == {"d1": "a nurse", "d2": "a cook"}

@@ -18,6 +18,8 @@ from tasks.core.policy import Policy
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 HOSTILE = "</pre><script>document.title='owned'</script><img src=x onerror=alert(1)> & \"quoted\""
+# Whether the page lets a rater leave without being asked.
+LEAVING = "return window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 SAMPLE = [
     Candidate('q"1', "=1+1", "m1", "d1"),
     Candidate("q2", HOSTILE, "", "d2"),
@@ -64,6 +66,14 @@ def test_each_dimension_and_clause_is_on_the_page(policy: Policy) -> None:
     assert text.count("<details>") == len(policy.clauses)
 
 
+def test_a_dimension_may_not_apply_and_a_pair_always_has_a_grade(policy: Policy) -> None:
+    text = render_worksheet(SAMPLE, policy, shown=SHOWN)
+    fields = re.findall(r'<fieldset data-name="(\w+)">(.*?)</fieldset>', text)
+    assert len(fields) == len(SAMPLE) * (len(policy.dimensions) + 1)
+    for name, field in fields:
+        assert ('value="">' in field) == (name != "grade")
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="NO BROWSER: install chromium-driver")
 def test_what_a_rater_clicks_is_what_the_import_reads(policy: Policy, tmp_path: Path) -> None:
@@ -87,6 +97,10 @@ def test_what_a_rater_clicks_is_what_the_import_reads(policy: Policy, tmp_path: 
             for name in ("grade", "dim_NEED"):
                 path = f'fieldset[data-name="{name}"] input[value="{grade}"]'
                 article.find_element(By.CSS_SELECTOR, path).click()
+            for value in ("2", ""):  # a click that is taken back
+                path = f'fieldset[data-name="dim_PLACE"] input[value="{value}"]'
+                article.find_element(By.CSS_SELECTOR, path).click()
+        assert browser.execute_script(LEAVING) is False  # hours of grades would be lost
         assert browser.find_element(By.TAG_NAME, "output").text == "2 of 2 graded"
         browser.find_element(By.TAG_NAME, "button").click()
         exported = tmp_path / "ratings.csv"
@@ -94,6 +108,7 @@ def test_what_a_rater_clicks_is_what_the_import_reads(policy: Policy, tmp_path: 
             if exported.exists():
                 break
             time.sleep(0.1)
+        assert browser.execute_script(LEAVING) is True
         assert not re.search('(^|,)"?=', exported.read_text(), re.MULTILINE)
         pairs = import_ratings([exported, exported], grade_count=4)
     finally:
