@@ -45,12 +45,12 @@ def check_bases(settings: Settings) -> None:
     Raises:
         CookbookError: one cannot.
     """
+    from tasks.core.training.base_models import BaseModel  # with torch, which planning waits for
+
     roles = (settings.policy_teacher, settings.click_teacher, settings.assistant, settings.student)
     bases = [settings.encoder, *(role.base for role in (*roles, settings.pruned_student))]
     named = dict.fromkeys(base for base in bases if base is not None and base.source == "hub")
     for base in named:
-        from tasks.core.training.base_models import BaseModel
-
         BaseModel(**base.model_dump()).check()
 
 
