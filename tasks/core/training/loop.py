@@ -29,7 +29,7 @@ from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import best_device, compute_dtype
+from tasks.core.training.precision import autocast, best_device
 from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
@@ -245,7 +245,7 @@ class _Run:
 
     def _logits(self, rows: Rows) -> Tensor:
         batch = self.plan.batch(self.examples.tokens, rows, self.accelerator.device)
-        with self.accelerator.autocast():
+        with autocast(self.accelerator.device):
             logits: Tensor = self.model(batch)
         return logits
 
@@ -260,9 +260,9 @@ class _Run:
 
 
 def _accelerator() -> Accelerator:
-    device = best_device()
-    mixed = "bf16" if compute_dtype(device) == torch.bfloat16 else "no"
-    accelerator = Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    # Mixed precision is the loop's own: accelerate's ties the model into a ring of references, so
+    # that a model done with would keep its memory on the card until Python looks for rings.
+    accelerator = Accelerator(mixed_precision="no", cpu=best_device().type == "cpu")
     kind = accelerator.distributed_type
     if kind not in WHOLE_MODELS:
         raise CookbookError(
