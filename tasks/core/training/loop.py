@@ -29,7 +29,12 @@ from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import autocast, best_device
+from tasks.core.training.precision import (
+    autocast,
+    best_device,
+    compute_dtype,
+    frozen_matrices_in,
+)
 from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
@@ -115,17 +120,17 @@ def train(
         weight_decay=optimization.weight_decay,
     )
     forward = forward_class(scorer.model, scorer.tokenizer)
-    model, optimizer = accelerator.prepare(forward, optimizer)
     schedule = _schedule(examples.groups, optimization)
     slots = optimization.tokens_per_batch
-    run = _Run(accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots)
-    if checkpoints is not None:
-        run.resume(checkpoints)
-    try:
-        with forward.attention():
+    with frozen_matrices_in(scorer.model, compute_dtype(accelerator.device)), forward.attention():
+        parts = accelerator.prepare(forward, optimizer)
+        run = _Run(accelerator, *parts, scorer, examples, loss, optimization, forward, slots)
+        if checkpoints is not None:
+            run.resume(checkpoints)
+        try:
             run.train_steps(schedule, checkpoints, progress)
-    finally:
-        recompute_layers(scorer.model, on=False)
+        finally:
+            recompute_layers(scorer.model, on=False)
     scorer.model.train(False)
     return run.report(sum(len(rows) for rows in schedule))
 
