@@ -93,6 +93,8 @@ def linkedin() -> Settings:
             learning_rate=1e-5,  # assumed: a tenth of LoRA's rate, since every weight moves
             head_learning_rate=1e-5,
             max_rows=20_000_000,  # all labeled pairs, or all impressions
+            # Assumed: about an hour between two, of which each writes 78 GB.
+            checkpoint_every_steps=5_000,
         ),
     )
     return changed(
@@ -156,7 +158,8 @@ def _gpu_distillation(rows_per_step: int) -> TrainingSettings:
         rows_per_step=rows_per_step,
         tokens_per_batch=rows_per_step * 512,  # one pass a step
         max_rows=2_000_000,  # all 400,000 labeled pairs and all 1,000,000 impressions
-        checkpoint_every_steps=500,  # assumed: some minutes of work between two
+        # Assumed: ten minutes of the assistant's steps between two, of which each writes 17 GB.
+        checkpoint_every_steps=2_000,
     )
 
 
