@@ -237,16 +237,14 @@ def measure_scoring(
 
     @torch.inference_mode()
     def share() -> None:
-        with fast_products():
-            for one in forward.plan(tokens, rows, slots):
-                forward(forward.batch(tokens, one, device())).float().cpu()
+        for one in forward.plan(tokens, rows, slots):
+            forward(forward.batch(tokens, one, device())).float().cpu()
 
     @torch.inference_mode()
     def whole() -> None:
         size = max(1, slots // (prefix + tail))
-        with fast_products():
-            for start in range(0, len(rows), size):
-                plain_logits(model, tokens, rows[start : start + size]).float().cpu()
+        for start in range(0, len(rows), size):
+            plain_logits(model, tokens, rows[start : start + size]).float().cpu()
 
     ours, plain = by_turns(attending(forward, share), whole)
     name = f"{shape.name}_score_{prefix}+{tail}_x{candidates}_items_per_second"
