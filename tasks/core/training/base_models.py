@@ -200,7 +200,7 @@ def decoder_scorer(
     config = language_model.config
     config.num_labels, config.pad_token_id = outputs.size, tokenizer.pad_token_id
     # Every weight comes from elsewhere: random ones take minutes where there are billions.
-    with no_init_weights():  # type: ignore[no-untyped-call]
+    with no_init_weights():
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     model.base_model.load_state_dict(language_model.base_model.state_dict())
     vocabulary: Any = language_model.get_output_embeddings()  # type: ignore[no-untyped-call]

@@ -29,12 +29,7 @@ from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import (
-    autocast,
-    best_device,
-    compute_dtype,
-    frozen_matrices_in,
-)
+from tasks.core.training.precision import autocast, best_device, compute_dtype, frozen_matrices_in
 from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
@@ -123,8 +118,10 @@ def train(
     schedule = _schedule(examples.groups, optimization)
     slots = optimization.tokens_per_batch
     with frozen_matrices_in(scorer.model, compute_dtype(accelerator.device)), forward.attention():
-        parts = accelerator.prepare(forward, optimizer)
-        run = _Run(accelerator, *parts, scorer, examples, loss, optimization, forward, slots)
+        model, optimizer = accelerator.prepare(forward, optimizer)
+        run = _Run(
+            accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots
+        )
         if checkpoints is not None:
             run.resume(checkpoints)
         try:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _FAST_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -43,7 +43,7 @@ def hold_weights(model: nn.Module, dtype: torch.dtype) -> None:
         parameter.data = parameter.data.to(dtype)
 
 
-def frozen_matrices(model: nn.Module) -> list[nn.Parameter]:
+def frozen_matrices(model: nn.Module) -> list[Tensor]:
     """The weights of linear maps that do not train, as those under adapters."""
     linear = (module for module in model.modules() if isinstance(module, nn.Linear))
     return [module.weight for module in linear if not module.weight.requires_grad]

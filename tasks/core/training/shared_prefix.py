@@ -227,7 +227,7 @@ def _attend(
     with sdpa_kernel([SDPBackend.MATH] if written_out else _FUSED):
         found = [
             *(
-                _attention(*(_taken(part, own) for part in (q, k, v)), None, scaling)
+                _attention(_taken(q, own), _taken(k, own), _taken(v, own), None, scaling)
                 for own in layout.heads
             ),
             *(
@@ -244,7 +244,7 @@ def _taken(part: Tensor, own: Own) -> Tensor:
     if isinstance(own, Tensor):
         return part[own]
     rows, length = own.shape
-    return part[own.start : own.start + rows * length].unflatten(0, own.shape)
+    return part[own.start : own.start + rows * length].view(rows, length, *part.shape[1:])
 
 
 _FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
