@@ -11,6 +11,7 @@ path holds each row's tokens exactly once, and a changed row changes no other ro
 
 import argparse
 import json
+import math
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -55,7 +56,8 @@ def attention_share(tokens: Tokenized, passes: list[Rows]) -> float:
     for rows in passes:
         batch = pack(tokens, rows, CPU)
         layout = batch.layout
-        slots += sum(own.numel() for own in (*layout.heads, *(one.own for one in layout.tails)))
+        owns = (*layout.heads, *(one.own for one in layout.tails))
+        slots += sum(math.prod(own.shape) for own in owns)
         real += batch.token_ids.numel()
     return real / slots
 

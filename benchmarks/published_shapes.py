@@ -89,9 +89,15 @@ def linear_weights(config: PreTrainedConfig) -> int:
     return int(config.num_hidden_layers * layer)
 
 
-def forward_flops(config: PreTrainedConfig, lengths: list[int]) -> float:
-    """Useful operations of one pass over whole rows: two a weight and token, causal attention."""
+def training_flops(shape: Shape, lengths: list[int]) -> float:
+    """Useful operations of one step over whole rows: forward, and back to inputs and weights.
+
+    Two a weight and token each, but no product for the gradients of weights under adapters. Causal
+    attention, half of its square, has no weights: back it costs twice what it does forward.
+    """
+    config = shape.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 2 * config.num_hidden_layers * config.num_attention_heads * width
     dense = 2.0 * linear_weights(config) * sum(lengths)
-    return dense + attention * float(sum(length**2 for length in lengths))
+    passes = 2 if shape.lora else 3
+    return passes * dense + 3 * attention * float(sum(length**2 for length in lengths))

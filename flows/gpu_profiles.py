@@ -49,12 +49,12 @@ def single_gpu() -> Settings:
         assistant=DistillationSettings(
             base=BaseModelSettings(source="hub", name="Qwen/Qwen3-1.7B"),  # published: 1.7B
             layers=28,  # Qwen3-1.7B's own depth
-            training=_gpu_distillation(rows_per_step=32),  # 32 x 512 tokens x 1.8 MB: 29 GB
+            training=_gpu_distillation(rows_per_step=32),  # 32 x 512 tokens x 3.9 MB: 63 GB
         ),
         student=DistillationSettings(
             base=BaseModelSettings(source="hub", name="Qwen/Qwen3-0.6B"),  # published: 0.6B
             layers=28,  # Qwen3-0.6B's own depth
-            training=_gpu_distillation(rows_per_step=64),  # 64 x 512 tokens x 1.0 MB: 34 GB
+            training=_gpu_distillation(rows_per_step=64),  # 64 x 512 tokens x 2.4 MB: 79 GB
         ),
         click_words=ClickWordsSettings(max_rows=0),  # a million rows teach the transformer itself
         # Assumed: beside 0.5, which is not published either; chosen by rule. Two cannot vote.
@@ -93,6 +93,8 @@ def linkedin() -> Settings:
             learning_rate=1e-5,  # assumed: a tenth of LoRA's rate, since every weight moves
             head_learning_rate=1e-5,
             max_rows=20_000_000,  # all labeled pairs, or all impressions
+            # Assumed: about an hour between two, of which each writes 78 GB.
+            checkpoint_every_steps=5_000,
         ),
     )
     return changed(
@@ -140,7 +142,7 @@ def _gpu_teacher() -> TeacherSettings:
             epochs=1,  # assumed: more pairs before more passes
             learning_rate=1e-4,  # assumed: usual for LoRA of 7B, ten times full fine-tuning
             head_learning_rate=1e-4,  # assumed: rows of the LM head, no fresh weights
-            rows_per_step=16,  # 16 x 512 tokens x 4.6 MB of activations: 38 GB
+            rows_per_step=16,  # 16 x 512 tokens x 6.7 MB of activations: 55 GB
             tokens_per_batch=8_192,  # one pass a step
             max_rows=1_000_000,  # all labeled pairs, or all impressions
         ),
@@ -156,7 +158,8 @@ def _gpu_distillation(rows_per_step: int) -> TrainingSettings:
         rows_per_step=rows_per_step,
         tokens_per_batch=rows_per_step * 512,  # one pass a step
         max_rows=2_000_000,  # all 400,000 labeled pairs and all 1,000,000 impressions
-        checkpoint_every_steps=500,  # assumed: some minutes of work between two
+        # Assumed: ten minutes of the assistant's steps between two, of which each writes 17 GB.
+        checkpoint_every_steps=2_000,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import rotation, world_ablations
 from benchmarks.evaluated import Floats
+from benchmarks.published_shapes import Shape, by_name, training_flops
 from flows.profiles import smoke
 from tasks.core.tables import Row, columns_of, write_table
 from tasks.core.training.scorer import Outputs, grade_probabilities, relevance
@@ -96,3 +97,13 @@ def test_ablations_train_by_the_settings_of_the_run(
     world_ablations.ablations(lambda _: tmp_path, tmp_path, settings)
     assert trained == [(optimization(settings.click_teacher.training), Lora(2, 4))] * 2
     assert asked == [("random_encoder", settings.click_words)] * 2
+
+
+def test_operations_of_a_training_step_by_hand() -> None:
+    """16 heads of 128 for queries, 8 for keys and for values, 28 layers."""
+    config = by_name()["Qwen/Qwen3-0.6B"]
+    dense = 2 * 28 * (2 * 1024 * (2048 + 1024) + 3 * 1024 * 3072) * 300
+    attention = 28 * 2 * 2 * 16 * 128 * (100**2 + 200**2) / 2
+    whole = training_flops(Shape("whole", config, lora=False), [100, 200])
+    assert whole == 3 * dense + 3 * attention
+    assert training_flops(Shape("adapted", config, lora=True), [100, 200]) == whole - dense

@@ -25,6 +25,7 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+from transformers.initialization import no_init_weights
 
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate
@@ -215,7 +216,9 @@ def decoder_scorer(
     """A causal language model as a scorer: its logits of the grade tokens are the grade logits."""
     config = language_model.config
     config.num_labels, config.pad_token_id = outputs.size, tokenizer.pad_token_id
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    # Every weight comes from elsewhere: random ones take minutes where there are billions.
+    with no_init_weights():
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     model.base_model.load_state_dict(language_model.base_model.state_dict())
     vocabulary: Any = language_model.get_output_embeddings()  # type: ignore[no-untyped-call]
     rows = vocabulary.weight[grade_tokens(tokenizer, outputs)]

@@ -29,7 +29,7 @@ from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import best_device, compute_dtype
+from tasks.core.training.precision import autocast, best_device, compute_dtype, frozen_matrices_in
 from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
@@ -115,17 +115,19 @@ def train(
         weight_decay=optimization.weight_decay,
     )
     forward = forward_class(scorer.model, scorer.tokenizer)
-    model, optimizer = accelerator.prepare(forward, optimizer)
     schedule = _schedule(examples.groups, optimization)
     slots = optimization.tokens_per_batch
-    run = _Run(accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots)
-    if checkpoints is not None:
-        run.resume(checkpoints)
-    try:
-        with forward.attention():
+    with frozen_matrices_in(scorer.model, compute_dtype(accelerator.device)), forward.attention():
+        model, optimizer = accelerator.prepare(forward, optimizer)
+        run = _Run(
+            accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots
+        )
+        if checkpoints is not None:
+            run.resume(checkpoints)
+        try:
             run.train_steps(schedule, checkpoints, progress)
-    finally:
-        recompute_layers(scorer.model, on=False)
+        finally:
+            recompute_layers(scorer.model, on=False)
     scorer.model.train(False)
     return run.report(sum(len(rows) for rows in schedule))
 
@@ -245,7 +247,7 @@ class _Run:
 
     def _logits(self, rows: Rows) -> Tensor:
         batch = self.plan.batch(self.examples.tokens, rows, self.accelerator.device)
-        with self.accelerator.autocast():
+        with autocast(self.accelerator.device):
             logits: Tensor = self.model(batch)
         return logits
 
@@ -260,9 +262,9 @@ class _Run:
 
 
 def _accelerator() -> Accelerator:
-    device = best_device()
-    mixed = "bf16" if compute_dtype(device) == torch.bfloat16 else "no"
-    accelerator = Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    # Mixed precision is the loop's own: accelerate's ties the model into a ring of references, so
+    # that a model done with would keep its memory on the card until Python looks for rings.
+    accelerator = Accelerator(mixed_precision="no", cpu=best_device().type == "cpu")
     kind = accelerator.distributed_type
     if kind not in WHOLE_MODELS:
         raise CookbookError(

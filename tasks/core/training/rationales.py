@@ -127,16 +127,16 @@ class WritingForward(Forward):
         hidden = plain.base_model(
             batch.token_ids, position_ids=batch.positions, use_cache=False, layout=batch.layout
         ).last_hidden_state[0]
-        # What is to be written lies at the end of the flat row, one row's after the other's; a
-        # token is foretold by the one before it, the first by the end of the row's beginning.
-        written = torch.arange(int(batch.first[0]), len(hidden), device=hidden.device)
-        before = (written - 1).index_copy(0, batch.first - batch.first[0], batch.before)
+        # A token is foretold by the one before it, the first by the end of the row's beginning.
+        lengths = batch.last - batch.first + 1
+        begins = lengths.cumsum(0) - lengths
+        owner = torch.repeat_interleave(lengths)
+        written = (batch.first - begins)[owner] + torch.arange(len(owner), device=hidden.device)
+        before = (written - 1).index_copy(0, begins, batch.before)
         head = plain.get_output_embeddings()  # type: ignore[no-untyped-call]
         surprise = F.cross_entropy(
             head(hidden[before]).float(), batch.token_ids[0, written], reduction="none"
         )
-        lengths = batch.last - batch.first + 1
-        owner = torch.repeat_interleave(lengths)
         total = torch.zeros(len(lengths), device=surprise.device).index_add(0, owner, surprise)
         return -(total / lengths)[:, None]
 

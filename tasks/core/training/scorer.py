@@ -141,8 +141,9 @@ class PairScorer:
         own_weights(model)
         switch_dropout_off(model)
         if for_scoring:
-            model.to(best_device())
+            # In this order a card never holds them in float32, which is twice as much.
             hold_weights(model, compute_dtype(best_device()))
+            model.to(best_device())
         return cls(
             model=model,
             tokenizer=AutoTokenizer.from_pretrained(folder),

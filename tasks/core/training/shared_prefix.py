@@ -3,7 +3,8 @@
 A causal model's keys and values of the beginning do not depend on what follows. All tokens of a
 batch lie in one row without padding: first each distinct beginning, then every candidate's own
 tokens, whose positions go on where their beginning ends. Attention alone knows who belongs to
-whom: a candidate attends to its beginning and to itself, never to another candidate.
+whom: a candidate attends to its beginning and to itself, never to another candidate. A row whose
+beginning no other one has lies there whole, and needs no mask.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,20 @@ SPREAD, SLACK = 1.25, 8
 
 
 @dataclass(frozen=True)
+class Run:
+    """Sequences of one length that follow each other: a view, where places would be a copy.
+
+    On a GPU the gradient of such a copy sorts the places first.
+    """
+
+    start: int
+    shape: tuple[int, int]
+
+
+Own = Tensor | Run
+
+
+@dataclass(frozen=True)
 class Tails:
     """Candidates of similar length: where their own C tokens lie, and what these may see.
 
@@ -38,7 +53,7 @@ class Tails:
     each token sees.
     """
 
-    own: Tensor
+    own: Own
     keys: Tensor
     seen: Tensor
 
@@ -47,13 +62,13 @@ class Tails:
 class Layout:
     """Where beginnings and candidates lie among the T tokens of the flat row, by length.
 
-    ``heads`` are places of beginnings (rows, P), padded. ``back`` (T,) is each token's place among
-    all of heads and tails laid out one after another.
+    ``heads`` are places of beginnings and of whole rows (rows, P), padded. ``back`` (T,) is each
+    token's place among all of heads and tails laid out one after another; None where they lie so.
     """
 
-    heads: tuple[Tensor, ...]
+    heads: tuple[Own, ...]
     tails: tuple[Tails, ...]
-    back: Tensor
+    back: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -92,21 +107,27 @@ def shared_prefix_logits(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
 def pack(tokens: Tokenized, rows: Rows, device: torch.device) -> PackedBatch:
     """The rows' tokens in one row, every distinct beginning once."""
     heads, owners = distinct_heads(tokens, rows)
-    tails = [tokens.token_ids[row][tokens.left_lengths[row] :] for row in rows]
-    sequences = [*heads, *tails]
     head_lengths = np.array([len(head) for head in heads])
-    begins = np.concatenate([np.zeros(len(heads), dtype=np.int64), head_lengths[owners]])
+    shares = np.bincount(owners)[owners] > 1
+    for alone in np.flatnonzero(~shares):
+        heads[owners[alone]] = tokens.token_ids[rows[alone]]
+    tails = [tokens.token_ids[row][tokens.left_lengths[row] :] for row in rows[shares]]
+    sequences = [*heads, *tails]
+    begins = np.concatenate([np.zeros(len(heads), dtype=np.int64), head_lengths[owners[shares]]])
     lengths = np.array([len(sequence) for sequence in sequences])
     starts = np.cumsum(lengths) - lengths
     positions = np.concatenate([np.arange(n) + b for n, b in zip(lengths, begins, strict=True)])
-    ends = starts + lengths - 1
+    before = starts[owners] + head_lengths[owners] - 1
+    first, last = before + 1, (starts + lengths - 1)[owners]
+    first[shares] = starts[len(heads) :]
+    last[shares] = first[shares] + lengths[len(heads) :] - 1
     return PackedBatch(
         torch.from_numpy(np.concatenate(sequences).astype(np.int64))[None].to(device),
         torch.from_numpy(positions)[None].to(device),
-        torch.from_numpy(ends[owners]).to(device),
-        torch.from_numpy(starts[len(heads) :]).to(device),
-        torch.from_numpy(ends[len(heads) :]).to(device),
-        _layout(starts, lengths, owners, device),
+        torch.from_numpy(before).to(device),
+        torch.from_numpy(first).to(device),
+        torch.from_numpy(last).to(device),
+        _layout(starts, lengths, owners[shares], device),
     )
 
 
@@ -124,30 +145,46 @@ def distinct_heads(tokens: Tokenized, rows: Rows) -> tuple[list[npt.NDArray[np.i
 
 
 def _layout(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> Layout:
-    n_heads = len(starts) - len(owners)
+    """``owners`` are those of the last sequences, the tails; all before them are heads."""
+    n_heads, total = len(starts) - len(owners), int(lengths.sum())
     groups = [n_heads + group for group in _similar(lengths[n_heads:])]
-    heads = [_places(starts[group], lengths[group]) for group in _similar(lengths[:n_heads])]
-    tails = [_places(starts[group], lengths[group]) for group in groups]
-    begins = [_places(starts[of], lengths[of]) for of in (owners[one - n_heads] for one in groups)]
+    heads = [_places(starts[of], lengths[of], total) for of in _similar(lengths[:n_heads])]
+    tails = [_places(starts[of], lengths[of], total) for of in groups]
+    begins = [
+        _places(starts[of], lengths[of], total) for of in (owners[one - n_heads] for one in groups)
+    ]
     laid = np.concatenate([places.ravel() for places, _ in (*heads, *tails)])
     real = np.concatenate([real.ravel() for _, real in (*heads, *tails)])
-    back = np.empty(lengths.sum(), dtype=np.int64)
+    back = np.empty(total, dtype=np.int64)
     back[laid[real]] = np.flatnonzero(real)
     return Layout(
-        tuple(torch.from_numpy(places).to(device) for places, _ in heads),
+        tuple(_own(places, device) for places, _ in heads),
         tuple(_tails(own, *begin, device) for (own, _), begin in zip(tails, begins, strict=True)),
-        torch.from_numpy(back).to(device),
+        None if _in_order(back) else torch.from_numpy(back).to(device),
     )
 
 
+def _own(places: Rows, device: torch.device) -> Own:
+    if _in_order(places):
+        return Run(int(places.flat[0]), (places.shape[0], places.shape[1]))
+    return torch.from_numpy(places).to(device)
+
+
+def _in_order(places: Rows) -> bool:
+    return places.size > 0 and bool((np.diff(places.ravel()) == 1).all())
+
+
 def _tails(own: Rows, begins: Rows, real: npt.NDArray[np.bool_], device: torch.device) -> Tails:
-    """Candidates at ``own`` (rows, C) behind beginnings at (rows, P), ``real`` where not padded."""
+    """Candidates at ``own`` (rows, C) behind beginnings at (rows, P), ``real`` where not padded.
+
+    The mask, by far the largest of all, is made where it is used.
+    """
     rows, width = own.shape
-    seen_before = np.broadcast_to(real[:, None], (rows, width, begins.shape[1]))
-    seen_own = np.broadcast_to(np.tri(width, dtype=np.bool_), (rows, width, width))
-    seen = np.concatenate([seen_before, seen_own], axis=2)[:, None]
-    parts = (own, np.concatenate([begins, own], axis=1), seen)
-    return Tails(*(torch.from_numpy(part).to(device) for part in parts))
+    seen_before = torch.from_numpy(real).to(device)[:, None].expand(-1, width, -1)
+    seen_own = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+    seen = torch.cat([seen_before, seen_own.expand(rows, -1, -1)], dim=2)[:, None]
+    keys = torch.from_numpy(np.concatenate([begins, own], axis=1)).to(device)
+    return Tails(_own(own, device), keys, seen)
 
 
 def _similar(lengths: Rows) -> Iterator[Rows]:
@@ -164,11 +201,13 @@ def _similar(lengths: Rows) -> Iterator[Rows]:
         start = end
 
 
-def _places(starts: Rows, lengths: Rows) -> tuple[Rows, npt.NDArray[np.bool_]]:
-    """Places (sequences, longest) and which are real; the others point at place 0, unseen."""
+def _places(starts: Rows, lengths: Rows, total: int) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """Places (sequences, longest) and which are real; the others, unseen, are what follows.
+
+    One place for them all would be slow on a GPU, where gradients of one place wait for each other.
+    """
     steps = np.arange(lengths.max())[None]
-    real = steps < lengths[:, None]
-    return np.where(real, starts[:, None] + steps, 0), real
+    return (starts[:, None] + steps) % total, steps < lengths[:, None]
 
 
 def _attend(
@@ -187,13 +226,25 @@ def _attend(
     written_out = module.training and plain_attention_trains_faster(query.device)
     with sdpa_kernel([SDPBackend.MATH] if written_out else _FUSED):
         found = [
-            *(_attention(q[own], k[own], v[own], None, scaling) for own in layout.heads),
             *(
-                _attention(q[one.own], k[one.keys], v[one.keys], one.seen, scaling)
+                _attention(_taken(q, own), _taken(k, own), _taken(v, own), None, scaling)
+                for own in layout.heads
+            ),
+            *(
+                _attention(_taken(q, one.own), k[one.keys], v[one.keys], one.seen, scaling)
                 for one in layout.tails
             ),
         ]
-    return torch.cat([part.flatten(0, 1) for part in found])[layout.back][None], None
+    laid = torch.cat([part.flatten(0, 1) for part in found])
+    return (laid if layout.back is None else laid[layout.back])[None], None
+
+
+def _taken(part: Tensor, own: Own) -> Tensor:
+    """Of (T, heads, width) what lies there: (rows, length, heads, width)."""
+    if isinstance(own, Tensor):
+        return part[own]
+    rows, length = own.shape
+    return part[own.start : own.start + rows * length].view(rows, length, *part.shape[1:])
 
 
 _FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]

@@ -16,6 +16,7 @@ from tasks.core.training.base_models import (
     BaseModel,
     Source,
     byte_tokenizer,
+    decoder_scorer,
     embedded_folder,
     encoder_of,
     grade_tokens,
@@ -67,6 +68,19 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Qwen3ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def test_a_scorer_of_a_language_model_draws_no_weights_that_it_throws_away() -> None:
+    """Of 7 billion that takes minutes, in which a GPU waits."""
+    writer = Qwen3ForCausalLM(
+        Qwen3Config(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=1)
+    )
+    before = torch.get_rng_state()
+    model = decoder_scorer(writer, byte_tokenizer(), Outputs(3, ("clicked",)))
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, weight in writer.base_model.state_dict().items():
+        assert torch.equal(model.base_model.state_dict()[name], weight)
+    assert not model.get_parameter("score.weight")[3:].any()
 
 
 def test_a_fresh_decoders_grade_logits_are_the_language_models_own(language_model: Path) -> None:

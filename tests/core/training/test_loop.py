@@ -1,10 +1,12 @@
 """The loop: it learns, survives kills bit for bit, skips broken steps, cuts without a trace."""
 
+import gc
 import json
 import math
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import PairText
+from tasks.core.training import precision
 from tasks.core.training.architecture import head_name
 from tasks.core.training.base_models import Source
 from tasks.core.training.broken_steps import MAX_SKIPPED_IN_A_ROW, StepWatch
@@ -329,3 +332,22 @@ def test_training_on_nothing_is_refused() -> None:
     nothing = Examples(scorer.tokenize([]), np.zeros(0, dtype=np.int64), {})
     with pytest.raises(CookbookError, match="at least one row"):
         train(scorer, nothing, cross_entropy, OPTIMIZATION)
+
+
+@pytest.mark.parametrize("fast", [frozenset[str](), frozenset({"avx512_bf16"})])
+def test_a_model_that_is_done_with_leaves_its_memory_at_once(
+    fast: frozenset[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16, as on every GPU, too: several models of billions of weights fit on no card."""
+    monkeypatch.setattr(precision, "cpu_flags", lambda: fast)
+    scorer = tiny_scorer("random_decoder")
+    examples = examples_of(scorer, count=4)
+    gc.collect()
+    gc.disable()
+    try:
+        train(scorer, examples, cross_entropy, OPTIMIZATION)
+        weight = weakref.ref(next(scorer.model.parameters()))
+        del scorer
+        assert weight() is None
+    finally:
+        gc.enable()

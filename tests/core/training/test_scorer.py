@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from scipy.special import softmax
+from transformers import PreTrainedModel
 
 from tasks.core.inputs import PairText
 from tasks.core.training.base_models import Source
@@ -229,6 +230,23 @@ def test_whole_bfloat16_scores_no_further_from_float32_than_casts_do(
     allowed = 2.0 * np.abs(cast - exact_logits).max() + 1e-3
     assert np.abs(fast.logits(pairs) - exact_logits).max() < allowed
     assert PairScorer.load(folders / source).model.dtype == torch.float32
+
+
+def test_a_card_is_given_weights_in_the_format_it_scores_in(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.core.training.scorer.compute_dtype", lambda _: torch.bfloat16)
+    monkeypatch.setattr("tasks.core.training.scorer.best_device", lambda: torch.device("meta"))
+    given: list[torch.dtype] = []
+    move = PreTrainedModel.to
+
+    def to(model: PreTrainedModel, *args: Any, **options: Any) -> Any:
+        given.append(model.dtype)
+        return move(model, *args, **options)
+
+    monkeypatch.setattr(PreTrainedModel, "to", to)
+    PairScorer.load(folders / "random_decoder", for_scoring=True)
+    assert given[-1] == torch.bfloat16
 
 
 def test_positions_are_those_of_training_in_whatever_format_a_scorer_scores(

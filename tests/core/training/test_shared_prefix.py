@@ -20,6 +20,7 @@ from tasks.core.training.shared_prefix import (
     shared_prefix_logits,
     sharing_prefixes,
 )
+from tasks.core.training.tokens import Tokenized
 from tests.core.training.tiny import lively_scorer, pairs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -105,6 +106,35 @@ def test_groups_of_similar_length_hold_all_and_pad_little(lengths: list[int]) ->
     assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
     for group in groups:
         assert counted[group].max() <= 1.25 * counted[group].min() + shared_prefix.SLACK
+
+
+@pytest.mark.parametrize("alone", [[0, 4, 8], [0, 4, 8, 9, 10], [3, 3, 0, 7]])
+def test_rows_that_share_no_beginning_are_read_whole_beside_those_that_do(alone: list[int]) -> None:
+    scorer = lively_scorer("random_decoder")
+    tokens, rows = scorer.tokenize(PAIRS), np.array(alone)
+    wholes = [torch.from_numpy(tokens.token_ids[row]).long()[None] for row in rows]
+    expected = torch.cat([scorer.model(whole).logits for whole in wholes])
+    with sharing_prefixes(scorer.model):
+        found = shared_prefix_logits(scorer.model, pack(tokens, rows, CPU))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    pairs = zip(gradients(scorer, found), gradients(scorer, expected), strict=True)
+    for one, reference in pairs:
+        scale = max(1.0, float(reference.abs().max()))
+        torch.testing.assert_close(one / scale, reference / scale, atol=1e-4, rtol=0)
+
+
+def test_rows_that_share_nothing_attend_without_a_mask_and_nothing_of_them_is_copied() -> None:
+    ids = [np.full(20, 1 + row, dtype=np.int32) for row in range(5)]
+    tokens = Tokenized(ids, np.full(5, 12), segmented=False)
+    layout = pack(tokens, np.arange(5), CPU).layout
+    assert layout == shared_prefix.Layout((shared_prefix.Run(0, (5, 20)),), (), None)
+
+
+def test_padding_points_at_no_place_more_often_than_there_are_sequences() -> None:
+    lengths = np.array([20, 24, 25])
+    places, real = shared_prefix._places(np.cumsum(lengths) - lengths, lengths, 69)
+    assert np.bincount(places[~real]).max() <= 3
+    assert real.sum(axis=1).tolist() == lengths.tolist()
 
 
 def test_gradients_through_adapters_equal_unshared_ones() -> None:
