@@ -103,6 +103,17 @@ def test_a_mix_is_chosen_on_queries_that_taught_nothing(store: Path) -> None:
     assert measured == {len(kept)}
 
 
+def test_the_verdict_holds_a_student_of_two_goals_to_those_of_one(store: Path) -> None:
+    (card,) = store.glob("artifacts/calibrated_student/*/scorer/cookbook.json")
+    taught = json.loads(card.read_text())["taught"]
+    reasons = report_of(store)["promotion"]["reasons"]
+    told = [one for one in reasons if one.startswith("Against the student of ")]
+    others = ["the policy teacher only", "clicks only"] if len(taught) == 2 else []
+    assert len(told) == len(others)
+    for reason, other in zip(told, others, strict=True):
+        assert reason.startswith(f"Against the student of {other} NDCG@10 changes by")
+
+
 def test_the_gate_counts_clicks_of_members_nobody_learned_from(store: Path) -> None:
     (log,) = store.glob("artifacts/impressions/*/impressions.parquet")
     (gate,) = store.glob("artifacts/gate/*/gate.json")
