@@ -6,7 +6,7 @@ from typing import Any, Literal
 from prefect import flow
 
 from flows.measures import ablate_click_start, clicks_for, measure
-from flows.needs import check_bases, check_packages, needed_bytes
+from flows.needs import check_bases, check_packages, check_processes, needed_bytes
 from flows.profiles import profile as settings_of
 from flows.second_round import label_again
 from flows.students import store_labels, teach_students
@@ -55,6 +55,7 @@ def cookbook(
     check_packages(s, paths)
     check_room(store, needed_bytes(s, paths))
     check_bases(s)
+    check_processes()
     with open_run(store, domain) as run:
         announce(choice, run)
         # Data: the policy is the source of truth, golden data keeps the judge honest.

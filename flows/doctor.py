@@ -18,6 +18,7 @@ from tasks.core.errors import CookbookError
 from tasks.core.store.lock import seen_holder
 from tasks.core.store.registry import Registry
 from tasks.core.store.room import free_bytes, in_words, missing_bytes
+from tasks.machine import PROCESSES
 
 STALE_S = 7 * 24 * 3600.0
 
@@ -95,7 +96,12 @@ def _graphics() -> Finding:
     if not torch.cuda.is_available():
         return Finding("note", "GPU", "none", "The laptop profile needs none; single_gpu does.")
     name, memory = torch.cuda.get_device_name(), torch.cuda.get_device_properties(0).total_memory
-    return Finding("good", "GPU", f"{name}, {memory / 2**30:.0f} GiB")
+    count = torch.cuda.device_count()
+    seen = f"{count if count > 1 else ''} {name}, {memory / 2**30:.0f} GiB".strip()
+    if count > 1 and PROCESSES not in os.environ:
+        mend = f"A run trains and scores on the first; on all with {PROCESSES}={count}."
+        return Finding("note", "GPU", seen, mend)
+    return Finding("good", "GPU", seen)
 
 
 def _disk(project: Path, store: Path) -> Finding:

@@ -78,10 +78,9 @@ def single_gpu() -> Settings:
 def linkedin() -> Settings:
     """As single_gpu, with LinkedIn's data sizes and a 7B policy teacher that is trained whole.
 
-    One process and one GPU, as every run (docs/cluster.md). All 7.6 billion weights of the policy
-    teacher train, which takes 122 GB for weights, gradients and AdamW: a card beyond that, since
-    models are not split, or LoRA as in `single_gpu`. Written from what was published; it has not
-    been run.
+    All 7.6 billion weights of the policy teacher train, which takes 122 GB for weights, gradients
+    and AdamW: a card beyond that, several that split them (docs/cluster.md), or LoRA as in
+    `single_gpu`. Written from what was published; it has not been run.
     """
     one = single_gpu()
     teacher = changed(

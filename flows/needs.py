@@ -1,4 +1,4 @@
-"""What a run will need, told before it starts: packages, base models, and disk by an estimate."""
+"""What a run will need, told before it starts: packages, GPUs, base models, disk by an estimate."""
 
 import re
 from importlib.util import find_spec
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tasks.core.domain.paths import DomainPaths
 from tasks.core.errors import CookbookError
+from tasks.machine import processes, splits_weights
 from tasks.settings import BaseModelSettings, DistillationSettings, Settings
 
 BYTES_PER_WEIGHT = 4  # trained scorers are stored as float32
@@ -52,6 +53,19 @@ def check_bases(settings: Settings) -> None:
     named = dict.fromkeys(base for base in bases if base is not None and base.source == "hub")
     for base in named:
         BaseModel(**base.model_dump()).check()
+
+
+def check_processes() -> None:
+    """Pass if the machine has what its environment promises to training and scoring.
+
+    Raises:
+        CookbookError: it promises no number, or more processes than there are GPUs.
+    """
+    splits_weights()
+    if (count := processes()) > 1:
+        from tasks.core.training.processes import check_gpus  # with torch, as above
+
+        check_gpus(count)
 
 
 def needed_bytes(settings: Settings, paths: DomainPaths) -> int:

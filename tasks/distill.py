@@ -1,6 +1,7 @@
 """Step: soft labels in, a smaller scorer out; assistant, student, pruned student, baselines."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.tables import Row, read_rows
 from tasks.core.training.architecture import family, layers
 from tasks.core.training.base_models import BaseModel, new_scorer
+from tasks.core.training.loop import Optimization
 from tasks.core.training.losses import expected_grade
 from tasks.core.training.precision import best_device
 from tasks.core.training.scorer import PairScorer
@@ -76,7 +78,7 @@ def distill(
             pairs,
             queries,
             _teachers(rows, queries, student, opinions, settings),
-            optimization(settings.training, has_log=has_log),
+            _optimization(settings, live, has_log=has_log),
             checkpoints=bench.scratch,
             progress=lambda done, total: current_run().progress(role, done, total),
         )
@@ -95,6 +97,14 @@ def distill(
         settings=_key(settings, present, live, has_log=has_log),
         upstream=[domain.catalog, transfer, *present.values(), *live.values(), start],
     )
+
+
+def _optimization(settings: DistillationSettings, live: Labels, *, has_log: bool) -> Optimization:
+    found = optimization(settings.training, has_log=has_log)
+    if live and found.processes > 1:
+        current_run().say("A live teacher answers in one process: this role is trained in one.")
+        return replace(found, processes=1, split_weights=False)
+    return found
 
 
 def _key(

@@ -16,6 +16,7 @@ from tasks.core.store.artifacts import Artifact
 from tasks.core.tables import Row, read_rows, read_table
 from tasks.core.training.loop import Optimization
 from tasks.core.training.scorer import CARD, Goal, goals_of
+from tasks.machine import processes, splits_weights
 from tasks.settings import TrainingSettings
 
 AnyKey = TypeVar("AnyKey", str, tuple[str, str])
@@ -187,4 +188,4 @@ def optimization(settings: TrainingSettings, *, has_log: bool = True) -> Optimiz
     taken = settings.model_dump(exclude={"max_rows", "epochs_without_log"})
     if not has_log and settings.epochs_without_log is not None:
         taken["epochs"] = settings.epochs_without_log
-    return Optimization(**taken)
+    return Optimization(**taken, processes=processes(), split_weights=splits_weights())

@@ -25,6 +25,7 @@ SHARED = {
     "fairness_settings",
     "label_settings",
     "llm_judge",
+    "machine",
     "past_labels",
     "personal_settings",
     "promotion_settings",

@@ -144,9 +144,12 @@ def soft_teacher(kind: str, *, live: bool) -> SoftTeacherSettings:
 
 @pytest.mark.parametrize("kind", ["grades", "listwise"])
 def test_a_live_teacher_teaches_the_student_that_its_stored_labels_teach(
-    kind: str, tmp_path: Path, passes: list[int]
+    kind: str, tmp_path: Path, passes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It scores every row once an epoch, for each student; stored labels none, for none."""
+    """It scores every row once an epoch, for each student; stored labels none, for none.
+
+    Whatever the machine would give: a teacher that answers cannot be sent to other processes.
+    """
     teach: Any = distill
     give: Any = score
     found: dict[bool, PairScorer] = {}
@@ -158,6 +161,7 @@ def test_a_live_teacher_teaches_the_student_that_its_stored_labels_teach(
         teacher = made("policy_teacher", lambda out: lively.save(out / SCORER))
         labels = {"policy": give.fn(domain, teacher, transfer)}
         for live in (False, True):
+            monkeypatch.setenv("COOKBOOK_PROCESSES", "2" if live else "1")
             for layers in (2, 1):  # a second student
                 passes.clear()
                 role = SHAPE.model_copy(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -337,3 +338,19 @@ def test_without_key_and_address_nobody_is_asked(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv(name, raising=False)
     (found,) = endpoint_findings(ask=True)
     assert found.state == "note"
+
+
+def test_gpus_that_a_run_would_leave_idle_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(total_memory=80 * 2**30)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "H100")
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: card)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    found = doctor._graphics()
+    assert (found.state, found.seen) == ("note", "4 H100, 80 GiB")
+    assert "COOKBOOK_PROCESSES=4" in found.mend
+    monkeypatch.setenv("COOKBOOK_PROCESSES", "4")
+    assert doctor._graphics().state == "good"
+    monkeypatch.delenv("COOKBOOK_PROCESSES")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert (doctor._graphics().state, doctor._graphics().seen) == ("good", "H100, 80 GiB")

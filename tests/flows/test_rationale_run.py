@@ -15,7 +15,8 @@ from tasks.core.domain.corpus import read_documents, read_members
 from tasks.core.policy import parse_policy
 from tasks.core.report.schema import validate_report
 from tasks.core.tables import Row, read_rows
-from tasks.core.training.base_models import BaseModel, LanguageModel, language_model
+from tasks.core.training.base_models import BaseModel, language_model
+from tasks.core.training.language_model import LanguageModel
 from tasks.core.training.rationales import ASKED
 from tasks.core.training.scorer import PairScorer
 from tests.core.labeling.scripted_endpoint import ScriptedEndpoint

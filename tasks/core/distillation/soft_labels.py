@@ -21,6 +21,7 @@ from tasks.core.store.faults import fault_point
 from tasks.core.store.files import digest_of, file_sha256, rename_durably
 from tasks.core.tables import read_table, write_table
 from tasks.core.training.scorer import PairScorer
+from tasks.core.training.scoring_pool import logits_of_parts
 
 logger = logging.getLogger(__name__)
 SHARD_ROWS = 2048
@@ -29,7 +30,7 @@ Scored = dict[str, tuple[Path, str]]
 
 
 def score_shards(
-    scorer: PairScorer,
+    load: Callable[[], PairScorer],
     pair_ids: Sequence[str],
     pairs: Sequence[PairText],
     *,
@@ -37,33 +38,43 @@ def score_shards(
     out: Path,
     scratch: Path,
     earlier: Path,
+    processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Score all pairs into ``out/shard-*.parquet``; finished shards survive in ``scratch``.
 
+    ``load`` makes the scorer, if there is a shard to score, in each of the ``processes``.
     ``scorer_digest`` stands for the scorer's weights and for the code that scores. ``earlier`` is
     the folder of all artifacts of soft labels, whose shards are taken over, bit for bit what
     scoring would give.
     """
-    scored, kept = _scored_shards(earlier), 0
-    starts = range(0, len(pairs), SHARD_ROWS)
-    for number, start in enumerate(starts):
+    scored, shards = _scored_shards(earlier), {}
+    for number, start in enumerate(range(0, len(pairs), SHARD_ROWS)):
         rows = slice(start, start + SHARD_ROWS)
-        name = _name(number, scorer_digest, pair_ids[rows], pairs[rows])
-        if not (scratch / name).exists():
-            written = scratch / f".{name}"
-            if _take_over(scored.get(_digest_in(name)), written):
-                kept += 1
-            else:
-                logits = scorer.logits(pairs[rows])
-                write_table(written, {"pair_id": list(pair_ids[rows]), "logits": list(logits)})
-            rename_durably(written, scratch / name)
-            fault_point("soft_labels:shard")
-        shutil.copyfile(scratch / name, out / name)
+        shards[_name(number, scorer_digest, pair_ids[rows], pairs[rows])] = rows
+    missing = [
+        name
+        for name in shards
+        if not (scratch / name).exists()
+        and not _take_over(scored.get(_digest_in(name)), scratch / name)
+    ]
+    logger.info("%d of %d shards are still to be scored.", len(missing), len(shards))
+    done = len(pairs) - sum(len(pairs[shards[name]]) for name in missing)
+    parts = [pairs[shards[name]] for name in missing]
+    for name, logits in zip(
+        missing, logits_of_parts(load, parts, processes=processes), strict=True
+    ):
+        written = scratch / f".{name}"
+        ids = list(pair_ids[shards[name]])
+        write_table(written, {"pair_id": ids, "logits": list(logits)})
+        rename_durably(written, scratch / name)
+        fault_point("soft_labels:shard")
+        done += len(ids)
         if progress is not None:
-            progress(min(len(pairs), start + SHARD_ROWS), len(pairs))
-    logger.info("%d of %d shards were scored by this teacher before.", kept, len(starts))
-    return len(starts)
+            progress(done, len(pairs))
+    for name in shards:
+        shutil.copyfile(scratch / name, out / name)
+    return len(shards)
 
 
 def _name(number: int, scorer_digest: str, ids: Sequence[str], pairs: Sequence[PairText]) -> str:
@@ -91,12 +102,16 @@ def _files(manifest: Path) -> Iterator[tuple[str, str]]:
         return  # A damaged artifact has nothing to give.
 
 
-def _take_over(scored: tuple[Path, str] | None, written: Path) -> bool:
+def _take_over(scored: tuple[Path, str] | None, shard: Path) -> bool:
     """Copy an earlier shard; False where there is none, or not the bytes that were written."""
     if scored is None or not scored[0].exists():
         return False
+    written = shard.with_name(f".{shard.name}")
     shutil.copyfile(scored[0], written)
-    return file_sha256(written) == scored[1]
+    if file_sha256(written) != scored[1]:
+        return False
+    rename_durably(written, shard)
+    return True
 
 
 def read_soft_labels(folder: Path, pair_ids: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -33,6 +33,7 @@ from tasks.core.training.losses import (
     listwise_kl,
     margin_mse,
 )
+from tasks.core.training.processes import shared_out
 from tasks.core.training.scorer import GOALS, Goal, PairScorer
 from tasks.core.training.teachers import GRADE_SCALE
 from tasks.core.training.tokens import Rows
@@ -84,6 +85,7 @@ class Teacher:
         }
 
 
+@shared_out
 def distill(
     student: PairScorer,
     pairs: Sequence[PairText],

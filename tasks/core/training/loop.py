@@ -4,6 +4,7 @@ It is not transformers' Trainer: exact resume, batches by token budget and losse
 query's candidates need the loop in hand. Accelerate places the model and scales out.
 """
 
+import copy
 import logging
 import math
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from typing import Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -29,7 +29,8 @@ from tasks.core.training.checkpoints import load_checkpoint, save_checkpoint
 from tasks.core.training.gradients import StepGradient
 from tasks.core.training.optimizer import adamw
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import autocast, best_device, compute_dtype, frozen_matrices_in
+from tasks.core.training.placement import find_devices, place, take_over, whole
+from tasks.core.training.precision import autocast, compute_dtype, frozen_matrices_in
 from tasks.core.training.tokens import Tokenized
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ logger = logging.getLogger(__name__)
 Targets = dict[str, Tensor]
 Loss = Callable[[Tensor, Targets], Tensor]
 Progress = Callable[[int, int], None]
-WHOLE_MODELS = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 class Trainable(Protocol):
@@ -58,7 +58,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Optimization:
-    """How to train. Rates are per step; ``checkpoint_every_steps`` 0 means never."""
+    """How to train. Rates are per step; ``checkpoint_every_steps`` 0 means never.
+
+    ``processes`` share the rows of each step out, with ``split_weights`` the weights as well.
+    Neither changes what is learned, beyond rounding.
+    """
 
     epochs: float
     learning_rate: float
@@ -71,6 +75,8 @@ class Optimization:
     tokens_per_batch: int = 4096
     checkpoint_every_steps: int = 100
     seed: int = 0
+    processes: int = 1
+    split_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,28 +112,34 @@ def train(
     if not len(examples.tokens):
         raise CookbookError("Training needs at least one row with a target, and none came.")
     torch.manual_seed(optimization.seed)
-    accelerator = _accelerator()
+    accelerator = find_devices()
     scorer.model.train()
-    optimizer = adamw(
-        scorer.model,
-        rate=optimization.learning_rate,
-        head_rate=optimization.head_learning_rate,
-        weight_decay=optimization.weight_decay,
-    )
-    forward = forward_class(scorer.model, scorer.tokenizer)
+    splits = optimization.split_weights and accelerator.num_processes > 1
+    # What is split does not become whole again in place, so that a copy is split and trained.
+    trained = copy.deepcopy(scorer.model) if splits else scorer.model
+    forward = forward_class(trained, scorer.tokenizer)
     schedule = _schedule(examples.groups, optimization)
     slots = optimization.tokens_per_batch
-    with frozen_matrices_in(scorer.model, compute_dtype(accelerator.device)), forward.attention():
-        model, optimizer = accelerator.prepare(forward, optimizer)
+    frozen = frozen_matrices_in(trained, compute_dtype(accelerator.device), comes_back=not splits)
+    with frozen, forward.attention():
+        model = place(forward, accelerator, splits=splits)
+        optimizer = adamw(
+            trained,
+            rate=optimization.learning_rate,
+            head_rate=optimization.head_learning_rate,
+            weight_decay=optimization.weight_decay,
+        )
         run = _Run(
-            accelerator, model, optimizer, scorer, examples, loss, optimization, forward, slots
+            accelerator, model, optimizer, trained, examples, loss, optimization, forward, slots
         )
         if checkpoints is not None:
             run.resume(checkpoints)
         try:
             run.train_steps(schedule, checkpoints, progress)
         finally:
-            recompute_layers(scorer.model, on=False)
+            recompute_layers(trained, on=False)
+        if splits:
+            take_over(trained, scorer.model)
     scorer.model.train(False)
     return run.report(sum(len(rows) for rows in schedule))
 
@@ -155,7 +167,7 @@ class _Run:
     accelerator: Accelerator
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
-    scorer: Trainable
+    trained: PreTrainedModel
     examples: Examples
     loss: Loss
     optimization: Optimization
@@ -166,16 +178,16 @@ class _Run:
     watch: StepWatch = field(default_factory=StepWatch)
 
     def resume(self, folder: Path) -> None:
-        state = load_checkpoint(folder, self.scorer.model, self.optimizer)
+        state = load_checkpoint(folder, self.trained, self.optimizer)
         if state is not None:
             self.step, self.slots = state["step"], state["slots"]
             self.watch = StepWatch(**state["watch"])
             logger.info("Training goes on at step %d.", self.step)
 
     def save(self, folder: Path) -> None:
-        if self.accelerator.is_main_process:
-            state = {"step": self.step, "slots": self.slots, "watch": asdict(self.watch)}
-            save_checkpoint(folder, self.scorer.model, self.optimizer, state)
+        state = {"step": self.step, "slots": self.slots, "watch": asdict(self.watch)}
+        writes = self.accelerator.is_main_process
+        save_checkpoint(folder, self.trained, self.optimizer, state, writes=writes)
 
     def train_steps(
         self, schedule: list[Rows], checkpoints: Path | None, progress: Progress | None
@@ -196,7 +208,7 @@ class _Run:
         value = self._backward(rows)
         self.step += 1
         largest = self.optimization.max_grad_norm
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), largest))
+        norm = float(whole(self.accelerator.clip_grad_norm_(self.model.parameters(), largest)))
         if self.watch.passes(self.step, value, norm):
             self.optimizer.step()
         self.optimizer.zero_grad()
@@ -232,7 +244,7 @@ class _Run:
             logger.warning("Out of memory: a pass has %d token slots from here on.", self.slots)
         elif alone and not self.recomputes:
             self.recomputes = True
-            recompute_layers(self.scorer.model, on=True)
+            recompute_layers(self.trained, on=True)
             logger.warning(
                 "Out of memory with a single row a pass: gradient checkpointing is on from here "
                 "on, so every layer is computed twice."
@@ -259,21 +271,6 @@ class _Run:
     def report(self, rows: int) -> TrainingReport:
         watch = self.watch
         return TrainingReport(self.step, rows, watch.skipped, watch.first_loss, watch.mean_loss)
-
-
-def _accelerator() -> Accelerator:
-    # Mixed precision is the loop's own: accelerate's ties the model into a ring of references, so
-    # that a model done with would keep its memory on the card until Python looks for rings.
-    accelerator = Accelerator(mixed_precision="no", cpu=best_device().type == "cpu")
-    kind = accelerator.distributed_type
-    if kind not in WHOLE_MODELS:
-        raise CookbookError(
-            "Training shares rows out over processes that each hold the whole model (DDP); the "
-            f"configuration of accelerate asks for {kind.value}, which splits the "
-            "model, and a checkpoint would keep one process's part of it. Configure accelerate for "
-            "several CPUs or GPUs, and train adapters where the model is too large for one."
-        )
-    return accelerator
 
 
 def _schedule(groups: Rows, optimization: Optimization) -> list[Rows]:

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.training.architecture import freeze_embeddings, plain_model, with_lora
-from tasks.core.training.base_models import LanguageModel
+from tasks.core.training.language_model import LanguageModel
 from tasks.core.training.loop import (
     Examples,
     Optimization,
@@ -30,6 +30,7 @@ from tasks.core.training.loop import (
     train,
 )
 from tasks.core.training.passes import Batch, Forward
+from tasks.core.training.processes import shared_out
 from tasks.core.training.shared_prefix import PackedBatch
 from tasks.core.training.teachers import Lora
 from tasks.core.training.tokens import Tokenized, tokenize
@@ -39,6 +40,7 @@ ASKED = "\nReason: "
 LONGEST_REASON = 96
 
 
+@shared_out
 def learn_rationales(
     writer: LanguageModel,
     template: InputTemplate,

@@ -155,6 +155,12 @@ class PairScorer:
         )
 
 
+def template_in(folder: Path) -> InputTemplate:
+    """The input template of a saved scorer, without its weights."""
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    return InputTemplate(**card["template"])
+
+
 def own_weights(model: PreTrainedModel) -> None:
     """Copies the weights out of the mapped file into memory aligned as torch aligns its own.
 

@@ -26,6 +26,7 @@ from tasks.core.training.losses import (
     grade_cross_entropy,
     listwise_kl,
 )
+from tasks.core.training.processes import shared_out
 from tasks.core.training.scorer import PairScorer
 
 # Retrieval's scores, spread so that a softmax over ten candidates prefers the nearest ones
@@ -42,6 +43,7 @@ class Lora:
     alpha: int
 
 
+@shared_out
 def train_policy_teacher(
     scorer: PairScorer,
     pairs: Sequence[PairText],
@@ -88,6 +90,7 @@ def train_policy_teacher(
     return _train(scorer, examples, loss, optimization, lora, checkpoints, progress)
 
 
+@shared_out
 def train_click_teacher(
     scorer: PairScorer,
     pairs: Sequence[PairText],

@@ -31,7 +31,7 @@ def score(teacher: PairScorer, root: Path, seen: list[tuple[int, int]] | None = 
     scratch.mkdir(exist_ok=True)
     record = (seen if seen is not None else []).append
     count = score_shards(
-        teacher,
+        lambda: teacher,
         IDS,
         PAIRS,
         scorer_digest="the teacher's",

@@ -27,7 +27,8 @@ from tasks.core.distillation.vocabulary import trim_vocabulary
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.store.files import file_sha256
-from tasks.core.training.base_models import BaseModel, LanguageModel, causal_scorer
+from tasks.core.training.base_models import BaseModel, causal_scorer
+from tasks.core.training.language_model import LanguageModel
 from tasks.core.training.loop import Optimization
 from tasks.core.training.scorer import Outputs, PairScorer
 from tests.core.training.tiny import lively_scorer

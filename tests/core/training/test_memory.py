@@ -1,22 +1,17 @@
-"""Out of memory and several processes change how a step is computed, never what it computes."""
+"""Where memory is short a step is computed otherwise, and is the same step."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from accelerate.utils import DistributedType
-from safetensors.numpy import load_file
 from torch import Tensor
 
 from tasks.core.errors import CookbookError
-from tasks.core.training import loop
+from tasks.core.training import placement
 from tasks.core.training.architecture import layers
 from tasks.core.training.base_models import Source
 from tasks.core.training.loop import Examples, Optimization, Targets, train
@@ -137,59 +132,12 @@ def test_another_error_is_not_taken_for_memory() -> None:
         trained("random_encoder", broken)
 
 
-PROCESS = """
-import sys
-from pathlib import Path
-import numpy as np
-import torch
-from tasks.core.training import precision
-from safetensors.numpy import save_file
-from tests.core.training.test_memory_and_processes import UNSEEN, trained
-
-precision.cpu_flags = frozenset
-torch.set_num_threads(1)
-for source in sys.argv[2:]:
-    rows = []
-    def count(scorer):
-        head = "classifier" if hasattr(scorer.model, "classifier") else "score"
-        hook = lambda _, inputs: rows.append(len(inputs[0]))
-        scorer.model.get_submodule(head).register_forward_pre_hook(hook)
-    scorer = trained(source, count)
-    assert max(rows) < 8, rows  # a whole step has eight rows: half of them are the other's
-    if torch.distributed.get_rank() == 0:
-        save_file({"logits": scorer.logits(UNSEEN)}, Path(sys.argv[1]) / f"{source}.safetensors")
-torch.distributed.destroy_process_group()
-"""
-
-
-def test_two_processes_end_with_the_weights_of_one(tmp_path: Path) -> None:
-    """Gloo on a CPU; each computes its own rows, and both see the loss of the whole step."""
-    (tmp_path / "process.py").write_text(PROCESS)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*launch, str(tmp_path / "process.py"), str(tmp_path), *FAMILIES],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[3]),
-            "OMP_NUM_THREADS": "1",
-            "ACCELERATE_USE_CPU": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for source in FAMILIES:
-        found = load_file(tmp_path / f"{source}.safetensors")["logits"]
-        assert_same_function(found, trained(source), source)
-
-
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
-def test_a_split_model_is_refused_before_it_trains(
+def test_what_accelerate_would_split_is_refused_before_it_trains(
     kind: DistributedType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The main process alone writes checkpoints: of a split model they would hold a part."""
+    """Checkpoints gather the parts of this project's own splitting alone."""
     split = SimpleNamespace(distributed_type=kind)
-    monkeypatch.setattr(loop, "Accelerator", lambda **_: split)
-    with pytest.raises(CookbookError, match=f"asks for {kind.value}, which splits the model"):
+    monkeypatch.setattr(placement, "Accelerator", lambda **_: split)
+    with pytest.raises(CookbookError, match=f"accelerate asks for {kind.value}"):
         trained("random_encoder")

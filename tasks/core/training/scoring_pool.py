@@ -1,0 +1,79 @@
+"""Several processes of this machine score at once: a GPU each, or a share of the cores."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tasks.core.errors import CookbookError
+from tasks.core.inputs import PairText
+from tasks.core.training.processes import begin, check_gpus
+from tasks.core.training.scorer import PairScorer
+
+Logits = npt.NDArray[np.float32]
+Parts = Sequence[Sequence[PairText]]
+
+
+def logits_of_parts(
+    load: Callable[[], PairScorer], parts: Parts, *, processes: int
+) -> Iterator[Logits]:
+    """Raw logits of each part, (pairs, outputs), in the order of the parts.
+
+    A part goes through one model whole, so that its logits are the same to the bit whichever
+    process scores it, where processors are alike.
+
+    Args:
+        load: makes the scorer, in each process; sent there, so it has to be importable.
+
+    Raises:
+        CookbookError: there are fewer GPUs than processes, or a process was killed.
+    """
+    processes = min(processes, len(parts))
+    if processes < 2:
+        scorer = load() if parts else None
+        yield from (scorer.logits(part) for part in parts if scorer)
+        return
+    check_gpus(processes)
+    spawn = get_context("spawn")
+    ranks = spawn.SimpleQueue()
+    for rank in range(processes):
+        ranks.put(rank)
+    threads = max(1, torch.get_num_threads() // processes)
+    pool = ProcessPoolExecutor(
+        processes, mp_context=spawn, initializer=_begin, initargs=(load, ranks, threads)
+    )
+    try:
+        yield from pool.map(_logits, parts)
+    except BrokenProcessPool as error:
+        raise CookbookError(
+            f"Of {processes} scoring processes one was killed, as the system does where memory is "
+            "short. Run again: what was scored is kept."
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass
+class _Own:
+    """What a process scores with."""
+
+    scorer: PairScorer | None = None
+
+
+_own = _Own()
+
+
+def _begin(load: Callable[[], PairScorer], ranks: Any, threads: int) -> None:
+    begin(ranks.get(), threads)
+    _own.scorer = load()
+
+
+def _logits(part: Sequence[PairText]) -> Logits:
+    assert _own.scorer is not None
+    return _own.scorer.logits(part)
