@@ -6,6 +6,7 @@ are the two that ship, and the order of first-stage retrieval is a listwise thir
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,7 @@ from tasks.core.training.losses import (
 from tasks.core.training.processes import shared_out
 from tasks.core.training.scorer import GOALS, Goal, PairScorer
 from tasks.core.training.teachers import GRADE_SCALE
+from tasks.core.training.token_store import stored
 from tasks.core.training.tokens import Rows
 
 Kind = Literal["grades", "actions", "listwise", "margin", "lambda_rank"]
@@ -102,7 +104,7 @@ def distill(
     targets: Targets = {"query": torch.from_numpy(queries), "row": torch.arange(len(pairs))}
     for teacher in teachers:
         targets |= teacher.tensors()
-    examples = Examples(student.tokenize(pairs), queries, targets)
+    examples = Examples(stored(partial(student.tokenize, pairs), checkpoints), queries, targets)
     loss = distillation_loss(teachers, student.outputs.grade_count)
     return train(student, examples, loss, optimization, checkpoints=checkpoints, progress=progress)
 

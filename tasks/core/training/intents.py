@@ -4,6 +4,7 @@ Source: query intent is one of DeText's tasks (Guo et al., arXiv 2008.02460).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tasks.core.training.loop import (
 from tasks.core.training.losses import grade_cross_entropy
 from tasks.core.training.processes import shared_out
 from tasks.core.training.scorer import Outputs, PairScorer
+from tasks.core.training.token_store import stored
 
 Ints = npt.NDArray[np.int64]
 
@@ -68,9 +70,8 @@ def train_intents(
         ones = torch.ones(len(logits), device=logits.device)
         return grade_cross_entropy(logits, batch["intent"], weights=ones)
 
-    examples = Examples(
-        scorer.tokenize(as_texts(queries)), np.arange(len(queries)), {"intent": certain}
-    )
+    tokens = stored(partial(scorer.tokenize, as_texts(queries)), checkpoints)
+    examples = Examples(tokens, np.arange(len(queries)), {"intent": certain})
     return train(scorer, examples, loss, optimization, checkpoints=checkpoints, progress=progress)
 
 

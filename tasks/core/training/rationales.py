@@ -8,6 +8,7 @@ Source: rationales as an additional task, Hsieh et al., arXiv 2305.02301.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from tasks.core.training.passes import Batch, Forward
 from tasks.core.training.processes import shared_out
 from tasks.core.training.shared_prefix import PackedBatch
 from tasks.core.training.teachers import Lora
+from tasks.core.training.token_store import stored
 from tasks.core.training.tokens import Tokenized, tokenize
 
 ASKED = "\nReason: "
@@ -66,7 +68,8 @@ def learn_rationales(
             "The rationale stage learns the judge's reasons, and no label has one. Label with a "
             "judge that gives reasons, or set policy_teacher.rationale to null."
         )
-    tokens = reason_tokens(
+    encode = partial(
+        reason_tokens,
         writer.tokenizer,
         template,
         [pairs[number] for number in kept],
@@ -80,7 +83,7 @@ def learn_rationales(
         writer.model = with_lora(writer.model, rank=lora.rank, alpha=lora.alpha)  # type: ignore[assignment]
     report = train(
         writer,
-        Examples(tokens, np.arange(len(kept)), {}),
+        Examples(stored(encode, checkpoints), np.arange(len(kept)), {}),
         _surprise,
         optimization,
         checkpoints=checkpoints,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from tasks.core.training.losses import (
 )
 from tasks.core.training.processes import shared_out
 from tasks.core.training.scorer import PairScorer
+from tasks.core.training.token_store import stored
 
 # Retrieval's scores, spread so that a softmax over ten candidates prefers the nearest ones
 # without naming one winner: cosines of all-MiniLM lie mostly between 0 and 0.7.
@@ -86,7 +88,7 @@ def train_policy_teacher(
             )
         return total
 
-    examples = Examples(scorer.tokenize(pairs), queries, targets)
+    examples = Examples(stored(partial(scorer.tokenize, pairs), checkpoints), queries, targets)
     return _train(scorer, examples, loss, optimization, lora, checkpoints, progress)
 
 
@@ -117,7 +119,7 @@ def train_click_teacher(
     def loss(logits: Tensor, batch: Targets) -> Tensor:
         return action_cross_entropy(logits[:, grades:], batch["actions"], weights=batch["weights"])
 
-    examples = Examples(scorer.tokenize(pairs), lists, targets)
+    examples = Examples(stored(partial(scorer.tokenize, pairs), checkpoints), lists, targets)
     return _train(scorer, examples, loss, optimization, lora, checkpoints, progress)
 
 

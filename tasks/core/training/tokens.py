@@ -28,7 +28,7 @@ class Tokenized:
     row may share with others (``_beginnings``).
     """
 
-    token_ids: list[Ids]
+    token_ids: Sequence[Ids]
     left_lengths: Rows
     segmented: bool
 

@@ -53,6 +53,8 @@ def teach(
     precision.cpu_flags = frozenset  # type: ignore[assignment]
     if torch.distributed.is_initialized():
         _watch(scorer, splits=optimization.split_weights)
+        if checkpoints is not None and torch.distributed.get_rank() == 1:
+            vars(scorer)["tokenize"] = None  # what the first process encoded is read from disk
     return train_policy_teacher(
         scorer,
         pairs_of(25),
