@@ -13,22 +13,24 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 
 def end_while_learning(
-    kind: str, sent: signal.Signals, root: Path, store: Path, **more: str
+    kind: str, sent: signal.Signals, root: Path, store: Path, *, at: str, **more: str
 ) -> int:
-    """Run, and send the signal when the role's processes have met."""
+    """Run, and send the signal when a file of this name lies in the role's scratch folder."""
     run = started_run(root, store, **more)
-    building = (store / "artifacts" / kind).glob
-    while not (any(building("*.building")) and any(store.glob("scratch/*/processes/meeting"))):
-        assert run.poll() is None, run.communicate()[1][-2000:]
-        time.sleep(0.02)
-    time.sleep(1.0)
-    below = psutil.Process(run.pid).children(recursive=True)
-    learning = [one for one in below if "spawn_main" in " ".join(one.cmdline())]
-    assert len(learning) == 2
-    run.send_signal(sent)
-    run.communicate(timeout=60)
-    assert not psutil.wait_procs(learning, timeout=10)[1]
-    return int(run.returncode)
+    try:
+        building = (store / "artifacts" / kind).glob
+        while not (any(building("*.building")) and any(store.glob(f"scratch/*/{at}"))):
+            assert run.poll() is None, run.communicate()[1][-2000:]
+            time.sleep(0.02)
+        below = psutil.Process(run.pid).children(recursive=True)
+        learning = [one for one in below if "spawn_main" in " ".join(one.cmdline())]
+        assert learning
+        run.send_signal(sent)
+        run.communicate(timeout=60)
+        assert not psutil.wait_procs(learning, timeout=10)[1]
+        return int(run.returncode)
+    finally:
+        run.kill()
 
 
 def test_whatever_ends_a_run_ends_its_processes_and_the_next_run_goes_on(
@@ -38,8 +40,14 @@ def test_whatever_ends_a_run_ends_its_processes_and_the_next_run_goes_on(
     undisturbed, store = tmp_path / "undisturbed", tmp_path / "store"
     done = smoke_run(root, undisturbed, **two)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert end_while_learning("policy_teacher", signal.SIGKILL, root, store, **two) == -9
-    assert end_while_learning("click_teacher", signal.SIGTERM, root, store, **two) == 143
+    for kind, sent, at, code in (
+        ("policy_teacher", signal.SIGKILL, "tokens.arrow", -9),
+        # One process has begun, and waits for the other.
+        ("policy_teacher", signal.SIGTERM, "processes/meeting", 143),
+        ("click_teacher", signal.SIGTERM, "tokens.arrow", 143),
+        ("click_teacher", signal.SIGINT, "processes/meeting", 130),
+    ):
+        assert end_while_learning(kind, sent, root, store, at=at, **two) == code, (kind, sent, at)
     assert half_files(store) == []
     done = smoke_run(root, store, **two)
     assert done.returncode == 0, done.stderr[-3000:]

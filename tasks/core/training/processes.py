@@ -86,6 +86,21 @@ def begin(rank: int, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def none_outlives() -> Iterator[None]:
+    """Whatever ends the block ends the processes that began in it, were they still beginning.
+
+    Left to themselves they would keep this one from ending, which waits for its processes.
+    """
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    finally:
+        for process in set(multiprocessing.active_children()) - before:
+            process.kill()
+            process.join()
+
+
 @dataclass(frozen=True)
 class _Job:
     """What every process is told."""
@@ -132,10 +147,11 @@ def _learn_in(
 def _await(job: _Job, progress: Callable[[int, int], None]) -> TrainingReport:
     """Run the job to its end; none of its processes outlives this call."""
     reports: list[TrainingReport] = []
-    started = spawn(_run, args=(job,), nprocs=job.processes, join=False)  # type: ignore[no-untyped-call]
     try:
-        while not started.join(timeout=0.1):
-            _hear(job, progress, reports)
+        with none_outlives():
+            started = spawn(_run, args=(job,), nprocs=job.processes, join=False)  # type: ignore[no-untyped-call]
+            while not started.join(timeout=0.1):
+                _hear(job, progress, reports)
         _hear(job, progress, reports)
     except ProcessException as error:
         _hear(job, progress, reports)
@@ -145,10 +161,6 @@ def _await(job: _Job, progress: Callable[[int, int], None]) -> TrainingReport:
             f"Of {job.processes} training processes one was killed ({error.msg}), as the system "
             "does where memory is short. Run again: training goes on from its last checkpoint."
         ) from error
-    finally:
-        for process in started.processes:
-            process.kill()
-            process.join()
     return reports[0]
 
 

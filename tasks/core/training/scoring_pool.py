@@ -13,7 +13,7 @@ import torch
 
 from tasks.core.errors import CookbookError
 from tasks.core.inputs import PairText
-from tasks.core.training.processes import begin, check_gpus
+from tasks.core.training.processes import begin, check_gpus, none_outlives
 from tasks.core.training.scorer import PairScorer
 
 Logits = npt.NDArray[np.float32]
@@ -49,7 +49,9 @@ def logits_of_parts(
         processes, mp_context=spawn, initializer=_begin, initargs=(load, ranks, threads)
     )
     try:
-        yield from pool.map(_logits, parts)
+        with none_outlives():
+            yield from pool.map(_logits, parts)
+            pool.shutdown()
     except BrokenProcessPool as error:
         raise CookbookError(
             f"Of {processes} scoring processes one was killed, as the system does where memory is "
