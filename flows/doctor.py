@@ -98,7 +98,7 @@ def _graphics() -> Finding:
     name, memory = torch.cuda.get_device_name(), torch.cuda.get_device_properties(0).total_memory
     count = torch.cuda.device_count()
     seen = f"{count if count > 1 else ''} {name}, {memory / 2**30:.0f} GiB".strip()
-    if count > 1 and PROCESSES not in os.environ:
+    if count > 1 and not os.environ.get(PROCESSES):
         mend = f"A run trains and scores on the first; on all with {PROCESSES}={count}."
         return Finding("note", "GPU", seen, mend)
     return Finding("good", "GPU", seen)

@@ -97,7 +97,9 @@ def _scorer_bytes(settings: Settings) -> int:
     finished = 2 * teacher + assistant + (3 + tried) * student + pruned + student + pruned + student
     # LoRA's checkpoints are small; a distilled role trains every weight.
     whole = teacher if settings.policy_teacher.lora is None else 0
-    return finished + CHECKPOINT_COPIES * max(whole, assistant, student, pruned)
+    # A model goes to several processes, and comes back, by the disk.
+    sent = 2 * max(teacher, assistant, student, pruned) if processes() > 1 else 0
+    return finished + CHECKPOINT_COPIES * max(whole, assistant, student, pruned) + sent
 
 
 def _distilled(role: DistillationSettings, before: int) -> int:

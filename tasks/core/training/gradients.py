@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 
 from tasks.core.training.tokens import Rows
@@ -45,7 +46,9 @@ class StepGradient:
         for number, rows, part in zip(numbers, share, parts, strict=True):
             own = slices[number] if number < len(slices) else torch.zeros_like(part)
             self._spread(None if once else rows, part, own, is_last=number == numbers[-1])
-        return float(loss.detach())
+        # To the bit the same for all, who decide by it whether the step is broken.
+        value = loss.detach()
+        return float(broadcast(value) if self.accelerator.num_processes > 1 else value)
 
     def _own_numbers(self, n_passes: int) -> range:
         """The passes of this process: each process has equally many, or they would wait."""

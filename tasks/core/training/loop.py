@@ -250,11 +250,14 @@ class _Run:
                 "on, so every layer is computed twice."
             )
         else:
+            why = (
+                f"they can be no smaller (a row has {longest}, and gradient checkpointing is on)"
+                if alone
+                else "with several processes they stay as they are (a single one would halve them)"
+            )
             raise CookbookError(
                 f"Training needs more memory than there is for passes of {self.slots} token "
-                f"slots, and they can be no smaller (a row has {longest}, and gradient "
-                "checkpointing is on; with several processes passes stay as they are). "
-                "Lower tokens_per_batch or max_tokens."
+                f"slots, and {why}. Lower tokens_per_batch or max_tokens."
             ) from error
 
     def _logits(self, rows: Rows) -> Tensor:

@@ -9,7 +9,7 @@ Source: torch.distributed.fsdp.fully_shard.
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -31,7 +31,10 @@ def find_devices() -> Accelerator:
     """
     # Mixed precision is the loop's own: accelerate's ties the model into a ring of references, so
     # that a model done with would keep its memory on the card until Python looks for rings.
-    accelerator = Accelerator(mixed_precision="no", cpu=best_device().type == "cpu")
+    shared = DistributedDataParallelKwargs(gradient_as_bucket_view=True)  # one copy of gradients
+    accelerator = Accelerator(
+        mixed_precision="no", cpu=best_device().type == "cpu", kwargs_handlers=[shared]
+    )
     kind = accelerator.distributed_type
     if kind not in PLACED_HERE:
         raise CookbookError(

@@ -8,11 +8,13 @@ import logging
 import os
 import shutil
 import signal
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import CDLL
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -22,14 +24,17 @@ from typing import Any, ParamSpec
 import torch
 import torch.distributed as dist
 from torch import multiprocessing
-from torch.multiprocessing.spawn import ProcessException, ProcessRaisedException, spawn
+from torch.multiprocessing.spawn import ProcessException, spawn
 from transformers.utils.logging import disable_progress_bar
 
 from tasks.core.errors import CookbookError
 from tasks.core.training.loop import TrainingReport
+from tasks.core.training.precision import best_device
 
 P = ParamSpec("P")
 Learner = Callable[P, TrainingReport]
+# While one process encodes millions of pairs, or writes a checkpoint, the others wait for it.
+_PATIENCE = timedelta(days=1)
 # Linux's PR_SET_PDEATHSIG.
 _SIGNAL_OF_PARENTS_DEATH = 1
 
@@ -75,6 +80,9 @@ def begin(rank: int, threads: int) -> None:
     A process that outlived a killed run would write beside the next one.
     """
     CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        os._exit(1)  # it died before it could be heard of
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends them
     disable_progress_bar()  # type: ignore[no-untyped-call]
     warnings.simplefilter("ignore", FutureWarning)
@@ -82,7 +90,7 @@ def begin(rank: int, threads: int) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(rank)
     else:
-        os.environ["ACCELERATE_USE_CPU"] = "1"
+        os.environ |= {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": str(threads)}
         torch.set_num_threads(threads)
 
 
@@ -139,41 +147,61 @@ def _learn_in(
             multiprocessing.get_context("spawn").SimpleQueue(),
         )
         learner.save(job.start)
+        learner.model.to("cpu")
+        torch.cuda.empty_cache()  # the first process needs this card whole
         report = _await(job, progress)
         vars(learner).update(vars(type(learner).load(job.end)))
+        learner.model.to(best_device())  # where training in one process leaves it
     return report
+
+
+@dataclass
+class _Told:
+    """What the processes have told so far."""
+
+    progress: Callable[[int, int], None]
+    report: TrainingReport | None = None
+    error: Exception | None = None
+
+    def hear(self, job: _Job) -> None:
+        while not job.told.empty():
+            kind, value = job.told.get()
+            match kind:
+                case "progress":
+                    self.progress(*value)
+                case "report":
+                    self.report = value
+                case "refused":
+                    self.error = CookbookError(value)
+                case _:
+                    self.error = RuntimeError(f"A training process failed.\n\n{value}")
 
 
 def _await(job: _Job, progress: Callable[[int, int], None]) -> TrainingReport:
     """Run the job to its end; none of its processes outlives this call."""
-    reports: list[TrainingReport] = []
-    try:
-        with none_outlives():
-            started = spawn(_run, args=(job,), nprocs=job.processes, join=False)  # type: ignore[no-untyped-call]
-            while not started.join(timeout=0.1):
-                _hear(job, progress, reports)
-        _hear(job, progress, reports)
-    except ProcessException as error:
-        _hear(job, progress, reports)
-        if isinstance(error, ProcessRaisedException):
-            raise
+    told, over = _Told(progress), False
+    with none_outlives():
+        started = spawn(_run, args=(job,), nprocs=job.processes, join=False)  # type: ignore[no-untyped-call]
+        while not over and told.error is None:
+            try:
+                over = started.join(timeout=0.1)
+            except ProcessException as error:
+                told.error = error
+            told.hear(job)
+        # Before the others are ended: who was killed is why they failed, too.
+        killed = [
+            process.exitcode for process in started.processes if process.exitcode == -signal.SIGKILL
+        ]
+    if killed:
         raise CookbookError(
-            f"Of {job.processes} training processes one was killed ({error.msg}), as the system "
-            "does where memory is short. Run again: training goes on from its last checkpoint."
-        ) from error
-    return reports[0]
-
-
-def _hear(job: _Job, progress: Callable[[int, int], None], reports: list[TrainingReport]) -> None:
-    """What the processes have told since; raises what one of them refused."""
-    while not job.told.empty():
-        kind, value = job.told.get()
-        if kind == "refused":
-            raise CookbookError(value)
-        if kind == "progress":
-            progress(*value)
-        else:
-            reports.append(value)
+            f"{len(killed)} of {job.processes} training processes got SIGKILL, as the system ends "
+            "who takes too much memory: then lower COOKBOOK_PROCESSES. Run again: training goes "
+            "on from its last checkpoint."
+        ) from told.error
+    if told.error is not None:
+        raise told.error
+    assert told.report is not None, "the first process ended without a report"
+    return told.report
 
 
 def _run(rank: int, job: _Job) -> None:
@@ -186,6 +214,10 @@ def _run(rank: int, job: _Job) -> None:
             report = job.learn(learner, **job.arguments, progress=tell)
         except CookbookError as error:
             job.told.put(("refused", str(error)))
+            raise
+        except Exception:
+            # Told here, since a process that fails may wait for the others before it ends.
+            job.told.put(("failed", traceback.format_exc()))
             raise
         if rank == 0:
             learner.save(job.end)
@@ -204,9 +236,10 @@ def _joined(rank: int, job: _Job) -> Iterator[None]:
     os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
     dist.init_process_group(
         "nccl" if torch.cuda.is_available() else "gloo",
-        init_method=f"file://{job.folder / 'meeting'}",
+        store=dist.FileStore(str(job.folder / "meeting"), job.processes),  # type: ignore[attr-defined]
         rank=rank,
         world_size=job.processes,
+        timeout=_PATIENCE,
     )
     yield
     dist.destroy_process_group()  # not after an error, where it might wait for the others

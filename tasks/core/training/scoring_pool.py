@@ -1,5 +1,6 @@
 """Several processes of this machine score at once: a GPU each, or a share of the cores."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -40,6 +41,7 @@ def logits_of_parts(
         yield from (scorer.logits(part) for part in parts if scorer)
         return
     check_gpus(processes)
+    torch.cuda.empty_cache()  # the first process needs this card whole
     spawn = get_context("spawn")
     ranks = spawn.SimpleQueue()
     for rank in range(processes):
@@ -50,7 +52,9 @@ def logits_of_parts(
     )
     try:
         with none_outlives():
-            yield from pool.map(_logits, parts)
+            waiting = deque(pool.submit(_logits, part) for part in parts)
+            while waiting:
+                yield waiting.popleft().result()
             pool.shutdown()
     except BrokenProcessPool as error:
         raise CookbookError(
@@ -58,13 +62,14 @@ def logits_of_parts(
             "short. Run again: what was scored is kept."
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False)
 
 
 @dataclass
 class _Own:
-    """What a process scores with."""
+    """What a process scores with, loaded for its first part: an error travels from there."""
 
+    load: Callable[[], PairScorer] | None = None
     scorer: PairScorer | None = None
 
 
@@ -73,9 +78,11 @@ _own = _Own()
 
 def _begin(load: Callable[[], PairScorer], ranks: Any, threads: int) -> None:
     begin(ranks.get(), threads)
-    _own.scorer = load()
+    _own.load = load
 
 
 def _logits(part: Sequence[PairText]) -> Logits:
-    assert _own.scorer is not None
+    if _own.scorer is None:
+        assert _own.load is not None
+        _own.scorer = _own.load()
     return _own.scorer.logits(part)

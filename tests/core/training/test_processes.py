@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ ONE = Optimization(
     list_size=4,
     tokens_per_batch=400,
     checkpoint_every_steps=1,
+    max_grad_norm=0.2,  # clips each step: unclipped, AdamW hardly tells gradients from their halves
 )
 TWO = replace(ONE, processes=2)
 SPLIT = replace(TWO, split_weights=True)
@@ -54,7 +56,7 @@ def teach(
     if torch.distributed.is_initialized():
         _watch(scorer, splits=optimization.split_weights)
         if checkpoints is not None and torch.distributed.get_rank() == 1:
-            vars(scorer)["tokenize"] = None  # what the first process encoded is read from disk
+            vars(scorer)["tokenize"] = encoded_twice
     return train_policy_teacher(
         scorer,
         pairs_of(25),
@@ -67,6 +69,10 @@ def teach(
         checkpoints=checkpoints,
         progress=progress,
     )
+
+
+def encoded_twice(_: object) -> None:
+    raise AssertionError("What the first process encoded is to be read from disk.")
 
 
 def _watch(scorer: PairScorer, *, splits: bool) -> None:
@@ -129,7 +135,7 @@ def test_killed_processes_go_on_to_the_same_bits(
     whole, report = taught("random_decoder", several)
     assert report.steps > 4
     monkeypatch.setenv("COOKBOOK_FAULT", "training:step:3")
-    with pytest.raises(CookbookError, match="SIGKILL.*goes on from its last checkpoint"):
+    with pytest.raises(CookbookError, match="got SIGKILL.*goes on from its last checkpoint"):
         taught("random_decoder", several, checkpoints=tmp_path)
     monkeypatch.delenv("COOKBOOK_FAULT")
     (tmp_path / "processes").mkdir()
@@ -147,6 +153,8 @@ def test_killed_processes_go_on_to_the_same_bits(
 
 
 def test_a_writer_learns_in_two_processes_what_it_learns_in_one() -> None:
+    """Its embeddings and its head are the same weights."""
+
     def written(optimization: Optimization) -> Logits:
         writer = language_model(BaseModel("random_decoder", "tiny"), seed=0)
         template = tiny_scorer("random_decoder").template
@@ -159,7 +167,12 @@ def test_a_writer_learns_in_two_processes_what_it_learns_in_one() -> None:
             found: Logits = writer.model(ids).logits.numpy()
         return found
 
-    np.testing.assert_allclose(written(TWO), written(ONE), atol=2e-2)
+    begun = language_model(BaseModel("random_decoder", "tiny"), seed=0)
+    with torch.no_grad():
+        before = begun.model(torch.arange(1, 30)[None]).logits.numpy()
+    expected = written(ONE)
+    assert np.abs(expected - before).max() > 0.1
+    np.testing.assert_allclose(written(SPLIT), expected, atol=2e-2)
 
 
 def test_what_a_process_refuses_is_refused() -> None:
@@ -167,6 +180,21 @@ def test_what_a_process_refuses_is_refused() -> None:
     with pytest.raises(CookbookError, match="at least one row with a target, and none came"):
         train_policy_teacher(
             scorer, [], np.empty((0, 3)), np.arange(0), np.empty(0), TWO, lora=None
+        )
+
+
+def test_what_fails_in_a_process_is_told_whole() -> None:
+    """A mistake of this project's own: its traceback, not what another process made of it."""
+    queries = np.arange(3)  # of four pairs
+    with pytest.raises(RuntimeError, match=r"(?s)A training process failed.*epoch_batches"):
+        train_policy_teacher(
+            tiny_scorer("random_encoder"),
+            pairs_of(4),
+            np.eye(3)[[0, 1, 2, 0]],
+            queries,
+            np.empty(4),
+            replace(TWO, list_size=0),
+            lora=None,
         )
 
 
@@ -188,6 +216,12 @@ def scorer_to_ask() -> PairScorer:
 def test_a_killed_scoring_process_says_what_to_do() -> None:
     with pytest.raises(CookbookError, match="Run again: what was scored is kept"):
         list(logits_of_parts(killed, [pairs_of(2), pairs_of(3)], processes=2))
+
+
+def test_a_scorer_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
+    load = partial(PairScorer.load, tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match="nothing/cookbook.json"):
+        list(logits_of_parts(load, [pairs_of(2), pairs_of(3)], processes=2))
 
 
 def killed() -> PairScorer:
