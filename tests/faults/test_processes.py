@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,11 +16,18 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 def end_while_learning(
     kind: str, sent: signal.Signals, root: Path, store: Path, *, at: str, **more: str
 ) -> int:
-    """Run, and send the signal when a file of this name lies in the role's scratch folder."""
+    """Run, and send the signal when the role's scratch folder has a new file of this name."""
+    began = time.time()
     run = started_run(root, store, **more)
+
+    def is_there() -> bool:
+        with suppress(FileNotFoundError):
+            new = any(one.stat().st_mtime > began for one in store.glob(f"scratch/*/{at}"))
+            return new and any((store / "artifacts" / kind).glob("*.building"))
+        return False
+
     try:
-        building = (store / "artifacts" / kind).glob
-        while not (any(building("*.building")) and any(store.glob(f"scratch/*/{at}"))):
+        while not is_there():
             assert run.poll() is None, run.communicate()[1][-2000:]
             time.sleep(0.02)
         below = psutil.Process(run.pid).children(recursive=True)

@@ -17,9 +17,11 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 from transformers.models.bert.modeling_bert import eager_attention_forward
 
+from tasks.core.training import varlen
 from tasks.core.training.architecture import attending_by
 from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
+from tasks.core.training.varlen import Sequences
 
 ATTENTION = "packed_rows"
 
@@ -28,7 +30,8 @@ ATTENTION = "packed_rows"
 class PackedRows:
     """Token ids, positions and segments (1, T), and the place of each row's first token (R,).
 
-    ``runs`` says how many rows of what length follow each other.
+    ``runs`` says how many rows of what length follow each other; ``whole`` and ``firsts`` are the
+    rows, and their first tokens before them, for a card's kernel that takes any lengths.
     """
 
     token_ids: Tensor
@@ -36,6 +39,8 @@ class PackedRows:
     segments: Tensor | None
     first: Tensor
     runs: tuple[tuple[int, int], ...]
+    whole: Sequences | None
+    firsts: Sequences | None
 
     def inputs(self) -> dict[str, Any]:
         """What a BERT classifier takes inside ``packing_rows`` and ``reading_first_tokens``."""
@@ -66,6 +71,10 @@ def pack_rows(tokens: Tokenized, rows: Rows, device: torch.device) -> PackedRows
         torch.from_numpy(segments.astype(np.int64))[None].to(device) if tokens.segmented else None,
         torch.from_numpy(starts).to(device),
         tuple((len(list(run)), int(length)) for length, run in groupby(lengths)),
+        varlen.sequences(lengths, lengths, device) if varlen.may_serve(device) else None,
+        varlen.sequences(np.ones_like(lengths), lengths, device)
+        if varlen.may_serve(device)
+        else None,
     )
 
 
@@ -87,6 +96,9 @@ def attend(module: nn.Module, packed: PackedRows, q: Tensor, k: Tensor, v: Tenso
 
     ``q`` has every token of the rows, or the first of each.
     """
+    of = packed.whole if len(q) == len(k) else packed.firsts
+    if of and varlen.serves(q, v, causal=False):
+        return varlen.attend(q, k, v, of, causal=False, scaling=q.shape[-1] ** -0.5)
     held = [rows * length for rows, length in packed.runs]
     asked = held if len(q) == len(k) else [rows for rows, _ in packed.runs]
     parts = (torch.split(q, asked), torch.split(k, held), torch.split(v, held))

@@ -20,9 +20,11 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, PreTrainedModel
 
+from tasks.core.training import varlen
 from tasks.core.training.architecture import attending_by, plain_model
 from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
+from tasks.core.training.varlen import Sequences
 
 ATTENTION = "shared_prefix"
 # Sequences that attend together: the longest has at most this many times the shortest's tokens, and
@@ -64,11 +66,21 @@ class Layout:
 
     ``heads`` are places of beginnings and of whole rows (rows, P), padded. ``back`` (T,) is each
     token's place among all of heads and tails laid out one after another; None where they lie so.
+    ``one_call`` is for a card's kernel that takes sequences of any lengths.
     """
 
     heads: tuple[Own, ...]
     tails: tuple[Tails, ...]
     back: Tensor | None
+    one_call: "OneCall | None"
+
+
+@dataclass(frozen=True)
+class OneCall:
+    """All sequences as they lie, and the places of what they see; None where these lie so too."""
+
+    of: Sequences
+    keys: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -161,7 +173,21 @@ def _layout(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> 
         tuple(_own(places, device) for places, _ in heads),
         tuple(_tails(own, *begin, device) for (own, _), begin in zip(tails, begins, strict=True)),
         None if _in_order(back) else torch.from_numpy(back).to(device),
+        _one_call(starts, lengths, owners, device) if varlen.may_serve(device) else None,
     )
+
+
+def _one_call(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> OneCall:
+    """A head sees itself, a tail its beginning and then itself."""
+    n_heads = len(starts) - len(owners)
+    heads = [np.arange(n) + start for start, n in zip(starts, lengths, strict=True)]
+    seen = [*heads[:n_heads]]
+    seen += [
+        np.concatenate(two)
+        for two in zip((heads[one] for one in owners), heads[n_heads:], strict=True)
+    ]
+    keys = None if len(owners) == 0 else torch.from_numpy(np.concatenate(seen)).to(device)
+    return OneCall(varlen.sequences(lengths, np.array([len(one) for one in seen]), device), keys)
 
 
 def _own(places: Rows, device: torch.device) -> Own:
@@ -223,6 +249,11 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Attention of (1, heads, T, width) as the layout says; the result is (1, T, heads, width)."""
     q, k, v = (part[0].transpose(0, 1) for part in (query, key, value))
+    one_call = layout.one_call
+    if one_call and varlen.serves(q, v, causal=True):
+        if one_call.keys is not None:
+            k, v = k[one_call.keys], v[one_call.keys]
+        return varlen.attend(q, k, v, one_call.of, causal=True, scaling=scaling)[None], None
     written_out = module.training and plain_attention_trains_faster(query.device)
     with sdpa_kernel([SDPBackend.MATH] if written_out else _FUSED):
         found = [

@@ -16,6 +16,7 @@ from tasks.core.training.packed_rows import by_length, pack_rows
 from tasks.core.training.passes import Forward
 from tasks.core.training.scorer import PairScorer
 from tasks.core.training.tokens import Tokenized, pad
+from tests.core.training.test_varlen import attend_in_one_call
 from tests.core.training.tiny import lively_scorer, pairs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -35,11 +36,16 @@ def gradients(model: nn.Module, logits: Tensor) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("lora", [False, True])
-@pytest.mark.parametrize("flags", [SLOW, FAST], ids=["fused", "written out"])
+@pytest.mark.parametrize(
+    ("flags", "one_call"),
+    [(SLOW, False), (FAST, False), (SLOW, True)],
+    ids=["fused", "written out", "one call"],
+)
 def test_logits_and_gradients_are_those_of_padded_rows(
-    monkeypatch: pytest.MonkeyPatch, lora: bool, flags: frozenset[str]
+    monkeypatch: pytest.MonkeyPatch, lora: bool, flags: frozenset[str], one_call: bool
 ) -> None:
     monkeypatch.setattr(precision, "cpu_flags", lambda: flags)
+    calls = attend_in_one_call(monkeypatch) if one_call else []
     scorer = lively_scorer("random_encoder")
     model = with_lora(scorer.model, rank=2, alpha=4) if lora else scorer.model
     tokens = scorer.tokenize(pairs_of(9))
@@ -56,6 +62,8 @@ def test_logits_and_gradients_are_those_of_padded_rows(
     for name, gradient in whole.items():
         torch.testing.assert_close(packed[name], gradient, atol=1e-3, rtol=1e-4, msg=name)
     assert len(set(tokens.lengths)) == 3
+    total = int(tokens.lengths.sum())
+    assert calls == ([(total, total), (total, total), (len(order), total)] if one_call else [])
 
 
 def test_no_place_is_without_a_token_and_company_changes_no_row() -> None:

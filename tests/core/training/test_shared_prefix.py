@@ -21,6 +21,7 @@ from tasks.core.training.shared_prefix import (
     sharing_prefixes,
 )
 from tasks.core.training.tokens import Tokenized
+from tests.core.training.test_varlen import attend_in_one_call
 from tests.core.training.tiny import lively_scorer, pairs_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
@@ -31,10 +32,13 @@ PAIRS = [PairText(left, pair.right) for left in LEFTS for pair in pairs_of(4, se
 ROWS = np.random.default_rng(0).permutation(12)
 
 
-@pytest.fixture(autouse=True, params=[0, 8], ids=["many calls", "few calls"])
+@pytest.fixture(autouse=True, params=[0, 8, -1], ids=["many calls", "few calls", "one call"])
 def slack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Rows as short as these would attend in few calls."""
-    monkeypatch.setattr(shared_prefix, "SLACK", request.param)
+    """Rows as short as these would attend in few calls; in one call, as on a card."""
+    if request.param < 0:
+        attend_in_one_call(monkeypatch)
+    else:
+        monkeypatch.setattr(shared_prefix, "SLACK", request.param)
     return int(request.param)
 
 
@@ -127,7 +131,10 @@ def test_rows_that_share_nothing_attend_without_a_mask_and_nothing_of_them_is_co
     ids = [np.full(20, 1 + row, dtype=np.int32) for row in range(5)]
     tokens = Tokenized(ids, np.full(5, 12), segmented=False)
     layout = pack(tokens, np.arange(5), CPU).layout
-    assert layout == shared_prefix.Layout((shared_prefix.Run(0, (5, 20)),), (), None)
+    assert layout.heads == (shared_prefix.Run(0, (5, 20)),)
+    assert (layout.tails, layout.back) == ((), None)
+    if layout.one_call is not None:
+        assert layout.one_call.keys is None
 
 
 def test_padding_points_at_no_place_more_often_than_there_are_sequences() -> None:
@@ -155,9 +162,11 @@ def test_gradients_through_adapters_equal_unshared_ones() -> None:
 
 
 def test_keys_repeated_for_a_kernel_without_groups_change_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, slack: int
 ) -> None:
     """With a mask that kernel is handed as many heads of keys as of queries, and no groups."""
+    if slack < 0:
+        return  # one call has no mask
     scorer, calls = lively_scorer("random_decoder"), []
     plain = F.scaled_dot_product_attention
 
