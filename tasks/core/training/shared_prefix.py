@@ -24,7 +24,7 @@ from tasks.core.training import varlen
 from tasks.core.training.architecture import attending_by, plain_model
 from tasks.core.training.precision import plain_attention_trains_faster
 from tasks.core.training.tokens import Rows, Tokenized
-from tasks.core.training.varlen import Sequences
+from tasks.core.training.varlen import OneCall
 
 ATTENTION = "shared_prefix"
 # Sequences that attend together: the longest has at most this many times the shortest's tokens, and
@@ -72,15 +72,7 @@ class Layout:
     heads: tuple[Own, ...]
     tails: tuple[Tails, ...]
     back: Tensor | None
-    one_call: "OneCall | None"
-
-
-@dataclass(frozen=True)
-class OneCall:
-    """All sequences as they lie, and the places of what they see; None where these lie so too."""
-
-    of: Sequences
-    keys: Tensor | None
+    one_call: OneCall | None
 
 
 @dataclass(frozen=True)
@@ -173,21 +165,10 @@ def _layout(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> 
         tuple(_own(places, device) for places, _ in heads),
         tuple(_tails(own, *begin, device) for (own, _), begin in zip(tails, begins, strict=True)),
         None if _in_order(back) else torch.from_numpy(back).to(device),
-        _one_call(starts, lengths, owners, device) if varlen.may_serve(device) else None,
+        varlen.behind_beginnings(starts, lengths, owners, device)
+        if varlen.may_serve(device)
+        else None,
     )
-
-
-def _one_call(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> OneCall:
-    """A head sees itself, a tail its beginning and then itself."""
-    n_heads = len(starts) - len(owners)
-    heads = [np.arange(n) + start for start, n in zip(starts, lengths, strict=True)]
-    seen = [*heads[:n_heads]]
-    seen += [
-        np.concatenate(two)
-        for two in zip((heads[one] for one in owners), heads[n_heads:], strict=True)
-    ]
-    keys = None if len(owners) == 0 else torch.from_numpy(np.concatenate(seen)).to(device)
-    return OneCall(varlen.sequences(lengths, np.array([len(one) for one in seen]), device), keys)
 
 
 def _own(places: Rows, device: torch.device) -> Own:

@@ -42,9 +42,30 @@ def sequences(queries: Rows, keys: Rows, device: torch.device) -> Sequences:
     )
 
 
+@dataclass(frozen=True)
+class OneCall:
+    """All sequences as they lie, and the places of what they see; None where these lie so too."""
+
+    of: Sequences
+    keys: Tensor | None
+
+
 def may_serve(device: torch.device) -> bool:
     """Whether the device can have such a kernel at all."""
     return device.type == "cuda"
+
+
+def behind_beginnings(starts: Rows, lengths: Rows, owners: Rows, device: torch.device) -> OneCall:
+    """Sequences one after another: heads see themselves, tails, the last, their head as well.
+
+    ``starts`` and ``lengths`` are (sequences,), ``owners`` (tails,) the numbers of their heads.
+    """
+    places = [np.arange(n) + start for start, n in zip(starts, lengths, strict=True)]
+    heads, tails = places[: len(places) - len(owners)], places[len(places) - len(owners) :]
+    behind = [np.concatenate([heads[own], tail]) for own, tail in zip(owners, tails, strict=True)]
+    seen = [*heads, *behind]
+    keys = torch.from_numpy(np.concatenate(seen)).to(device) if behind else None
+    return OneCall(sequences(lengths, np.array([len(one) for one in seen]), device), keys)
 
 
 def serves(query: Tensor, value: Tensor, *, causal: bool) -> bool:
