@@ -27,7 +27,7 @@ run: $(STAMP) ## the whole pipeline: laptop profile, shipped domain, no key, no 
 serve: $(STAMP) ## Prefect's server with UI and this project's deployments, on loopback
 	$(BIN)/cookbook serve
 
-test: $(STAMP) ## the tests (15 minutes on two cores at most)
+test: $(STAMP) ## the tests (some 20 minutes on two cores)
 	$(TEST) -n 2 --dist loadfile
 
 # Ray is large and only for the test of a killed cluster node, which says so where it is missing.
