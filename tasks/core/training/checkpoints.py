@@ -33,16 +33,15 @@ def save_checkpoint(
 
     Of several processes one ``writes``; all call, since each may hold a share of the weights.
     """
-    weights = _gathered(dict(_trainable(model)), keep=writes)
-    moments = _gathered(_moments(optimizer), keep=writes)
+    target = folder / f"step-{state['step']:08d}"
+    if writes:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+    _save_gathered(dict(_trainable(model)), target / "weights.safetensors", writes=writes)
+    fault_point("checkpoint:after_weights")
+    _save_gathered(_moments(optimizer), target / "optimizer.safetensors", writes=writes)
     if not writes:
         return
-    target = folder / f"step-{state['step']:08d}"
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    save_file(weights, target / "weights.safetensors")
-    fault_point("checkpoint:after_weights")
-    save_file(moments, target / "optimizer.safetensors")
     (target / "state.json").write_text(json.dumps(state, sort_keys=True))
     sync_tree(target)
     fault_point("checkpoint:before_marker")
@@ -82,14 +81,15 @@ def _trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def _gathered(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
-    """Each tensor as one, on the CPU; one after the other, and thrown away unless to ``keep``."""
+def _save_gathered(tensors: Mapping[str, Tensor], path: Path, *, writes: bool) -> None:
+    """Each tensor as one, on the CPU; who does not write gathers them one by one for who does."""
     found = {}
     for name, tensor in tensors.items():
         value = whole(tensor.detach())
-        if keep:
+        if writes:
             found[name] = value.cpu().contiguous().clone()
-    return found
+    if writes:
+        save_file(found, path)
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,8 @@ def train(
     forward = forward_class(trained, scorer.tokenizer)
     schedule = _schedule(examples.groups, optimization)
     slots = optimization.tokens_per_batch
-    frozen = frozen_matrices_in(trained, compute_dtype(accelerator.device), comes_back=not splits)
+    dtype = compute_dtype(accelerator.device)
+    frozen = nullcontext() if splits else frozen_matrices_in(trained, dtype)
     with frozen, forward.attention():
         model = place(forward, accelerator, splits=splits)
         optimizer = adamw(

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from tasks.core.errors import CookbookError
 from tasks.core.training.architecture import layers, plain_model
 from tasks.core.training.passes import Forward
-from tasks.core.training.precision import best_device
+from tasks.core.training.precision import best_device, compute_dtype, frozen_matrices
 
 PLACED_HERE = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
@@ -46,10 +46,12 @@ def find_devices() -> Accelerator:
 
 
 def place(forward: Forward, accelerator: Accelerator, *, splits: bool) -> nn.Module:
-    """The model as steps call it; its parameters are others than before where it is split."""
+    """The model as steps call it; split, a copy's parameters are others than before."""
     if not splits:
         model: nn.Module = accelerator.prepare(forward)
         return model
+    for weight in frozen_matrices(forward):  # the model is a copy, and need not come back
+        weight.data = weight.data.to(compute_dtype(accelerator.device))
     mesh = init_device_mesh(accelerator.device.type, (dist.get_world_size(),))
     for layer in layers(plain_model(forward.model)):
         fully_shard(layer, mesh=mesh)

@@ -50,23 +50,17 @@ def frozen_matrices(model: nn.Module) -> list[Tensor]:
 
 
 @contextmanager
-def frozen_matrices_in(
-    model: nn.Module, dtype: torch.dtype, *, comes_back: bool = True
-) -> Iterator[None]:
+def frozen_matrices_in(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Inside, matrices that do not train lie in this format; afterwards they are what they were.
-
-    Of a model that does not come back, one that is split, nothing is kept to make them so.
 
     Nothing is computed otherwise: products turn them into ``compute_dtype`` anyway, for each pass
     anew, and the backward pass keeps what they were turned into beside them. Of 6.5 billion
     weights that would be 39 GB on the card instead of 13.
     """
     frozen = [weight for weight in frozen_matrices(model) if weight.dtype != dtype]
-    whole = [weight.data.cpu() for weight in frozen] if comes_back else []
+    whole = [weight.data.cpu() for weight in frozen]
     for weight in frozen:
         weight.data = weight.data.to(dtype)
-    if not comes_back:
-        frozen.clear()
     try:
         yield
     finally:

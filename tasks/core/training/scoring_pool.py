@@ -37,8 +37,8 @@ def logits_of_parts(
     """
     processes = min(processes, len(parts))
     if processes < 2:
-        scorer = load() if parts else None
-        yield from (scorer.logits(part) for part in parts if scorer)
+        if parts:
+            yield from map(load().logits, parts)
         return
     check_gpus(processes)
     torch.cuda.empty_cache()  # the first process needs this card whole

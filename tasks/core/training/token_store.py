@@ -47,7 +47,8 @@ class MappedIds(Sequence[Ids]):
 def stored(encode: Callable[[], Tokenized], folder: Path | None) -> Tokenized:
     """What ``encode`` gives, by way of ``folder/tokens.arrow``; of several processes one encodes.
 
-    Without a folder it is encoded here, and kept in memory.
+    Called again with a folder, ``encode`` is to give what it gave: it is not asked. Without one
+    its answer is kept in memory.
     """
     if folder is None:
         return encode()

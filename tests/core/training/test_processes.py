@@ -23,23 +23,15 @@ from tasks.core.training.rationales import learn_rationales
 from tasks.core.training.scorer import PairScorer
 from tasks.core.training.scoring_pool import logits_of_parts
 from tasks.core.training.teachers import Lora, train_policy_teacher
+from tests.core.training.test_memory import OPTIMIZATION, UNSEEN
 from tests.core.training.tiny import lively_scorer, pairs_of, tiny_scorer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 Logits = npt.NDArray[np.float32]
-ONE = Optimization(
-    epochs=2,
-    learning_rate=3e-3,
-    head_learning_rate=3e-3,
-    rows_per_step=7,
-    list_size=4,
-    tokens_per_batch=400,
-    checkpoint_every_steps=1,
-    max_grad_norm=0.2,  # clips each step: unclipped, AdamW hardly tells gradients from their halves
-)
+# Clips each step: unclipped, AdamW hardly tells gradients from their halves.
+ONE = replace(OPTIMIZATION, epochs=2, checkpoint_every_steps=1, max_grad_norm=0.2)
 TWO = replace(ONE, processes=2)
 SPLIT = replace(TWO, split_weights=True)
-UNSEEN = pairs_of(20, seed=7)
 
 
 @shared_out
