@@ -174,6 +174,7 @@ _UNREAD = {
     },
     "click_teacher": {
         "max_tokens": "The click teacher reads pairs as the policy teacher does",
+        "telling_first": "The click teacher reads pairs as the policy teacher does",
         "listwise_weight": "Retrieval's order teaches the policy teacher alone",
     },
 }

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tasks.core.inputs import InputTemplate, PairText
 from tasks.core.policies.parse import parse_policy
 from tasks.core.store.artifacts import Artifact, Counts, Workbench
 from tasks.core.store.files import file_sha256
+from tasks.core.summaries import word_worths
 from tasks.core.tables import Row
 from tasks.core.training.base_models import (
     BaseModel,
@@ -70,8 +72,9 @@ def train_policy_teacher(
     def build(bench: Workbench) -> Counts:
         grade_count = len(parse_policy(domain.policy.file(POLICY)).grades)
         rows = graded_rows(judgments, people, most=settings.training.max_rows)
-        template = template_for(base, settings.max_tokens, grade_count)
         catalog = Catalog.load(domain.catalog.folder)
+        worths = _worths(catalog, rows) if settings.telling_first else {}
+        template = template_for(base, settings.max_tokens, grade_count, worths)
         reasoned = _reasoned(judgments, catalog, template, settings)
         scorer = _start(base, Outputs(grade_count, actions), template, reasoned, settings, bench)
         report = learn_policy(
@@ -217,15 +220,24 @@ def _spoken(outputs: Outputs) -> str:
     return f"{outputs.grade_count} grades and the actions {', '.join(outputs.actions) or 'none'}"
 
 
-def template_for(base: BaseModel, max_tokens: int, grade_count: int) -> InputTemplate:
+def template_for(
+    base: BaseModel, max_tokens: int, grade_count: int, worths: Mapping[str, float]
+) -> InputTemplate:
     """The input template of a base model: a causal one is asked for the grade at the end."""
     if base.is_causal():
         return InputTemplate(
             max_tokens=max_tokens,
             prefix="Query: ",
             suffix=f"\nHow relevant is the candidate, from 0 to {grade_count - 1}? Grade: ",
+            worths=worths,
         )
-    return InputTemplate(max_tokens=max_tokens)
+    return InputTemplate(max_tokens=max_tokens, worths=worths)
+
+
+def _worths(catalog: Catalog, rows: Sequence[Row]) -> dict[str, float]:
+    """What words tell, by the candidates, by who may ask, and by what the graded rows ask for."""
+    members = (str(member["text"]) for member in catalog.members.values())
+    return word_worths(catalog.retrieval_texts(), chain(members, {row["query"] for row in rows}))
 
 
 def _start(

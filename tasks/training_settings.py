@@ -91,6 +91,11 @@ class TeacherSettings(Branch):
         le=8192,
         description="Tokens of a pair that the policy teacher, and all who learn from it, read.",
     )
+    telling_first: bool = Field(
+        default=True,
+        description="Of a text longer than max_tokens, read the sentences that tell most instead "
+        "of the first ones.",
+    )
     listwise_weight: float = Field(
         default=0.0,
         ge=0,

@@ -1,6 +1,7 @@
 """Teachers from elsewhere, and what makes a teacher a new one."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tasks.train_teachers import (
     train_click_teacher,
     train_policy_teacher,
 )
+from tests.core.training.tiny import WORDS
 from tests.test_distill import PAIRS, made, write_catalog
 
 DOMAIN = Outputs(5, ("clicked", "applied"))
@@ -158,13 +160,14 @@ def click_digest(folder: Path, start: str, monkeypatch: pytest.MonkeyPatch) -> d
     return keys[0]
 
 
-def test_the_policy_teacher_compares_what_one_member_was_offered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Any] = []
+def asked_to_learn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, **further: Any
+) -> tuple[Any, ...]:
+    """What the policy teacher's training is called with."""
+    calls: list[tuple[Any, ...]] = []
 
     def look(*arguments: Any, **_: Any) -> None:
-        seen.append(arguments[3])
+        calls.append(arguments)
         raise _FoundError
 
     monkeypatch.setattr(train_teachers, "learn_policy", look)
@@ -178,15 +181,32 @@ def test_the_policy_teacher_compares_what_one_member_was_offered(
     settings = TeacherSettings(
         base=BaseModelSettings(source="random_encoder", name="tiny"),
         training=TrainingSettings(epochs=1, learning_rate=1e-3),
+        **further,
     )
     step: Any = train_policy_teacher
-    with open_run(tmp_path, "toy"):
+    with open_run(folder, "toy"):
         policy, catalog = made("policy", write_policy), made("catalog", write_catalog)
         judgments = made("judgments", lambda out: write_rows(out / JUDGMENTS, rows))
         domain = Domain(policy, catalog, catalog, None, None, None)
         with pytest.raises(_FoundError):
             step.fn(domain, judgments, None, None, settings)
-    assert seen[0].tolist() == [0, 1, 0, 1]
+    return calls[0]
+
+
+def test_the_policy_teacher_compares_what_one_member_was_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked_to_learn(tmp_path, monkeypatch)[3].tolist() == [0, 1, 0, 1]
+
+
+def test_a_scorer_carries_what_words_tell_by_its_catalog_and_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = asked_to_learn(tmp_path / "told", monkeypatch)[0]
+    # Of the words that the query asks for one title of four has one; all say the others.
+    assert scorer.template.worths == {WORDS[0]: round(math.log(4), 3)}
+    off = asked_to_learn(tmp_path / "as_written", monkeypatch, telling_first=False)[0]
+    assert off.template.worths == {}
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

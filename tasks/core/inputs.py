@@ -6,9 +6,10 @@ same text. Documents' and members' groups are no part of it and never reach a mo
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tasks.core.summaries import most_telling_first, sentences
 from tasks.core.text import sanitize
 
 MAX_FACETS, MAX_FACET_WORDS = 8, 4
@@ -20,9 +21,10 @@ class InputTemplate:
 
     ``query`` and ``member`` (used when a member asks) make the left side, ``candidate`` the
     right side: ``facets`` are the short attribute values alone (a place, a kind, a maker), which
-    decide much and take few tokens, ``attributes`` all of them by name. ``suffix`` follows the
-    right side for causal models: it ends where the grade token would come. The right side is
-    cut to fit ``max_tokens``; the rest is never cut away.
+    decide much and take few tokens, ``attributes`` all of them by name. Where words have
+    ``worths`` (``summaries.word_worths``) the text's sentences stand with the most telling first.
+    ``suffix`` follows the right side for causal models: it ends where the grade token would come.
+    The right side is cut to fit ``max_tokens``; the rest is never cut away.
     """
 
     max_tokens: int
@@ -31,6 +33,7 @@ class InputTemplate:
     candidate: str = "{title}. {facets}{text} {attributes}"
     prefix: str = ""
     suffix: str = ""
+    worths: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,6 +71,13 @@ def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> st
         "facets": render_facets(document["attributes"]),
         "attributes": render_attributes_json(document["attributes"]),
     }
+    if template.worths:
+        told = f"{fields['title']} {fields['facets']}"
+        # A word takes a token at least, so that more of them are never read.
+        pieces = most_telling_first(
+            sentences(fields["text"]), told, template.worths, most_words=template.max_tokens
+        )
+        fields["text"] = " ".join(pieces)
     return sanitize(template.candidate.format(**fields))
 
 

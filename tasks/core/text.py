@@ -11,6 +11,7 @@ _INVISIBLE = re.compile(
 )
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SPACES = re.compile(r"\s+")
+_WORD = re.compile(r"[^\W_]+(?:[+#]+)?")
 
 
 def pair_id(query_id: str, member_id: str | None, doc_id: str) -> str:
@@ -29,8 +30,12 @@ def normalize_query(text: str) -> str:
     as surely as a copy: ``normalize_query("Nurse  ICU") == normalize_query("icu nurse")``.
     """
     folded = unicodedata.normalize("NFKC", sanitize(text)).casefold()
-    words = re.findall(r"[^\W_]+(?:[+#]+)?", folded)
-    return " ".join(sorted(words))
+    return " ".join(sorted(_WORD.findall(folded)))
+
+
+def words(text: str) -> list[str]:
+    """Case-folded words; ``c++`` and ``c#`` stay whole."""
+    return _WORD.findall(text.casefold())
 
 
 def sanitize(text: str) -> str:

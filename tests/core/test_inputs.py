@@ -53,6 +53,18 @@ def test_invisible_characters_are_gone():
     assert render_candidate(InputTemplate(max_tokens=64), document) == "Nurse. Night shifts."
 
 
+def test_the_most_telling_sentences_stand_before_the_cut():
+    """After the title and the facets, which may say the same, and before all attributes."""
+    text = "We are a friendly place. On site. Icu skills are asked for."
+    document = DOCUMENT | {"text": text, "attributes": '{"work_mode": "on site"}'}
+    template = InputTemplate(max_tokens=64, worths={"icu": 6.0, "site": 9.0, "friendly": 1.0})
+    first, last = "Icu skills are asked for.", "We are a friendly place. On site."
+    expected = f"Nurse. on site. {first} {last} work mode: on site"
+    assert render_candidate(template, document) == expected
+    plain = render_candidate(InputTemplate(max_tokens=64), document)
+    assert plain == f"Nurse. on site. {text} work mode: on site"
+
+
 def test_a_template_survives_its_json():
-    template = InputTemplate(max_tokens=9, prefix="a", suffix="b")
+    template = InputTemplate(max_tokens=9, prefix="a", suffix="b", worths={"icu": 1.5})
     assert InputTemplate(**json.loads(json.dumps(template.to_json()))) == template

@@ -9,7 +9,6 @@ from tasks.core.inputs import (
     PairText,
     render_attributes_json,
     render_candidate,
-    render_pair,
     render_query,
 )
 from tasks.core.tables import Row, read_rows
@@ -39,15 +38,15 @@ class Catalog:
 
     def pairs(self, template: InputTemplate, rows: Iterable[Row]) -> list[PairText]:
         """Texts of rows with query, member_id and doc_id, as a scorer reads them."""
-        return [
-            render_pair(
-                template,
-                row["query"],
-                self.member_text(row["member_id"]),
-                self.documents[row["doc_id"]],
-            )
-            for row in rows
-        ]
+        rights: dict[str, str] = {}  # rows share candidates, whose sentences are put in order once
+        pairs = []
+        for row in rows:
+            doc_id = row["doc_id"]
+            if doc_id not in rights:
+                rights[doc_id] = render_candidate(template, self.documents[doc_id])
+            left = render_query(template, row["query"], self.member_text(row["member_id"]))
+            pairs.append(PairText(left, rights[doc_id]))
+        return pairs
 
     def scorer_texts(self, template: InputTemplate, rows: Iterable[Row]) -> list[str]:
         """Each side of a pair that a scorer may read, once: all documents, members and queries.

@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 
 from tasks.core.calibration import fit_grade_cuts
 from tasks.core.domain.catalog import FIELD_MARK
-from tasks.core.retrieval.bm25 import words
 from tasks.core.retrieval.embeddings import TextEncoder
+from tasks.core.text import words
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]

@@ -1,19 +1,14 @@
 """BM25 over the documents' text: the lexical half of candidate retrieval, and a baseline."""
 
-import re
 from collections.abc import Sequence
 
 import bm25s
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.text import words
+
 Floats = npt.NDArray[np.float32]
-_WORD = re.compile(r"[^\W_]+(?:[+#]+)?")
-
-
-def words(text: str) -> list[str]:
-    """Case-folded words; ``c++`` and ``c#`` stay whole."""
-    return _WORD.findall(text.casefold())
 
 
 class Bm25Index:

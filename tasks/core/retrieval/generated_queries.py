@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tasks.core.retrieval.bm25 import words
 from tasks.core.tables import Row
-from tasks.core.text import normalize_query
+from tasks.core.text import normalize_query, words
 
 MAX_VALUE_WORDS = 3
 # Documents from which a phrase or a value counts as something that people search for.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH
 
-from tasks.core.retrieval.bm25 import words
+from tasks.core.text import words
 
 Ints = npt.NDArray[np.int64]
 _PERMUTATIONS = 64

@@ -10,8 +10,8 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from tasks.core.retrieval.bm25 import words
 from tasks.core.tables import Row
+from tasks.core.text import words
 
 # A value that fewer documents share is a name, and says nothing about the kind.
 _LEAST_DOCUMENTS = 3

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer
 
-from tasks.core.retrieval.bm25 import words
+from tasks.core.text import words
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

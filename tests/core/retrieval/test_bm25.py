@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tasks.core.retrieval.bm25 import Bm25Index, top, words
+from tasks.core.retrieval.bm25 import Bm25Index, top
+from tasks.core.text import words
 
 TEXTS = ["night nurse", "nurse nurse icu ward", "chef", ""]
 

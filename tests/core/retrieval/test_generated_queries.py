@@ -2,9 +2,8 @@
 
 import json
 
-from tasks.core.retrieval.bm25 import words
 from tasks.core.retrieval.generated_queries import aim_at_kinds, generate_queries
-from tasks.core.text import normalize_query
+from tasks.core.text import normalize_query, words
 
 
 def _document(i):
