@@ -97,14 +97,18 @@ def lineage(run: FinishedRun, model: Model | None) -> dict[str, Any]:
 
 
 def _score(model: Model, pair: Row, scored: Row | None, catalog: Catalog) -> dict[str, Any] | None:
-    """What the line says, or else what the model says now; with the parts of the click logit."""
+    """What the line says, or else what the model says now; click logit's parts, and the text."""
     if pair["doc_id"] not in catalog.documents and not {"title", "text"} <= pair.keys():
         return None
     served = ServedModel.load(model)
     asked = {name: pair[name] for name in (*ASKED, *_LONG, "attributes") if pair.get(name)}
     found = scored or served.score([asked], catalog, Mix())[0]
     shown = {name: value for name, value in found.items() if name not in asked and value != ""}
-    return {**shown, "click_logit": served.click_parts(asked, catalog)}
+    return {
+        **shown,
+        "click_logit": served.click_parts(asked, catalog),
+        "read": served.text_read(asked, catalog),
+    }
 
 
 def _clauses(run: FinishedRun, label: Row | None) -> dict[str, str]:

@@ -120,6 +120,11 @@ class ServedModel:
             for number, row in enumerate(rows)
         ]
 
+    def text_read(self, row: Row, catalog: Catalog) -> str:
+        """What is left of the pair's text after its cut, as the model's tokenizer says it back."""
+        tokens = self.scorer.tokenize([_text(self.scorer, row, catalog)])
+        return str(self.scorer.tokenizer.decode(tokens.token_ids[0].tolist()))
+
     def click_parts(self, row: Row, catalog: Catalog) -> dict[str, float]:
         """What adds up to the row's logit of the first action: the student's, and its effects'.
 

@@ -4,8 +4,8 @@ A scorer reads a pair's first tokens and the rest is cut away, whatever it says.
 sentences are put in the order of what they tell: words that few candidates say and that askers use,
 each counted once. Nothing is rewritten, and nothing is left out that would be read.
 
-LinkedIn shortens its candidates by a language model that learned which words its ranker needs
-(arXiv 2510.22101); this needs no training and no pass of a model.
+LinkedIn shortens its candidates by a language model, rewarded for how little its ranker's outputs
+change (engineering blog of 21 January 2026). This is the extractive form: no training, no pass.
 """
 
 import math

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,20 @@ def test_without_a_line_the_version_scores_the_pair(run: FinishedRun, model: Mod
     score = explain(run, SEEN, model=model, catalog=CATALOG)["score"]
     assert sum(score["grade_probabilities"]) == pytest.approx(1)
     assert score["model_version"] == "v0001"
+
+
+def test_a_score_shows_what_was_read_of_the_pair_and_what_was_not(
+    run: FinishedRun, tmp_path: Path
+) -> None:
+    scorer = lively_scorer("random_encoder")
+    scorer.template = replace(scorer.template, max_tokens=14, worths={"icu": 6.0})
+    scorer.save(tmp_path / "told" / "scorer")
+    registry = Registry(tmp_path / "told" / "registry")
+    version = registry.register({"scorer": tmp_path / "told" / "scorer"}, {})
+    text = "We are a friendly place to be in. Icu it is."
+    catalog = Catalog({"d1": {"title": "Nurse", "text": text, "attributes": "{}"}}, {})
+    score = explain(run, SEEN, model=registry.model(version), catalog=catalog)["score"]
+    assert score["read"] == "[CLS] nurse [SEP] nurse. icu it is. we are a [SEP]"
 
 
 def test_an_unknown_pair_says_where_ids_stand(run: FinishedRun) -> None:
