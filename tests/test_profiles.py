@@ -135,6 +135,7 @@ def test_reasons_are_for_causal_policy_teachers() -> None:
         ("policy_teacher", {"ablate_start": True}),
         ("click_teacher", {"max_tokens": 80}),
         ("click_teacher", {"listwise_weight": 0.3}),
+        ("click_teacher", {"telling_first": False}),
     ],
 )
 def test_a_teachers_setting_that_nothing_reads_is_refused(
