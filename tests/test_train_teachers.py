@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,10 @@ def click_digest(folder: Path, start: str, monkeypatch: pytest.MonkeyPatch) -> d
 
 
 def asked_to_learn(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, **further: Any
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    queries: Sequence[str] = (WORDS[0],) * 4,
+    **further: Any,
 ) -> tuple[Any, ...]:
     """What the policy teacher's training is called with."""
     calls: list[tuple[Any, ...]] = []
@@ -172,7 +176,10 @@ def asked_to_learn(
 
     monkeypatch.setattr(train_teachers, "learn_policy", look)
     judged = {"use": "train", "grade": 1, "probabilities": [0.2] * 5, "rationale": ""}
-    asked = [{**PAIRS[0], "pair_id": f"p{n}", "member_id": "m0" if n % 2 else ""} for n in range(4)]
+    asked = [
+        {**PAIRS[0], "pair_id": f"p{n}", "member_id": "m0" if n % 2 else "", "query": query}
+        for n, query in enumerate(queries)
+    ]
     rows = [row | judged for row in asked]
 
     def write_policy(out: Path) -> None:
@@ -202,10 +209,13 @@ def test_the_policy_teacher_compares_what_one_member_was_offered(
 def test_a_scorer_carries_what_words_tell_by_its_catalog_and_who_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = asked_to_learn(tmp_path / "told", monkeypatch)[0]
-    # Of the words that the query asks for one title of four has one; all say the others.
+    queries = [f"{WORDS[0]} {mark}" for mark in "abcd"]
+    scorer = asked_to_learn(tmp_path / "told", monkeypatch, queries)[0]
+    # Of the words that these ask for one title of four has one; all say the others.
     assert scorer.template.worths == {WORDS[0]: round(math.log(4), 3)}
-    off = asked_to_learn(tmp_path / "as_written", monkeypatch, telling_first=False)[0]
+    alone = asked_to_learn(tmp_path / "alone", monkeypatch)[0]
+    assert alone.template.worths == {}, "one query is told from no worth"
+    off = asked_to_learn(tmp_path / "as_written", monkeypatch, queries, telling_first=False)[0]
     assert off.template.worths == {}
 
 

@@ -4,9 +4,10 @@ The judge's labels may carry such biases, and its students learn them: a tier's 
 against the judge's own, or the policy teacher's where the judge was not asked or gave no answer.
 So a tier keeps, shrinks or grows what it was taught.
 
-A scorer reads so many tokens and no more. Text added behind them would change nothing, and text
-added before them would push the candidate's own out, so edits are made in tokens: both inputs
-have as much of the pair as fits beside the longest edit, and one has the edit besides.
+A scorer reads so many tokens and no more. Text added behind them changes nothing, and text added
+before them would push the candidate's own out, so edits are made in tokens: both inputs have as
+much of the pair as fits beside the longest edit, and one has the edit besides. It stands before the
+candidate: no sentence of an author's comes farther to the front (``summaries``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

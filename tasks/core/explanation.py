@@ -101,7 +101,9 @@ def _score(model: Model, pair: Row, scored: Row | None, catalog: Catalog) -> dic
     if pair["doc_id"] not in catalog.documents and not {"title", "text"} <= pair.keys():
         return None
     served = ServedModel.load(model)
-    asked = {name: pair[name] for name in (*ASKED, *_LONG, "attributes") if pair.get(name)}
+    # A title and a text that are given are the candidate's, even where one is empty.
+    asked = {name: pair[name] for name in (*ASKED, "attributes") if pair.get(name)}
+    asked |= {name: pair[name] for name in _LONG if name in pair}
     found = scored or served.score([asked], catalog, Mix())[0]
     shown = {name: value for name, value in found.items() if name not in asked and value != ""}
     return {

@@ -22,7 +22,7 @@ class InputTemplate:
     ``query`` and ``member`` (used when a member asks) make the left side, ``candidate`` the
     right side: ``facets`` are the short attribute values alone (a place, a kind, a maker), which
     decide much and take few tokens, ``attributes`` all of them by name. Where words have
-    ``worths`` (``summaries.word_worths``) the text's sentences stand with the most telling first.
+    ``worths`` (``summaries.word_worths``) a long text's sentences stand the most telling first.
     ``suffix`` follows the right side for causal models: it ends where the grade token would come.
     The right side is cut to fit ``max_tokens``; the rest is never cut away.
     """
@@ -72,13 +72,21 @@ def render_candidate(template: InputTemplate, document: Mapping[str, Any]) -> st
         "attributes": render_attributes_json(document["attributes"]),
     }
     if template.worths:
-        told = f"{fields['title']} {fields['facets']}"
-        # A word takes a token at least, so that more of them are never read.
-        pieces = most_telling_first(
-            sentences(fields["text"]), told, template.worths, most_words=template.max_tokens
-        )
-        fields["text"] = " ".join(pieces)
+        fields["text"] = _most_telling_first(template, fields)
     return sanitize(template.candidate.format(**fields))
+
+
+def _most_telling_first(template: InputTemplate, fields: Mapping[str, str]) -> str:
+    """The text, unless it surely fits, by what its sentences tell beside title and facets."""
+    told = sanitize(f"{fields['title']} {fields['facets']}")
+    pieces = [sanitize(piece) for piece in sentences(fields["text"])]
+    # A candidate has half of the tokens at least, and a word seldom takes more than two.
+    if len(told.split()) + sum(len(piece.split()) for piece in pieces) <= template.max_tokens // 4:
+        return fields["text"]
+    # A word takes one token at least, so that more words than tokens are never read.
+    return " ".join(
+        most_telling_first(pieces, told, template.worths, most_words=template.max_tokens)
+    )
 
 
 def render_facets(attributes: str) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tasks.core.calibration import ActionCalibration
 from tasks.core.domain.catalog import Catalog
-from tasks.core.domain.corpus import read_documents, read_members
+from tasks.core.domain.corpus import MAX_TEXT_CHARACTERS, read_documents, read_members
 from tasks.core.domain.paths import DomainPaths
 from tasks.core.domain.readers import read_json_lines
 from tasks.core.errors import CookbookError
@@ -275,7 +275,9 @@ def _check(row: Row, catalog: Catalog, where: str) -> None:
 def _text(scorer: PairScorer, row: Row, catalog: Catalog) -> PairText:
     if {"title", "text"} <= row.keys():
         attributes = json.dumps(row.get("attributes") or {})
-        document: Row = {"title": row["title"], "text": row["text"], "attributes": attributes}
+        # Cut as a document of the domain is: what stands behind could come to the front.
+        title, text = (row[name][:MAX_TEXT_CHARACTERS] for name in ("title", "text"))
+        document: Row = {"title": title, "text": text, "attributes": attributes}
     else:
         document = catalog.documents[row["doc_id"]]
     member_text = catalog.member_text(row.get("member_id", ""))

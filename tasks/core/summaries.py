@@ -1,8 +1,8 @@
 """Extractive summaries: what a candidate says beside its title, the most telling first.
 
-A scorer reads a pair's first tokens and the rest is cut away, whatever it says. So a candidate's
-sentences are put in the order of what they tell: words that few candidates say and that askers use,
-each counted once. Nothing is rewritten, and nothing is left out that would be read.
+A scorer reads a pair's first tokens and the rest is cut away, whatever it says. So the sentences of
+a long text are put in the order of what they tell: words that few candidates say and that askers
+use, each counted once. Nothing is rewritten, and nothing is left out that would be read.
 
 LinkedIn shortens its candidates by a language model, rewarded for how little its ranker's outputs
 change (engineering blog of 21 January 2026). This is the extractive form: no training, no pass.
@@ -14,40 +14,71 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from tasks.core.text import words
+from tasks.core.text import sanitize, words
 
 # A word that fewer candidates say, and no asker, is a name or a number: nobody learned from it.
 LEAST_CANDIDATES = 3
+# What fewer askers say stays theirs: worths travel with the model, and tell what was asked for.
+LEAST_ASKERS = 3
 # A word of one candidate in four hundred tells as much as a rarer one.
 MOST_WORTH = 6.0
 # What nobody asks for may still be liked or matter to the policy.
 UNASKED = 0.3
 # Beside its words a sentence costs its joints: of two as dense ones the longer is taken.
 _JOINTS = 2
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n+")
+_HEADING = re.compile(r"#{1,6}\s.*|.*[:：]")
+# No end are the full stops of "St. Mary", "U.S. Army", "approx. 3 shifts" and "e.g. nights".
+_SENTENCE_END = re.compile(
+    r"(?<=[!?])\s+|(?<=[。！？])"
+    r"|(?<=\.)(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)"
+    r"(?<!\bmin\.)(?<!\bmax\.)(?<!\bca\.)(?<!\bapprox\.)\s+(?![a-z])"
+)
 
 
 def word_worths(candidates: Iterable[str], askers: Iterable[str]) -> dict[str, float]:
-    """How much a word tells: ln(candidates / those that say it), less where no asker says it.
+    """How much a word tells: ln(candidates / those that say it), less where few askers say it.
 
     ``askers`` are queries and members' texts. Words that tell nothing are left out.
     """
-    said, count = Counter[str](), 0
-    for text in candidates:
-        said.update(set(words(text)))
-        count += 1
-    asked = {word for text in askers for word in words(text)}
+    said, count = _sayers(candidates)
+    asked, _ = _sayers(askers)
     worths = {}
     for word, by in sorted(said.items()):
-        if word in asked or by >= LEAST_CANDIDATES:
-            worth = min(math.log(count / by), MOST_WORTH) * (1.0 if word in asked else UNASKED)
+        is_asked = asked[word] >= LEAST_ASKERS
+        if is_asked or by >= LEAST_CANDIDATES:
+            worth = min(math.log(count / by), MOST_WORTH) * (1.0 if is_asked else UNASKED)
             worths[word] = round(worth, 3)
     return {word: worth for word, worth in worths.items() if worth > 0}
 
 
+def _sayers(texts: Iterable[str]) -> tuple[Counter[str], int]:
+    """How many of the texts say each word, and of how many."""
+    said, count = Counter[str](), 0
+    for text in texts:
+        said.update(set(words(sanitize(text))))
+        count += 1
+    return said, count
+
+
 def sentences(text: str) -> list[str]:
-    """A text in pieces, which end with a sentence, a semicolon or a line."""
-    return [piece.strip() for piece in _SENTENCE_END.split(text) if piece.strip()]
+    """A text in pieces, which end with a sentence or a line.
+
+    A heading and the lines under it are one piece: what is asked for stays apart from what is not.
+    """
+    blocks: list[list[str]] = []
+    is_under_heading = False
+    for line in map(str.strip, text.splitlines()):
+        if _HEADING.fullmatch(line):
+            blocks.append([line])
+            is_under_heading = True
+        elif not line:
+            # One empty line may stand between a heading and what it is the heading of.
+            is_under_heading = is_under_heading and len(blocks[-1]) == 1
+        elif is_under_heading:
+            blocks[-1].append(line)
+        else:
+            blocks.extend([piece] for piece in _SENTENCE_END.split(line) if piece)
+    return [" ".join(block) for block in blocks]
 
 
 def most_telling_first(
@@ -70,7 +101,7 @@ def most_telling_first(
             continue
         taken.append(pieces[place])
         known.update(said[place])
-        count += len(said[place])
+        count += len(pieces[place].split())
     return taken
 
 

@@ -147,6 +147,17 @@ def test_a_pair_that_the_run_never_saw_is_explained_from_its_line_of_scores(
     assert scored_line(scores, SEEN) is None
 
 
+def test_a_line_with_an_empty_text_is_a_candidate_of_its_own(
+    run: FinishedRun, model: Model
+) -> None:
+    """Its document may be no part of the catalog, and was none when it was scored."""
+    line = {"query_id": "q1", "query": "nurse", "member_id": "", "doc_id": "ext"}
+    scored = {**line, "title": "Nurse", "text": "", "value": 0.5, "pair_id": NEW}
+    score = explain(run, NEW, model=model, catalog=CATALOG, scored=scored)["score"]
+    assert score["value"] == 0.5
+    assert score["read"].startswith("[CLS] nurse [SEP] nurse")
+
+
 def test_without_a_line_the_version_scores_the_pair(run: FinishedRun, model: Model) -> None:
     score = explain(run, SEEN, model=model, catalog=CATALOG)["score"]
     assert sum(score["grade_probabilities"]) == pytest.approx(1)

@@ -1,6 +1,7 @@
 """Guards what a scorer reads: one template, no groups, nothing invisible."""
 
 import json
+from dataclasses import replace
 
 from tasks.core.inputs import InputTemplate, render_attributes, render_candidate, render_pair
 
@@ -57,14 +58,29 @@ def test_the_most_telling_sentences_stand_before_the_cut():
     """After the title and the facets, which may say the same, and before all attributes."""
     text = "We are a friendly place. On site. Icu skills are asked for."
     document = DOCUMENT | {"text": text, "attributes": '{"work_mode": "on site"}'}
-    template = InputTemplate(max_tokens=64, worths={"icu": 6.0, "site": 9.0, "friendly": 1.0})
+    template = InputTemplate(max_tokens=32, worths={"icu": 6.0, "site": 9.0, "friendly": 1.0})
     first, last = "Icu skills are asked for.", "We are a friendly place. On site."
     expected = f"Nurse. on site. {first} {last} work mode: on site"
     assert render_candidate(template, document) == expected
-    plain = render_candidate(InputTemplate(max_tokens=64), document)
+    plain = render_candidate(InputTemplate(max_tokens=32), document)
     assert plain == f"Nurse. on site. {text} work mode: on site"
+    # Title, facets and text have 15 words, which fit into a half of 64 tokens.
+    assert render_candidate(replace(template, max_tokens=64), document) == plain
+
+
+def test_sentences_are_known_by_what_a_reader_sees():
+    """Words counted in clean texts must be found in one with soft hyphens and wide letters."""
+    document = DOCUMENT | {"text": "We are friendly. We want ＩＣ\u00adＵ.", "title": "Nu\u00adrse"}
+    template = InputTemplate(max_tokens=16, worths={"icu": 6.0, "nurse": 9.0})
+    assert render_candidate(template, document).startswith("Nurse. on site. We want ICU. We are")
 
 
 def test_a_template_survives_its_json():
     template = InputTemplate(max_tokens=9, prefix="a", suffix="b", worths={"icu": 1.5})
     assert InputTemplate(**json.loads(json.dumps(template.to_json()))) == template
+
+
+def test_a_scorer_of_before_worths_reads_texts_as_written():
+    card = InputTemplate(max_tokens=9, worths={"icu": 1.5}).to_json()
+    del card["worths"]
+    assert InputTemplate(**card) == InputTemplate(max_tokens=9)

@@ -1,6 +1,7 @@
 """The value that candidates are ranked by, and which lines may be scored."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.domain.catalog import Catalog
+from tasks.core.domain.corpus import MAX_TEXT_CHARACTERS, read_documents
 from tasks.core.errors import CookbookError
 from tasks.core.serving import Mix, ServedModel, open_model, score_file
 from tasks.core.store.registry import Registry
@@ -99,6 +101,22 @@ def test_a_scored_pair_says_the_id_by_which_it_is_explained(tiny: ServedModel) -
 @pytest.fixture(scope="module")
 def tiny() -> ServedModel:
     return ServedModel("v0001", tiny_scorer("random_encoder"), None)
+
+
+def test_a_text_in_a_line_is_read_as_the_same_one_of_a_document(tmp_path: Path) -> None:
+    """What a domain's documents lose at their cut must not come to the front of a line's text."""
+    text = "We are a friendly place to be in. " * 700 + "Icu it is."
+    assert len(text) > MAX_TEXT_CHARACTERS
+    path = tmp_path / "documents.jsonl"
+    path.write_text(json.dumps({"doc_id": "d1", "title": "Nurse", "text": text}) + "\n")
+    catalog = Catalog({row["doc_id"]: row for row in read_documents(path)}, {})
+    scorer = tiny_scorer("random_encoder")
+    scorer.template = replace(scorer.template, worths={"icu": 6.0})
+    served = ServedModel("v0001", scorer, None)
+    asked = {"query_id": "q", "query": "nurse"}
+    in_line = served.text_read({**asked, "title": "Nurse", "text": text}, catalog)
+    assert in_line == served.text_read({**asked, "doc_id": "d1"}, catalog)
+    assert "icu" not in in_line
 
 
 @settings(max_examples=40)

@@ -19,16 +19,31 @@ JOB = [
 WORTHS = {"triage": 3.0, "wound": 3.0, "care": 1.0, "flextime": 1.5, "licence": 6.0, "nurse": 2.0}
 
 
-def test_a_word_tells_more_the_fewer_candidates_say_it_and_less_where_nobody_asks():
+def test_a_word_tells_more_the_fewer_candidates_say_it_and_less_where_few_ask():
     candidates = ["icu nurse flextime", "nurse flextime", "Nurse flextime", "nurse, B-42"]
-    found = word_worths(candidates, ["an ICU nurse", "icu"])
+    found = word_worths(candidates, ["an ICU nurse", "icu icu", "ICU?"])
     # "nurse" is said by all, "b" and "42" by one candidate and no asker.
     assert found == {"icu": round(math.log(4), 3), "flextime": round(0.3 * math.log(4 / 3), 3)}
 
 
+def test_what_one_or_two_members_say_cannot_be_told_from_the_worths():
+    candidates = ["nurse hospice", *["nurse flextime"] * 3, "nurse"]
+    alone = word_worths(candidates, ["nurse"])
+    assert word_worths(candidates, ["nurse hospice flextime"] * 2) == alone
+
+
 def test_a_rare_word_is_worth_no_more_than_one_of_four_hundred():
     candidates = ["icu", *["nurse"] * 9999]
-    assert word_worths(candidates, ["icu"])["icu"] == 6.0
+    assert word_worths(candidates, ["icu"] * 3)["icu"] == 6.0
+
+
+def test_words_are_counted_as_they_will_be_looked_up():
+    """Split letters, soft hyphens and wide forms are one word, whoever writes which."""
+    candidates = ["Pfle\u00adge im Cafe\u0301", "Ｐｆｌｅｇｅ im café", "x"]
+    askers = ["pflege café", "cafe\u0301 pfle\u00adge", "Pflege, Café"]
+    assert word_worths(candidates, askers) == dict.fromkeys(
+        ["café", "pflege"], round(math.log(3 / 2), 3)
+    )
 
 
 def test_the_most_telling_come_first_and_what_was_said_tells_nothing_again():
@@ -82,14 +97,55 @@ def test_a_text_of_very_many_sentences_is_not_looked_through_at_every_turn(monke
     assert len(looks) < 3 * 5000
 
 
+def test_no_room_stays_empty_where_marks_break_words():
+    """In Hindi one word has several marks, at each of which ``words`` begins anew."""
+    pieces = ["अनुभवी नर्स चाहिए।"] * 5
+    assert len(most_telling_first(pieces, "", {"x": 1.0}, most_words=15)) == 5
+
+
 def test_sentences_end_with_a_mark_or_a_line():
     text = "Night shifts. Pay: 3.5k!\n- Triage; care\n\n夜勤あり。駅近"
     assert sentences(text) == [
         "Night shifts.",
         "Pay: 3.5k!",
-        "- Triage;",
-        "care",
+        "- Triage; care",
         "夜勤あり。",
         "駅近",
     ]
     assert sentences(" \n ") == []
+
+
+def test_short_forms_end_no_sentence():
+    text = "Pay: min. 40k. Work at St. Mary, approx. 3 shifts. No U.S. Army. No CPA. 2 years, e.g. here."
+    assert sentences(text) == [
+        "Pay: min. 40k.",
+        "Work at St. Mary, approx. 3 shifts.",
+        "No U.S. Army.",
+        "No CPA.",
+        "2 years, e.g. here.",
+    ]
+
+
+def test_what_stands_under_a_heading_stays_there():
+    """Taken apart, what is not needed would read like what is."""
+    text = """We care.
+    Requirements:
+
+    - Triage
+    - Driving licence. A clean one.
+    Not needed:
+    German
+    # Place
+    Lisbon
+
+    Apply. Now."""
+    assert sentences(text) == [
+        "We care.",
+        "Requirements: - Triage - Driving licence. A clean one.",
+        "Not needed: German",
+        "# Place Lisbon",
+        "Apply.",
+        "Now.",
+    ]
+    found = most_telling_first(sentences(text), "", {"german": 9.0, "licence": 1.0}, most_words=9)
+    assert found[0] == "Not needed: German"
