@@ -116,10 +116,10 @@ def test_sentences_end_with_a_mark_or_a_line():
 
 
 def test_short_forms_end_no_sentence():
-    text = "Pay: min. 40k. Work at St. Mary, approx. 3 shifts. No U.S. Army. No CPA. 2 years, e.g. here."
+    text = "Min. 40k. At St. Mary, approx. 3 shifts. No U.S. Army. No CPA. 2 years, e.g. here."
     assert sentences(text) == [
-        "Pay: min. 40k.",
-        "Work at St. Mary, approx. 3 shifts.",
+        "Min. 40k.",
+        "At St. Mary, approx. 3 shifts.",
         "No U.S. Army.",
         "No CPA.",
         "2 years, e.g. here.",

@@ -1,7 +1,7 @@
 """ONNX for serving on CPUs: a scorer's own logits, held to torch's before anybody serves them.
 
-The graph is the model alone. Who serves it renders pairs by the template of ``cookbook.json``,
-tokenizes and pads on the right; logits come out raw, before temperature.
+The graph is the model alone. Who serves it renders pairs (``inputs.render_pair``, by the template
+of ``cookbook.json``), tokenizes and pads on the right; logits come out raw, before temperature.
 """
 
 import logging
