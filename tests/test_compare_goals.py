@@ -65,8 +65,12 @@ def compared(tmp_path: Path) -> Any:
                 for name, one in scorers.items()
             }
             domain = Domain(grades, grades, catalog, None, log, None)
+            serving = {
+                name: PairScorer.load(model.file(SCORER), for_scoring=True)
+                for name, model in models.items()
+            }
             student = models.pop("student")
-            return STEP.fn(domain, student, models, log, SETTINGS), scorers, catalog
+            return STEP.fn(domain, student, models, log, SETTINGS), serving, catalog
 
     return run
 

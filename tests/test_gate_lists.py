@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from tasks.core.domain.catalog import Catalog
-from tasks.core.training.scorer import relevance
+from tasks.core.training.scorer import PairScorer, relevance
 from tasks.exchange import SCORER, Domain
 from tasks.gate_split import OnGate, by_query, on_gate
 from tasks.run import open_run
@@ -42,7 +42,8 @@ def test_the_gate_ranks_by_calibrated_grades_and_cuts_uncalibrated_ones(tmp_path
     ]
     domain = Domain(catalog, catalog, catalog, None, None, None)
     found = on_gate(domain, model.file(SCORER), rows)
-    logits = scorer.logits(documents.pairs(scorer.template, rows))
+    serving = PairScorer.load(model.file(SCORER), for_scoring=True)
+    logits = serving.logits(documents.pairs(serving.template, rows))
     assert found.plain == pytest.approx(softmax(logits, axis=1), abs=1e-5)
     assert found.relevance == pytest.approx(relevance(softmax(logits / 3, axis=1)), abs=1e-5)
     assert np.abs(found.relevance - relevance(found.plain)).max() > 1e-3
