@@ -56,19 +56,19 @@ def ablations(artifact: Find, truth: Path, settings: Settings) -> dict[str, floa
     # The run's own teacher was trained with weights on all rows: it need not be trained again.
     ours = clicked_logits(PairScorer.load(artifact("click_teacher") / "scorer"))
     figures |= _difference("debiasing_gain", held_out, ours, scores(training, weighted=False))
-    figures |= _words_debiasing(artifact, catalog, held_out, settings)
+    figures |= words_debiasing(artifact("impressions"), catalog, held_out, settings)
     clean = [row for row in training if row["member_id"] not in bots]
     seer = ours if len(clean) == len(training) else scores(clean, weighted=True)
     figures |= _difference("seer_without_bots_gain", held_out, seer, ours)
     return figures
 
 
-def _words_debiasing(
-    artifact: Find, catalog: Catalog, held_out: list[Row], settings: Settings
+def words_debiasing(
+    impressions: Path, catalog: Catalog, held_out: list[Row], settings: Settings
 ) -> dict[str, float]:
-    """The model of words on the run's whole training log, weighted as in the run and not."""
+    """The model of words on the whole training log of ``impressions``, weighted and not."""
     encoder = TextEncoder.of(BaseModel(**settings.encoder.model_dump()))
-    weighted = read_rows(artifact("impressions") / TRAINING_LOG)
+    weighted = read_rows(impressions / TRAINING_LOG)
     level = [{**row, "weight": 1.0} for row in weighted]
 
     def clicks(log: list[Row]) -> Floats:

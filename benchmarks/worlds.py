@@ -30,6 +30,7 @@ from tasks.core.labeling.agreement import weighted_kappa
 from tasks.core.tables import Row, read_rows
 
 DOMAIN, GRADES = "job_search", 5
+COOKBOOK = (sys.executable, "-m", "flows.cli")
 TIERS = ("policy_teacher", "assistant", "student", "pruned_student")
 Figures = dict[str, float]
 
@@ -57,15 +58,19 @@ class Store:
         return Catalog.load(self.artifact("catalog"))
 
 
+def simulated(seed: int, root: Path, *, scale: float = 1.0) -> None:
+    """Write the world, if it is not there yet."""
+    if not (root / "golden_data" / DOMAIN / "golden.csv").exists():
+        world = ["--domain", DOMAIN, "--seed", str(seed), "--scale", str(scale)]
+        subprocess.run([*COOKBOOK, "simulate", *world, "--root", str(root)], check=True)
+
+
 def run_world(seed: int, root: Path, store: Path, profile_name: str) -> None:
     """Simulate the world and run the pipeline on it; a refused promotion is a result too."""
-    cookbook = [sys.executable, "-m", "flows.cli"]
-    simulate = ["simulate", "--domain", DOMAIN, "--seed", str(seed), "--root", str(root)]
-    if not (root / "golden_data" / DOMAIN / "golden.csv").exists():
-        subprocess.run([*cookbook, *simulate], check=True)
+    simulated(seed, root)
     run = ["run", "--profile", profile_name, "--domain", DOMAIN]
     done = subprocess.run(
-        [*cookbook, *run, "--root", str(root), "--store", str(store)], check=False
+        [*COOKBOOK, *run, "--root", str(root), "--store", str(store)], check=False
     )
     if not (store / DOMAIN / "latest" / "report.json").exists():
         raise SystemExit(f"The run on seed {seed} ended without a report (exit {done.returncode}).")
