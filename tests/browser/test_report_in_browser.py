@@ -44,6 +44,9 @@ addEventListener("load", () => {
       headings: all("h2", node => node.innerText),
       tiers: all("table.stack tr", node => node.innerText.split("\\n")[0].trim()),
       figures: all("svg.figure", node => [box(node).width, box(node).height]),
+      cut: all("svg.figure text", node => [node, node.ownerSVGElement])
+        .filter(([node, svg]) => box(node).right > box(svg).right || box(node).left < box(svg).left)
+        .map(([node]) => node.textContent),
       letters: all("svg.figure:not(.scroll *) text", node => box(node).height),
       wide: all("main *:not(.scroll *):not(.spoken):not(thead *)", node => node)
         .filter(node => box(node).right > frame.width - 10)
@@ -137,6 +140,21 @@ def test_nothing_runs_off_the_page_and_no_figure_is_too_small_to_read(
         assert len(view["figures"]) == 9
         assert min(height for _, height in view["figures"]) > 150
         assert min(view["letters"]) >= 9
+
+
+def test_a_figure_cuts_no_name_off(full: tuple[list[dict[str, Any]], str], tmp_path: Path) -> None:
+    """Two teachers of one size are a figure's last points: their names have to turn inward."""
+    report = full_report()
+    weights = (24.5e6, 24.5e6, 22.7e6, 20.9e6, 16.8e6)
+    kept = {"ndcg_at_10": (1.0, 0.978, 0.993, 0.997, 0.994)}
+    kept["click_auc"] = (0.994, 1.0, 1.019, 1.045, 1.058)
+    for number, tier in enumerate(report["tiers"]):
+        tier["parameters"] = weights[number]
+        for goal, shares in kept.items():
+            value = shares[number]
+            tier["kept"][goal] = {"value": value, "low": value - 0.05, "high": value + 0.05}
+    views, _ = _open(tmp_path, report)
+    assert [view["cut"] for view in (*full[0], *views)] == [[], [], [], []]
 
 
 def test_the_page_runs_no_script_and_breaks_no_rule_of_its_own(

@@ -27,7 +27,8 @@ _TERMS = {
     "Actions": "the probability for a candidate that is looked at, as the first of a list is. What "
     "was taken counts as many times as its position is overlooked, so a bin may be above 100%.",
 }
-_WIDTH, _HEIGHT = 240, 238
+_WIDTH, _HEIGHT = 246, 238
+_LEFT, _RIGHT = 44, 228  # what stands to the left of it is as wide as "100%"
 
 
 def calibration(report: Report) -> Html:
@@ -86,14 +87,14 @@ def _error(errors: Mapping[str, Any] | None) -> Child:
 def _diagram(role: str, output: str, bins: Mapping[str, Sequence[Sequence[float]]]) -> Html:
     highest = max((max(b[0], b[1]) for rows in bins.values() for b in rows), default=1.0)
     top = max(0.1, highest, min(1.0, 1.08 * highest))
-    x, y = Scale(0, top, 38, 222), Scale(0, top, 198, 26)
+    x, y = Scale(0, top, _LEFT, _RIGHT), Scale(0, top, 198, 26)
     ticks = [percent(tick, 0) for tick in x.ticks()]
     drawing = figure(
         f"reliability-{role}-{output}",
         f"Reliability of {lower_words(role)}, {lower_words(output)}",
         _spoken(bins),
         (_WIDTH, _HEIGHT),
-        y_axis(y, 38, 222, "happened", ticks),
+        y_axis(y, _LEFT, _RIGHT, "happened", ticks),
         x_axis(x, 198, 26, "said", ticks),
         line(x.at(0), y.at(0), x.at(top), y.at(top), "reference"),
         *(_curve(bins[when], x, y, series) for when, series in _WHEN.items() if when in bins),
