@@ -140,7 +140,7 @@ def pooled(folds: list[Fold]) -> dict[str, float]:
             figures[f"{name}_kappa"] = kappa
             line += f"  kappa {kappa:.3f}"
         print(line)
-    for tier in ("student", "pruned_student"):
+    for tier in ("policy_teacher", "student", "pruned_student"):
         for other in OTHERS:
             gain = bootstrap_mean(ndcg[tier] - ndcg[other], n_resamples=2000)
             print(f"{tier} - {other}: {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
