@@ -318,12 +318,18 @@ def test_a_batch_under_way_that_may_ask_about_the_member_stops_it_before_anythin
 def test_a_batch_about_others_and_one_that_is_merged_stop_nothing(
     tmp_path: Path, mark: str, status: str
 ) -> None:
+    with artifact_store(tmp_path):
+        held = make("impressions", members=["m1"])
     folder = batch(tmp_path, f"k1 {mark}", status)
     forget_member(tmp_path, "jobs", "m1")
+    assert not Path(held.path).exists()
     # A kill before the first note leaves keys that no batch has.
     (folder / "part.keys").write_text(f"k1 {member_mark('m1')}")
     (folder / "batches.json").unlink()
+    with artifact_store(tmp_path):
+        held = make("impressions", members=["m1"])
     forget_member(tmp_path, "jobs", "m1")
+    assert not Path(held.path).exists()
 
 
 def test_scores_that_began_meanwhile_are_looked_at_again(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LETTER = 7.4  # pixels of an average letter at the figures' 12 px, in bold of the widest font
+_LETTER = 7.4  # pixels of an average bold letter at 12 px; a little generous to DejaVu Sans
 _HEIGHT = 14.0
 _GAP = 9.0
 
